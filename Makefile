@@ -1,0 +1,116 @@
+# Xunjian. The two commands: `make demo`, `make check`. `make help` lists the rest.
+# Objects under build/<flavour>/; quiet unless V=1.
+
+FLAVOUR ?= release
+B := build/$(FLAVOUR)
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2))
+
+CC ?= gcc
+PREFIX ?= /usr/local
+PACKAGES := libevent libevent_openssl openssl libcurl libcares libconfig libprotobuf-c libzstd jansson sqlite3
+CFLAGS_WARN := -Wall -Wextra -Wformat=2 -Wconversion -Wimplicit-fallthrough -Wshadow -Wvla -Walloca \
+	-Wstrict-prototypes -Wmissing-prototypes -Wduplicated-cond -Wlogical-op -Wcast-align=strict -Wswitch-enum \
+	-Wjump-misses-init -Wstringop-overflow=4 -Warray-bounds=2 -Wbidi-chars=any -Werror=format-security \
+	-Werror=implicit -Werror=incompatible-pointer-types -Werror=int-conversion $(if $(CI),-Werror)
+CFLAGS_HARD := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection \
+	-fcf-protection=full -ftrivial-auto-var-init=zero -fno-delete-null-pointer-checks -fno-strict-overflow \
+	-fno-strict-aliasing -fPIE -fvisibility=hidden -ffile-prefix-map=$(CURDIR)=.
+LDFLAGS_HARD := -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,separate-code -Wl,--as-needed
+CFLAGS_release := -O2 -g $(CFLAGS_HARD)
+LDFLAGS_release := $(LDFLAGS_HARD)
+CFLAGS_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+LDFLAGS_asan := -fsanitize=address,undefined
+CFLAGS_tsan := -O1 -g -fsanitize=thread
+LDFLAGS_tsan := -fsanitize=thread
+CFLAGS_fuzz := -O1 -g -fsanitize=fuzzer-no-link,address,undefined
+LDFLAGS_fuzz := -fsanitize=fuzzer,address,undefined
+ifeq ($(FLAVOUR),fuzz)
+CC := clang-14
+CFLAGS_WARN := -Wall -Wextra
+endif
+# Expanded only when a compiler runs, so that `make deps` works on a bare machine.
+PKG_CFLAGS = $(shell pkg-config --cflags $(PACKAGES))
+PKG_LIBS = $(shell pkg-config --libs $(PACKAGES))
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -I. -I$(B) $(CFLAGS_WARN) $(CFLAGS_$(FLAVOUR)) $(PKG_CFLAGS) $(CFLAGS)
+ALL_LDFLAGS = $(LDFLAGS_$(FLAVOUR)) $(LDFLAGS)
+
+LIB := $(wildcard lib/*.c)
+PROBES := $(wildcard probes/*.c probes/*/*.c)
+AGENT := $(filter-out agent/main.c,$(wildcard agent/*.c))
+COLLECTOR := $(filter-out collector/main.c,$(wildcard collector/*.c collector/*/*.c))
+UNIT := $(wildcard tests/unit/*/test_*.c)
+FUZZ := $(wildcard tests/fuzz/fuzz_*.c)
+TOOLS := $(wildcard tests/tools/*.c)
+obj = $(patsubst %.c,$(B)/%.o,$(1))
+
+.DEFAULT_GOAL := all
+.SECONDARY:
+.PHONY: all deps check unit check-asan lint floors clean help
+
+all: build/xunjian-agent build/xunjian-collector
+
+build/xunjian-%: $(B)/xunjian-%
+	$(Q)ln -sf $(FLAVOUR)/xunjian-$* $@
+
+$(B)/wire.pb-c.c: lib/wire.proto
+	$(call say,PROTO,$<)
+	$(Q)mkdir -p $(B) && protoc-c --proto_path=lib --c_out=$(B) lib/wire.proto
+$(B)/wire.pb-c.h: $(B)/wire.pb-c.c ;
+$(B)/wire.pb-c.o: $(B)/wire.pb-c.c
+	$(Q)$(CC) $(ALL_CFLAGS) -Wno-conversion -c -o $@ $<
+$(B)/lib/wire.o: $(B)/wire.pb-c.h
+
+$(B)/%.o: %.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+LIB_OBJ = $(call obj,$(LIB)) $(B)/wire.pb-c.o
+PROBES_OBJ = $(call obj,$(PROBES))
+
+$(B)/xunjian-agent: $(LIB_OBJ) $(PROBES_OBJ) $(call obj,$(AGENT) agent/main.c)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lm
+
+# Of probes/ the collector links the pure parts only.
+COLLECTOR_PROBES := probes/catalog.c
+$(B)/xunjian-collector: $(LIB_OBJ) $(call obj,$(COLLECTOR_PROBES) $(COLLECTOR) collector/main.c)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) $$(pkg-config --libs librrd) -lm
+
+# A unit test links its own floor and those below; tests/unit/<floor>/.
+$(B)/tests/unit/lib/%: $(B)/tests/unit/lib/%.o $(LIB_OBJ)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka -lm
+$(B)/tests/unit/probes/%: $(B)/tests/unit/probes/%.o $(PROBES_OBJ) $(LIB_OBJ)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka -lm
+$(B)/tests/unit/agent/%: $(B)/tests/unit/agent/%.o $(call obj,$(AGENT)) $(PROBES_OBJ) $(LIB_OBJ)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka -lm
+$(B)/tests/unit/collector/%: $(B)/tests/unit/collector/%.o $(call obj,$(COLLECTOR) $(COLLECTOR_PROBES)) $(LIB_OBJ)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) $$(pkg-config --libs librrd) -lcmocka -lm
+# Fuzz targets and tools of the tests: everything may be linked.
+$(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(call obj,$(AGENT) $(COLLECTOR)) $(PROBES_OBJ) $(LIB_OBJ)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) $$(pkg-config --libs librrd) -lm
+$(B)/tests/tools/%: $(B)/tests/tools/%.o $(call obj,$(AGENT) $(COLLECTOR)) $(PROBES_OBJ) $(LIB_OBJ)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) $$(pkg-config --libs librrd) -lm
+
+UNIT_BIN := $(patsubst %.c,$(B)/%,$(UNIT))
+unit: $(UNIT_BIN)
+	$(Q)tests/run-unit $(UNIT_BIN)
+
+floors:
+	$(Q)awk -f tests/floors.awk $$(git ls-files -c -o --exclude-standard '*.c' '*.h')
+
+check-asan:
+	$(Q)$(MAKE) --no-print-directory FLAVOUR=asan unit
+
+deps:
+	$(Q)tests/deps build
+
+check: deps
+	$(Q)tests/deps test
+	$(Q)$(MAKE) --no-print-directory floors all unit
+
+clean:
+	$(Q)rm -rf build
+
+-include $(shell find build -name '*.d' 2>/dev/null)

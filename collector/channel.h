@@ -1,0 +1,89 @@
+/*
+ * channel: the messages between the collector's processes (on lib/ipc), their bodies encoded and decoded in one place.
+ * Both sides check lengths; a body that does not decode closes the channel.
+ *
+ *   ingest -> views   SYNCED   the journal is synced up to here: read on
+ *   views  -> ingest  PASSED   this view's durable cursor (trimming)
+ *   web    -> series  LATEST   rows of the catalogue of series changed since a version
+ *   web    -> series  FETCH    values of one series over a span
+ *   web    -> render  RENDER   a picture of values handed over
+ *   web    -> any     METRICS  own figures in Prometheus text
+ */
+#ifndef COLLECTOR_CHANNEL_H
+#define COLLECTOR_CHANNEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/journal.h"
+#include "lib/sample.h"
+
+struct buf;
+
+enum channel_type {
+	CHANNEL_SYNCED = 1, CHANNEL_PASSED, CHANNEL_LATEST, CHANNEL_LATEST_ROWS, CHANNEL_FETCH, CHANNEL_VALUES,
+	CHANNEL_RENDER, CHANNEL_PICTURE, CHANNEL_METRICS, CHANNEL_METRICS_TEXT, CHANNEL_FAILED, /* body: words */
+};
+
+void channel_position_encode(struct position, struct buf *out);           /* SYNCED */
+int channel_position_decode(const void *, size_t, struct position *);
+void channel_passed_encode(const char *view, struct position, struct buf *out);
+int channel_passed_decode(const void *, size_t, char view[32], struct position *);
+
+/* A row of the catalogue of series with its latest outcome. Texts borrowed. */
+struct channel_row {
+	const char *check, *vantage, *type, *part, *address, *reason;
+	uint32_t part_number, interval_s;
+	enum family family;
+	enum outcome outcome;
+	int64_t measured; /* real ns, 0 when unknown */
+	int64_t since;    /* real ns: first result in a row with this outcome */
+	uint64_t version; /* grows with every change of any row */
+};
+/* LATEST: u64 since version. ROWS: u64 version now, u64 instance (random per start of series: a new one means ask from 0), rows. */
+void channel_rows_begin(uint64_t version, uint64_t instance, struct buf *out);
+void channel_rows_add(const struct channel_row *, struct buf *out);
+/* Calls on_row for each; -1 when it does not decode. */
+int channel_rows_decode(const void *, size_t, uint64_t *version, uint64_t *instance,
+	void (*on_row)(void *ctx, const struct channel_row *), void *ctx);
+
+struct channel_fetch {
+	char check[SAMPLE_ID_MAX + 1], vantage[SAMPLE_ID_MAX + 1];
+	enum family family;
+	uint32_t part_number;
+	int64_t from, to; /* real seconds */
+	uint32_t points;  /* wanted at most; picks the archive */
+};
+void channel_fetch_encode(const struct channel_fetch *, struct buf *out);
+int channel_fetch_decode(const void *, size_t, struct channel_fetch *);
+
+/* Values of one series: rows of `step` seconds from `start` on, column after column; NaN where unknown. */
+struct channel_values {
+	int64_t start, step; /* s; row i ends at start + (i + 1) * step */
+	size_t rows, columns;
+	const struct channel_column {
+		uint32_t metric; /* 0: the availability column "up", 1 up 0 down */
+		uint8_t function; /* 0 average, 1 min, 2 max */
+		const double *numbers; /* rows of them */
+	} *column;
+};
+void channel_values_encode(const struct channel_values *, struct buf *out);
+/* Arrays are allocated in one block: free(block). */
+int channel_values_decode(const void *, size_t, struct channel_values *, void **block);
+
+struct channel_render {
+	uint8_t format;   /* 0 SVG, 1 PNG */
+	uint32_t width, height;
+	const char *title, *language; /* "zh" or "en" */
+	int64_t from, to; /* real s */
+	size_t layers_count;
+	const struct channel_layer {
+		const char *label;   /* "IPv4 city" */
+		enum family family;
+		struct channel_values values;
+	} *layers;
+};
+void channel_render_encode(const struct channel_render *, struct buf *out);
+int channel_render_decode(const void *, size_t, struct channel_render *, void **block);
+
+#endif

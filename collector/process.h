@@ -1,0 +1,57 @@
+/*
+ * process: the children of the collector and the channels between them (design §10).
+ *
+ * The parent reads settings, starts one child per role, and restarts one that ends (back-off 100 ms .. 5 s). It makes a
+ * socket pair for each pair of roles that talk and hands the ends over; when a child is restarted its peers get
+ * new ends. A child runs its role's function on its own event base:
+ *
+ *   role_run(process): build, process_on(...) callbacks, process_loop(process), tear down, return the exit status
+ *
+ * SIGHUP at the parent: settings and inventory are read and checked there; if they are good every child is told to
+ * reload (reads them again), else all keep the old. SIGTERM: children are ended in the order web, render, series, ingest.
+ */
+#ifndef COLLECTOR_PROCESS_H
+#define COLLECTOR_PROCESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct err;
+struct event_base;
+struct inventory;
+struct ipc;
+struct process;
+struct settings;
+
+enum process_role { PROCESS_INGEST, PROCESS_SERIES, PROCESS_WEB, PROCESS_RENDER, PROCESS_ROLES };
+const char *process_role_name(enum process_role);
+
+/* ---- in the parent */
+/* Runs until SIGTERM or SIGINT; the exit status of the program. */
+int process_parent_run(const char *settings_path);
+
+/* ---- in a child */
+struct event_base *process_base(struct process *);
+const struct settings *process_settings(const struct process *);   /* this generation */
+const struct inventory *process_inventory(const struct process *); /* this generation */
+
+struct process_events {
+	/* A channel to a peer is there (again): takes the descriptor (ipc_new, ipc_start). The old channel to that role, if any, is dead. */
+	void (*on_peer)(void *ctx, enum process_role peer, int fd);
+	/* settings and inventory are new; the old generation lives until this returns. May be NULL. */
+	void (*on_reload)(void *ctx);
+	/* Leave: finish what must be durable, then process_end. NULL: the loop ends at once. */
+	void (*on_stop)(void *ctx);
+};
+void process_on(struct process *, const struct process_events *, void *ctx);
+void process_ready(struct process *); /* tells the parent (sd_notify READY when all are) */
+int process_loop(struct process *);   /* returns the exit status */
+void process_end(struct process *, int status); /* ends the loop */
+
+/* The roles. Each returns the exit status of its process. */
+int ingest_run(struct process *);
+int series_run(struct process *);
+int web_run(struct process *);
+int render_run(struct process *);
+
+#endif

@@ -1,0 +1,115 @@
+/*
+ * journal: a segmented, checksummed, append-only log with durable cursors; one writer, many readers.
+ *
+ *   writer: open -> append ... sync -> (acknowledge what is <= journal_synced) -> close
+ *   reader: open at a position -> read_next until 0 -> wait to be woken -> set limit -> read on
+ *
+ * A position is (epoch, seq). seq grows by one with each entry over the whole life of the folder;
+ * each opening draws a new random epoch and writes an ENTRY_OPEN as its first entry, so that no
+ * position ever means two things. Only synced entries may leave the process.
+ *
+ * On disk (little-endian):
+ *   <first seq, 16 hex>-<epoch, 16 hex>.seg   48-byte head (magic, format, epoch, first seq, crc),
+ *     then records: magic u32 | length u32 | seq u64 | kind u8 | flags u8 | 0 u16 | crc32c u32 | payload;
+ *     the crc covers the header before it and the payload.
+ *   state                                     cursors, segment list and write position in one checksummed
+ *     record, replaced by rename, durable before any unlink.
+ *   quarantine/                               bytes that failed their check, kept aside.
+ *
+ * Recovery: a torn tail of the last segment is cut; a damaged record elsewhere costs that record
+ * alone: the reader finds the next valid one, the bytes are kept aside and counted.
+ * Overflow (max_bytes, max_age): records of the oldest segments whose kind is not kept go first,
+ * leaving an ENTRY_GAP over what went; then kept ones. Nothing goes in silence.
+ * After a failed write or fsync that descriptor is never used again: the unsynced entries, still
+ * in memory, go to a new segment under a new epoch at the next journal_sync.
+ * Thread: one. Limits: payload <= JOURNAL_PAYLOAD_MAX, kinds 1..255.
+ */
+#ifndef LIB_JOURNAL_H
+#define LIB_JOURNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct err;
+
+#define JOURNAL_PAYLOAD_MAX (4u << 20)
+
+struct position {
+	uint64_t epoch, seq;
+};
+
+struct journal_options {
+	int64_t segment_bytes;  /* a segment is closed when it reaches this; 0: 8 MiB */
+	int64_t max_bytes;      /* of all segments; 0: no bound */
+	int64_t max_age;        /* ns by stamps of closed segments; 0: no bound */
+	bool (*is_kept)(uint8_t kind); /* true: dropped last on overflow. NULL: none is. */
+};
+
+struct journal_entry {
+	struct position at;
+	uint8_t kind;
+	const uint8_t *payload; /* borrowed until the next call on the reader */
+	size_t len;
+};
+
+struct journal_stats {
+	uint64_t appended, synced, syncs, sync_failures, damaged, torn_bytes, dropped, bytes, segments;
+	int64_t oldest_real; /* stamp of the oldest segment, ns UTC */
+};
+
+struct journal;
+
+/* Makes the folder when missing (0700), locks it (one writer), recovers, draws the epoch.
+ * NULL with err: not a folder, locked by pid N, unreadable state with no way to rebuild it. */
+struct journal *journal_open(const char *folder, const struct journal_options *, struct err *);
+void journal_close(struct journal *); /* syncs; accepts NULL */
+
+/* Puts an entry behind the others, in memory. Never fails: what cannot be written is told by
+ * journal_sync. The caller bounds what it has in flight (journal_unsynced_bytes). */
+struct position journal_append(struct journal *, uint8_t kind, const void *payload, size_t len);
+/* Writes and fdatasyncs all appended entries. -1: nothing of it may be acknowledged; call again later. */
+int journal_sync(struct journal *, struct err *);
+
+struct position journal_end(const struct journal *);    /* of the last appended entry */
+struct position journal_synced(const struct journal *); /* of the last synced entry */
+size_t journal_unsynced_bytes(const struct journal *);
+void journal_stats(const struct journal *, struct journal_stats *);
+
+/* Durable named cursors ("uplink", "series"): the last entry that view is done with. Kept in the
+ * state record at the next sync or trim. A segment may be trimmed when all `mandatory` cursors have
+ * passed it and keep says so; on overflow optional and mandatory ones alike get a gap. */
+void journal_cursor_set(struct journal *, const char *name, struct position);
+bool journal_cursor_get(const struct journal *, const char *name, struct position *);
+void journal_cursor_drop(struct journal *, const char *name);
+/* Unlinks closed segments that all cursors have passed; state is made durable first. */
+int journal_trim(struct journal *, struct err *);
+/* Applies max_bytes and max_age at real time now (ns). */
+int journal_bound(struct journal *, int64_t now_real, struct err *);
+
+/* Readers: any process that may read the folder. */
+struct journal_reader;
+/* Reads on after `after`; {0,0} starts at the oldest entry there is. */
+struct journal_reader *journal_reader_open(const char *folder, struct position after, struct err *);
+void journal_reader_close(struct journal_reader *); /* accepts NULL */
+/* Entries behind limit are not returned: only synced entries may be seen. By default all are. */
+void journal_reader_limit(struct journal_reader *, struct position);
+/* 1 an entry, 0 none up to the limit now (call again when woken), -1 error (words in err).
+ * A hole (trimmed or damaged) is returned as a made-up ENTRY_GAP: journal_gap_decode tells it. */
+int journal_read_next(struct journal_reader *, struct journal_entry *, struct err *);
+
+/* Payloads of the journal's own kinds. */
+struct journal_gap {
+	uint64_t from, to; /* seq, both included */
+	uint64_t count;    /* entries lost of those (kept ones in between are not) */
+};
+struct journal_open_note {
+	struct position previous; /* last entry recovered before this opening; {0,0} at first */
+	uint64_t boot;
+	int64_t real, mono; /* clocks at opening, ns */
+};
+int journal_gap_decode(const void *payload, size_t len, struct journal_gap *);
+size_t journal_gap_encode(const struct journal_gap *, uint8_t out[24]);
+int journal_open_note_decode(const void *payload, size_t len, struct journal_open_note *);
+
+#endif

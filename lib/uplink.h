@@ -1,0 +1,54 @@
+/*
+ * uplink: reads a journal and pushes it to a collector; used by agents, and by collectors for the
+ * level above.
+ *
+ *   wake -> pack synced entries behind the cursor -> POST -> 200: move the cursor to `durable`
+ *        -> 409: go to `expected` -> 429/503: as told -> else back-off with full jitter 1 s .. 120 s
+ *
+ * One batch in flight. After a cut (a failed try) a Now message goes first and every 30 s until the
+ * backlog is drained. A batch refused for good (400, 413) three times is cut in half down to one entry, which
+ * is then set aside (dead-letter/ in the journal folder), counted and told; the lane moves on.
+ * Thread: the loop's. Only entries <= journal_synced leave the process.
+ */
+#ifndef LIB_UPLINK_H
+#define LIB_UPLINK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/tls.h"
+
+struct buf;
+struct err;
+struct event_base;
+struct http_client;
+struct journal;
+struct uplink;
+struct wire_packer;
+
+struct uplink_options {
+	const char *url;    /* "https://collector.example:8443" */
+	const char *agent;  /* our identity */
+	struct tls_files tls;
+	const char *address; /* literal address to connect to instead of resolving, or NULL */
+	size_t batch_bytes;  /* 0: 512 KiB */
+	/* Adds the rows of a Now (outcome of each check and position of its result). May be NULL. */
+	void (*add_now)(void *ctx, struct wire_packer *);
+	/* Assignments arrived (checked and decodable bytes of wire.proto Assignments). May be NULL. */
+	void (*on_assignments)(void *ctx, const void *data, size_t len);
+	void *ctx;
+};
+
+struct uplink_stats {
+	uint64_t batches, entries, bytes, failures, refused, backlog;
+	int64_t last_success_mono; /* 0: never */
+	char last_error[256];
+};
+
+struct uplink *uplink_new(struct event_base *, struct http_client *, struct journal *, const struct uplink_options *,
+	struct err *);
+void uplink_free(struct uplink *); /* accepts NULL */
+void uplink_wake(struct uplink *); /* there are synced entries */
+void uplink_stats(const struct uplink *, struct uplink_stats *);
+
+#endif

@@ -1,0 +1,130 @@
+/*
+ * wire: entries and batches as bytes (lib/wire.proto is the manual of the protocol).
+ *
+ * Encoding: wire_result_encode makes the journal payload of one result; a packer merges such
+ * payloads and other entries into one Batch. Decoding: one place, bounded: bytes, allocations
+ * (protobuf-c with a capped allocator), counts, texts (clean UTF-8) and numbers are checked before
+ * anything is handed out; a decoded batch is never trusted to be more than data.
+ * Pure: no clock, no file, no socket. Thread: any, nothing is shared.
+ */
+#ifndef LIB_WIRE_H
+#define LIB_WIRE_H
+
+#include "lib/journal.h"
+#include "lib/sample.h"
+
+struct buf;
+struct err;
+
+#define WIRE_VERSION 1
+#define WIRE_BODY_MAX (4u << 20)      /* bytes of a batch, not compressed (B-5) */
+#define WIRE_RATIO_MAX 20             /* decompressed : compressed (B-5) */
+#define WIRE_ROWS_MAX 50000           /* results in one batch */
+#define WIRE_CHECKS_MAX 20000
+
+/* ---- one result <-> journal payload (ENTRY_RESULT). decimals_of gives the digits kept of a metric. */
+void wire_result_encode(const struct result *, unsigned (*decimals_of)(uint32_t metric), struct buf *out);
+
+/* ---- results as columns, decoded; used for Results alone, in a Batch, in a Now */
+struct wire_rows;
+size_t wire_rows_count(const struct wire_rows *);
+uint64_t wire_rows_boot(const struct wire_rows *);
+/* Fills *r with row i (rows must be taken in order 0, 1, 2 ...); texts are borrowed from the rows. *seq of
+ * its entry. */
+void wire_rows_next(struct wire_rows *, struct result *r, uint64_t *seq);
+void wire_rows_rewind(struct wire_rows *);
+struct wire_rows *wire_result_decode(const void *data, size_t len, struct err *); /* ENTRY_RESULT payload */
+void wire_rows_free(struct wire_rows *);
+
+/* ---- Batch */
+struct wire_batch_head {
+	const char *agent; /* borrowed */
+	struct position previous;
+	uint64_t epoch, first, last;
+	int64_t sent_mono, sent_real;
+	uint64_t sent_boot;
+	uint64_t backlog;
+};
+struct wire_packer;
+/* max_bytes bounds the encoded batch (approximately, never above WIRE_BODY_MAX). */
+struct wire_packer *wire_packer_new(size_t max_bytes);
+void wire_packer_free(struct wire_packer *);
+/* 1 taken, 0 does not fit any more or is of another boot: finish first. -1: undecodable (err). */
+int wire_packer_add(struct wire_packer *, uint64_t seq, uint8_t kind, const void *payload, size_t len,
+	struct err *);
+size_t wire_packer_count(const struct wire_packer *);
+/* Encodes head and contents into out and empties the packer. */
+void wire_packer_finish(struct wire_packer *, const struct wire_batch_head *, struct buf *out);
+
+struct wire_other {
+	uint64_t seq;
+	uint32_t kind;
+	const uint8_t *payload;
+	size_t len;
+};
+struct wire_batch {
+	struct wire_batch_head head;
+	struct wire_rows *rows; /* never NULL, may be empty */
+	const struct wire_other *others;
+	size_t others_count;
+};
+struct wire_batch *wire_batch_decode(const void *data, size_t len, struct err *);
+void wire_batch_free(struct wire_batch *); /* accepts NULL */
+
+/* ---- Now: as a batch whose rows carry the seq of the entry that will replace them; others is empty */
+void wire_now_encode(struct wire_packer *, const struct wire_batch_head *, struct buf *out);
+struct wire_batch *wire_now_decode(const void *data, size_t len, struct err *);
+
+/* ---- Answer */
+struct wire_answer {
+	struct position accepted; /* epoch of the request, last seq taken */
+	uint64_t durable;
+	struct position expected; /* 409 */
+	char reason[SAMPLE_TEXT_MAX + 1];
+};
+void wire_answer_encode(const struct wire_answer *, struct buf *out);
+int wire_answer_decode(const void *data, size_t len, struct wire_answer *, struct err *);
+
+/* ---- Assignments */
+struct wire_option {
+	const char *key, *value;
+};
+struct wire_check {
+	const char *id, *type;
+	uint32_t interval_s, families, timeout_ms; /* families: 1 IPv4, 2 IPv6, 3 both */
+	bool priority;
+	size_t options_count;
+	const struct wire_option *options;
+};
+struct wire_assignments {
+	const char *agent;
+	uint64_t generation;
+	size_t count;
+	const struct wire_check *checks;
+};
+void wire_assignments_encode(const struct wire_assignments *, struct buf *out);
+struct wire_assignments *wire_assignments_decode(const void *data, size_t len, struct err *);
+void wire_assignments_free(struct wire_assignments *);
+
+/* ---- Envelope: collector journal payload of ENTRY_BATCH and ENTRY_NOW */
+struct wire_envelope {
+	const char *agent;
+	int64_t received_real, offset, skew;
+	bool time_unknown;
+	const uint32_t *refused;
+	size_t refused_count;
+	const uint8_t *body;
+	size_t body_len;
+};
+void wire_envelope_encode(const struct wire_envelope *, struct buf *out);
+struct wire_envelope *wire_envelope_decode(const void *data, size_t len, struct err *);
+void wire_envelope_free(struct wire_envelope *);
+
+/* ---- Note (ENTRY_NOTE) */
+void wire_note_encode(const char *agent, const char *word, const char *text, int64_t real, struct buf *out);
+
+/* ---- zstd, bounded on both ways; -1 when the data is not zstd or is too large or too dense */
+void wire_compress(const void *data, size_t len, struct buf *out);
+int wire_decompress(const void *data, size_t len, struct buf *out, struct err *);
+
+#endif

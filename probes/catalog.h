@@ -1,0 +1,83 @@
+/*
+ * catalog: the settings schema and the metric table of every probe type. Pure data that links
+ * nothing of a probe: agents run by these tables, the collector checks inventories and lays out
+ * series by them, --help and the manual are printed from them.
+ *
+ * Metric numbers are permanent and never reused; each type owns a block of 100.
+ */
+#ifndef PROBES_CATALOG_H
+#define PROBES_CATALOG_H
+
+#include "lib/config.h"
+#include "lib/sample.h"
+
+enum catalog_target {
+	CATALOG_TARGET_NONE, /* measures its own host */
+	CATALOG_TARGET_HOST, /* options start with a host: a name or a literal address */
+	CATALOG_TARGET_URL,
+};
+
+struct catalog_type {
+	const char *name;    /* the word in configurations: "icmp" */
+	const char *summary; /* one line for the manual */
+	enum catalog_target target;
+	size_t options_size;
+	const struct config_schema *schema; /* flat; shared by configuration, wire and shell */
+	const struct metric *metrics;       /* ends with number 0 */
+	/* Cross-field check of filled options; may be NULL. */
+	int (*check)(const void *options, struct err *);
+};
+
+extern const struct catalog_type *const catalog_types[]; /* ends with NULL */
+const struct catalog_type *catalog_find(const char *name);
+const struct metric *catalog_metric(uint32_t number); /* or NULL */
+unsigned catalog_decimals(uint32_t metric);           /* 6 when the number is not known */
+
+/* Options from key=value pairs: defaults, values, cross-field check. The struct is in the arena. */
+struct arena;
+int catalog_options(const struct catalog_type *, const struct config_pairs *, struct arena *, void **options,
+	struct err *);
+
+/* ---- icmp: 100.. */
+enum {
+	ICMP_SENT = 100, ICMP_LOST, ICMP_LOSS, ICMP_RTT_MIN, ICMP_RTT_P25, ICMP_RTT_MEDIAN, ICMP_RTT_P75,
+	ICMP_RTT_MAX, ICMP_JITTER, ICMP_DUPLICATES, ICMP_LATE, ICMP_TTL,
+};
+struct icmp_options {
+	const char *host;
+	int64_t count;    /* echoes of a round */
+	int64_t spacing;  /* ns between two echoes to one target */
+	int64_t size;     /* payload bytes */
+	int64_t wait;     /* ns to wait for the last reply before the round is closed */
+};
+
+/* ---- tcp: 200.. */
+enum { TCP_CONNECT = 200, TCP_TOTAL };
+struct tcp_options {
+	const char *host;
+	int64_t port;
+	const char *send;   /* with \r \n \t \xNN \\ escapes; "" sends nothing */
+	const char *expect; /* bytes that must appear, same escapes; or "~" and a POSIX extended pattern */
+};
+
+/* ---- http: 300.. */
+enum {
+	HTTP_RESOLVE = 300, HTTP_CONNECT, HTTP_TLS, HTTP_FIRST_BYTE, HTTP_TOTAL, HTTP_STATUS, HTTP_BODY_BYTES,
+	HTTP_REDIRECTS, HTTP_CERT_DAYS,
+};
+struct http_options {
+	const char *url;
+	int method;              /* GET, HEAD, POST */
+	const char *body;        /* sent with POST */
+	struct config_texts headers; /* "Name: value" */
+	const char *status;      /* "200", "200-399,401" */
+	const char *expect_header; /* "Name: ~pattern"; "" none */
+	const char *expect_body; /* bytes or "~pattern"; "" none */
+	const char *forbid_body; /* the same, must not appear */
+	int64_t redirects;       /* at most; 0 none */
+	int64_t body_max;        /* bytes read at most; more is cut and told */
+	bool verify;             /* certificate chain and name */
+	const char *ca;          /* PEM file instead of the system's; "" */
+};
+
+#endif

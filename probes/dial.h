@@ -1,0 +1,29 @@
+/*
+ * dial: a non-blocking TCP connect to one address on the loop, with its time and the words of its failure.
+ * The owner decides when it has waited long enough (the run's deadline) and stops it.
+ */
+#ifndef PROBES_DIAL_H
+#define PROBES_DIAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+struct dial;
+struct event_base;
+
+struct dial_end {
+	int fd;          /* connected, non-blocking, close-on-exec: the callee owns it; -1 when it failed */
+	int64_t elapsed; /* ns from connect() to its end */
+	int error;       /* errno when it failed */
+	bool ours;       /* failed on our side (no descriptor, no route, no source address): unknown, not down */
+};
+
+/* on_end is called exactly once, never from inside this call. */
+struct dial *dial_start(struct event_base *, const struct sockaddr *, socklen_t, uint16_t port,
+	void (*on_end)(void *ctx, const struct dial_end *), void *ctx);
+void dial_stop(struct dial *); /* closes; no callback; accepts NULL */
+/* True for errors of connect/socket that say nothing about the target. */
+bool dial_error_is_ours(int error);
+
+#endif

@@ -1,0 +1,81 @@
+/*
+ * probe: what one probe type is. A type measures one kind of thing; a run is one measurement of one
+ * target (one address of one family) and gives exactly one result.
+ *
+ *	agent                    run.c                     probe type
+ *	timetable says now --->  run_group_begin()
+ *	                         resolves, fans out:
+ *	                         one run per address  ---> type->start(run)
+ *	                         deadline of the run       run_value(run, ...)
+ *	on_result(...)     <---  result               <--- run_up / run_down / run_unknown
+ *	on_done(...)       <---  all runs ended
+ *
+ *  - one thread: everything happens on env->base;
+ *  - start() never blocks; a run ends exactly once: by one of the three closing calls or by the
+ *    deadline, which the runner owns (no probe starts a timer for its own time-out);
+ *  - after cancel() returns, the type holds nothing that names the run;
+ *  - "cannot measure" is unknown, never down: no descriptor, no socket, no route on our side, no
+ *    answer from our resolver, no rights.
+ *  - probes report facts; thresholds live in the collector.
+ */
+#ifndef PROBES_PROBE_H
+#define PROBES_PROBE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "lib/sample.h"
+
+struct catalog_type;
+struct err;
+struct event_base;
+struct http_client;
+struct resolver;
+struct run;
+
+/* What the agent lends to all probes. Borrowed; outlives every probe. */
+struct probe_env {
+	struct event_base *base;
+	struct resolver *resolver;
+	struct http_client *http;
+	/* Asks the side with rights for a descriptor: a raw ICMP socket of a family. The caller owns it. -1 with
+	 * err. */
+	int (*priv_open_icmp)(void *ctx, enum family, struct err *);
+	/* False: this address must not be probed from this host (allow_targets, metadata addresses). */
+	bool (*may_probe)(void *ctx, const struct sockaddr *);
+	void *ctx;
+};
+
+struct probe_type {
+	const struct catalog_type *catalog;
+	/* Shared state of the type in this process (the ICMP sockets). May be NULL. *state stays NULL then. */
+	int (*open)(const struct probe_env *, void **state, struct err *);
+	void (*start)(void *state, struct run *);
+	void (*cancel)(void *state, struct run *); /* may be NULL */
+	void (*close)(void *state);                /* may be NULL */
+};
+
+/* ---- what a type may ask of its run */
+const struct probe_env *run_env(const struct run *);
+const void *run_options(const struct run *);          /* the type's options struct */
+enum family run_family(const struct run *);
+const struct sockaddr *run_address(const struct run *, socklen_t *); /* port 0; NULL for types without target */
+const char *run_host(const struct run *);             /* the name as configured, without brackets */
+int64_t run_started(const struct run *);              /* clock_mono() at start */
+int64_t run_deadline(const struct run *);             /* clock_mono() when the runner will end it */
+double run_resolve_time(const struct run *);          /* s that resolving took; 0 for a literal */
+void run_set_private(struct run *, void *);
+void *run_private(const struct run *);
+
+/* ---- what a type tells. Texts are copied and made clean. */
+void run_value(struct run *, uint32_t metric, double number);
+void run_part(struct run *, const char *label); /* names the part; by default the address when a name has several */
+void run_up(struct run *);
+void run_down(struct run *, const char *why, ...) __attribute__((format(printf, 2, 3)));
+void run_unknown(struct run *, const char *why, ...) __attribute__((format(printf, 2, 3)));
+/* What to say when the deadline ends the run (default: down "no answer within 5s"). Values told before count. Set by a type
+ * whose phase decides the words; unknown says whether it is our own fault. */
+void run_on_deadline(struct run *, void (*at_deadline)(void *state, struct run *));
+
+#endif
