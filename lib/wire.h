@@ -17,10 +17,20 @@ struct buf;
 struct err;
 
 #define WIRE_VERSION 1
-#define WIRE_BODY_MAX (4u << 20)      /* bytes of a batch, not compressed (B-5) */
+/* Bytes of a body, not compressed (B-5); an envelope around it still fits one journal entry. */
+#define WIRE_BODY_MAX (JOURNAL_PAYLOAD_MAX - (256u << 10))
 #define WIRE_RATIO_MAX 20             /* decompressed : compressed (B-5) */
-#define WIRE_ROWS_MAX 50000           /* results in one batch */
+#define WIRE_ROWS_MAX 50000           /* results in one batch; other entries in one batch */
+#define WIRE_VALUES_MAX 1000000       /* values in one batch */
 #define WIRE_CHECKS_MAX 20000
+#define WIRE_SHAPES_MAX 1024
+#define WIRE_METRIC_MAX 65535
+#define WIRE_DECIMALS_MAX 9
+#define WIRE_INTERVAL_MAX 2678400     /* s: 31 days */
+#define WIRE_OPTIONS_MAX 64           /* of one assigned check */
+#define WIRE_OPTION_TEXT_MAX 4096     /* bytes of one option's value */
+/* All times are 0 .. this (offsets and skews also negative), so that sums of two never overflow. */
+#define WIRE_TIME_MAX ((INT64_C(1) << 62) - 1)
 
 /* ---- one result <-> journal payload (ENTRY_RESULT). decimals_of gives the digits kept of a metric. */
 void wire_result_encode(const struct result *, unsigned (*decimals_of)(uint32_t metric), struct buf *out);
