@@ -33,6 +33,16 @@ const struct catalog_type *catalog_find(const char *name);
 const struct metric *catalog_metric(uint32_t number); /* or NULL */
 unsigned catalog_decimals(uint32_t metric);           /* 6 when the number is not known */
 
+/* What a type with a target begins its options with: the host or url, then addresses that are
+ * probed instead of resolving that name; "" where it is resolved. They are one per family: with
+ * one pinned the other family is still resolved. Never beside a literal address. */
+struct catalog_target_options {
+	const char *name; /* host or url */
+	const char *ipv4, *ipv6;
+};
+/* Those of a filled options struct of a type whose target is not CATALOG_TARGET_NONE. */
+struct catalog_target_options catalog_target_options(const void *options);
+
 /* Options from key=value pairs: defaults, values, cross-field check. The struct is in the arena. */
 struct arena;
 int catalog_options(const struct catalog_type *, const struct config_pairs *, struct arena *, void **options,
@@ -44,7 +54,7 @@ enum {
 	ICMP_RTT_MAX, ICMP_JITTER, ICMP_DUPLICATES, ICMP_LATE, ICMP_TTL,
 };
 struct icmp_options {
-	const char *host;
+	const char *host, *ipv4, *ipv6;
 	int64_t count;    /* echoes of a round */
 	int64_t spacing;  /* ns between two echoes to one target */
 	int64_t size;     /* payload bytes */
@@ -54,7 +64,7 @@ struct icmp_options {
 /* ---- tcp: 200.. */
 enum { TCP_CONNECT = 200, TCP_TOTAL };
 struct tcp_options {
-	const char *host;
+	const char *host, *ipv4, *ipv6;
 	int64_t port;
 	const char *send;   /* with \r \n \t \xNN \\ escapes; "" sends nothing */
 	const char *expect; /* bytes that must appear, same escapes; or "~" and a POSIX extended pattern */
@@ -66,7 +76,7 @@ enum {
 	HTTP_REDIRECTS, HTTP_CERT_DAYS,
 };
 struct http_options {
-	const char *url;
+	const char *url, *ipv4, *ipv6;
 	int method;              /* GET, HEAD, POST */
 	const char *body;        /* sent with POST */
 	struct config_texts headers; /* "Name: value" */
