@@ -288,11 +288,17 @@ static uint32_t put_text(struct wire_packer *k, const char *text)
 
 static bool shape_is(const pb_shape *a, const pb_shape *b)
 {
-	size_t bytes = b->n_metric * sizeof *b->metric;
-
-	return a->n_metric == b->n_metric && a->n_decimals == b->n_decimals &&
-		memcmp(a->metric, b->metric, bytes) == 0 &&
-		(b->n_decimals == 0 || memcmp(a->decimals, b->decimals, bytes) == 0);
+	if (a->n_metric != b->n_metric || a->n_decimals != b->n_decimals)
+		return false;
+	for (size_t i = 0; i < b->n_metric; i++) {
+		if (a->metric[i] != b->metric[i])
+			return false;
+	}
+	for (size_t i = 0; i < b->n_decimals; i++) {
+		if (a->decimals[i] != b->decimals[i])
+			return false;
+	}
+	return true;
 }
 
 /* There are few shapes, one or two per probe type: the newest first. */
