@@ -10,15 +10,14 @@ left behind, no packet finds a way out (there is no default route and no interfa
 
 import ctypes
 import errno
+import ipaddress
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
@@ -26,6 +25,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 CONF = os.path.join(ROOT, "conf", "city")
 SUPERNETS4 = ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")
 SUPERNET6 = "2001:db8::/32"
+SYSTEMS4, SYSTEMS6 = "198.51.100.0/24", "2001:db8:100::/48"
 
 
 class BoxError(Exception):
@@ -429,3 +429,143 @@ class Box:
         for a in self.city.agents:
             self.start_agent(a)
         self.say("box: running")
+
+    # ---- the network
+
+    def build_network(self):
+        n = self.network
+        n.prepare()
+        for name in ("core", "cloud"):
+            n.add(name)
+        n.add(self.root_site())
+        n.join(self.root_site(), "core", *ends("192.0.2.249", "2001:db8:0:ffff::9"))
+        n.join(self.root_site(), "cloud", *ends("192.0.2.251", "2001:db8:0:ffff::b"))
+        waiting = {x["site"]: x for x in self.city.boxed_links()}
+        while waiting:
+            ready = [s for s in waiting if self.city.sites[s]["parent"] in n.names]
+            if not ready:
+                raise BoxError(f"links {sorted(waiting)} hang on sites that are not in the box")
+            for site in ready:
+                link = waiting.pop(site)
+                n.add(site)
+                n.join(self.city.sites[site]["parent"], site, *ends(link["ipv4"], link["ipv6"]))
+        n.route()
+        for net, word in ((SYSTEMS4, []), (SYSTEMS6, ["-6"])):
+            via = n.parents["cloud"][2 if word else 1]
+            run("ip", "-n", self.root_site(), *word, "route", "add", net, "via", via)
+
+    def root_site(self):
+        return next(i for i, s in self.city.sites.items() if not s.get("parent"))
+
+    def systems_of_city(self):
+        """What nginx has to answer for: taken from the http checks of the inventory."""
+        out, seen = [], set()
+        for c in self.city.checks:
+            kind, _, ident = c.get("subject", "").partition("/")
+            if kind != "system" or c.get("type") != "http" or ident in seen:
+                continue
+            seen.add(ident)
+            name = next(s["name"] for s in self.city.systems if s["id"] == ident)
+            out.append({"id": ident, "name": name, "ipv4": c["ipv4"], "ipv6": c["ipv6"],
+                        "tls": c["url"].startswith("https:")})
+        return out
+
+    # ---- the programs
+
+    def start_collector(self):
+        pki = os.path.join(self.folder, "pki")
+        self.collector_program = os.path.join(ROOT, "build", "xunjian-collector")
+        run(self.collector_program, "ca", "init", pki)
+        address = self.network.parents["core"][1]
+        run(self.collector_program, "ca", "issue", "--ca", pki, "--ip", address, "collector")
+        for a in self.city.agents:
+            run(self.collector_program, "ca", "issue", "--ca", pki, a["id"])
+        state = os.path.join(self.folder, "collector")
+        os.makedirs(state)
+        path = os.path.join(self.folder, "collector.conf")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(f'''name = "city-box";
+state = "{state}";
+inventory = "{CONF}/inventory.d";
+ingest: {{ listen = [ "{address}:8443" ];
+  ca = "{pki}/ca.pem"; certificate = "{pki}/collector.pem"; key = "{pki}/collector.key"; }};
+web: {{ listen = [ "127.0.0.1:8080" ]; }};
+''')
+        self.start_program("collector", "core", [self.collector_program, "run", "-c", path])
+
+    def start_agent(self, agent):
+        pki = os.path.join(self.folder, "pki")
+        state = os.path.join(self.folder, "agent-" + agent["id"])
+        os.makedirs(state)
+        path = os.path.join(self.folder, f"agent-{agent['id']}.conf")
+        address = self.network.parents["core"][1]
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(f'''id = "{agent["id"]}";
+state = "{state}";
+collector: {{ url = "https://{address}:8443"; ca = "{pki}/ca.pem";
+  certificate = "{pki}/{agent["id"]}.pem"; key = "{pki}/{agent["id"]}.key"; }};
+''')
+        program = os.path.join(ROOT, "build", "xunjian-agent")
+        self.start_program("agent-" + agent["id"], agent["site"], [program, "run", "-c", path])
+
+    def start_program(self, name, namespace, argv):
+        log = open(os.path.join(self.folder, name + ".log"), "ab")
+        self.programs[name] = subprocess.Popen(["ip", "netns", "exec", namespace, *argv], stdin=subprocess.DEVNULL,
+                                               stdout=log, stderr=log, start_new_session=True)
+        log.close()
+
+    def failed(self):
+        """The name of a program that ended although nobody asked it to, or ''."""
+        return next((n for n, p in self.programs.items() if p.poll() is not None), "")
+
+    def stop_program(self, name, timeout=10):
+        """SIGTERM, and the exit status; the program must end by itself in time."""
+        p = self.programs.pop(name)
+        p.send_signal(signal.SIGTERM)
+        try:
+            return p.wait(timeout)
+        except subprocess.TimeoutExpired:
+            p.kill()
+            p.wait()
+            raise BoxError(f"{name} did not end within {timeout} s of SIGTERM") from None
+
+    def end(self):
+        """Ends agents, then the collector, then nginx; raises when one did not end well."""
+        bad = []
+        for name in sorted(self.programs, key=lambda n: n == "collector"):
+            try:
+                status = self.stop_program(name)
+                if status != 0:
+                    bad.append(f"{name} ended with status {status}")
+            except BoxError as e:
+                bad.append(str(e))
+        if self.systems.process:
+            self.systems.process.terminate()
+            self.systems.process.wait()
+        if bad:
+            raise BoxError("; ".join(bad))
+
+    def serve_control(self):
+        """Answers tests/city/fault on a socket in the folder: a JSON list in, one line out."""
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(os.path.join(self.folder, "control"))
+        listener.listen(8)
+
+        def serve():
+            while True:
+                client, _ = listener.accept()
+                with client, client.makefile("rw") as stream:
+                    try:
+                        self.faults.apply(*json.loads(stream.readline()))
+                        stream.write("done\n")
+                    except (BoxError, ValueError, OSError) as e:
+                        stream.write(f"not done: {e}\n")
+
+        threading.Thread(target=serve, daemon=True).start()
+
+
+def ends(lower4, lower6):
+    """Addresses of both ends of a link (/31, /127) from those of its lower end: parent4, child4, parent6, child6."""
+    a4, a6 = ipaddress.ip_address(lower4), ipaddress.ip_address(lower6)
+    return (f"{ipaddress.ip_address(int(a4) ^ 1)}/31", f"{a4}/31",
+            f"{ipaddress.ip_address(int(a6) ^ 1)}/127", f"{a6}/127")
