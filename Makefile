@@ -1,5 +1,12 @@
-# Xunjian. The two commands: `make demo`, `make check`. `make help` lists the rest.
 # Objects under build/<flavour>/; quiet unless V=1.
+## make demo          the city in a box, with its page on a port of this host
+## make check         everything a change must pass
+## make               build/xunjian-agent, build/xunjian-collector
+## make install       below PREFIX (/usr/local), DESTDIR respected
+## make unit          unit tests            make check-asan  the same under sanitizers
+## make system        system tests at length (root)
+## make fuzz          each fuzz target for FUZZ_SECONDS (60)
+## make deps          what the build needs   make clean
 
 FLAVOUR ?= release
 B := build/$(FLAVOUR)
@@ -46,7 +53,7 @@ obj = $(patsubst %.c,$(B)/%.o,$(1))
 
 .DEFAULT_GOAL := all
 .SECONDARY:
-.PHONY: all deps check unit check-asan lint floors clean help
+.PHONY: all deps check unit check-asan floors system system-quick fuzz fuzz-run demo install clean help
 
 all: build/xunjian-agent build/xunjian-collector
 
@@ -108,9 +115,39 @@ deps:
 
 check: deps
 	$(Q)tests/deps test
-	$(Q)$(MAKE) --no-print-directory floors all unit
+	$(Q)$(MAKE) --no-print-directory floors all unit system-quick
+
+SYSTEM := $(sort $(wildcard tests/system/test_*.py))
+# In check: a slice of each system test; `make system` runs them at length.
+system-quick: all $(patsubst %.c,$(B)/%,$(TOOLS))
+	$(Q)tests/run-system $(SYSTEM)
+
+system: all $(patsubst %.c,$(B)/%,$(TOOLS))
+	$(Q)FULL=1 SYSTEM_TIMEOUT=3600 tests/run-system $(SYSTEM)
+
+# Each target for FUZZ_SECONDS from its seeds; a crash leaves its input in build/fuzz/.
+FUZZ_SECONDS ?= 60
+fuzz:
+	$(Q)$(MAKE) --no-print-directory FLAVOUR=fuzz fuzz-run
+fuzz-run: $(patsubst %.c,$(B)/%,$(FUZZ))
+	$(Q)tests/run-fuzz $(FUZZ_SECONDS) $^
+
+demo: deps
+	$(Q)tests/deps test
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)python3 tests/city/demo.py
+
+install: all
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(B)/xunjian-agent $(B)/xunjian-collector
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 agent/*.8 collector/*.8
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 agent/*.5 collector/*.5
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/xunjian/conf $(wildcard conf/*.conf)
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system $(wildcard conf/systemd/*.service)
 
 clean:
 	$(Q)rm -rf build
+
+help:
+	@sed -n 's/^## //p' Makefile
 
 -include $(shell find build -name '*.d' 2>/dev/null)
