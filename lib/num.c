@@ -127,3 +127,12 @@ size_t num_format_duration(int64_t ns, char out[NUM_TEXT])
 		n = (size_t)snprintf(out, NUM_TEXT, "0s");
 	return n;
 }
+
+size_t num_format_size(int64_t bytes, char out[NUM_TEXT])
+{
+	const struct unit *u = &sizes[5];
+
+	while (u->factor > 1 && (bytes == 0 || bytes % u->factor != 0))
+		u--;
+	return (size_t)snprintf(out, NUM_TEXT, "%lld%s", (long long)(bytes / u->factor), u->name);
+}

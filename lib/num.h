@@ -25,5 +25,7 @@ int num_check_id(const char *text, struct err *);
 size_t num_format_double(double, int digits, char out[NUM_TEXT]);
 /* "1m30s", "250ms": the largest exact units. */
 size_t num_format_duration(int64_t ns, char out[NUM_TEXT]);
+/* "512MiB", "1000B": the largest unit that says it exactly. */
+size_t num_format_size(int64_t bytes, char out[NUM_TEXT]);
 
 #endif
