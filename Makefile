@@ -83,22 +83,33 @@ $(B)/xunjian-agent: $(LIB_OBJ) $(PROBES_OBJ) $(call obj,$(AGENT) agent/main.c)
 COLLECTOR_PROBES := probes/catalog.c
 $(B)/xunjian-collector: $(LIB_OBJ) $(call obj,$(COLLECTOR_PROBES) $(COLLECTOR) collector/main.c)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) $$(pkg-config --libs librrd) -lm
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) $(RRD_LIBS) -lm
 
-# A unit test links its own floor and those below; tests/unit/<floor>/.
-$(B)/tests/unit/lib/%: $(B)/tests/unit/lib/%.o $(LIB_OBJ)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka -lm
-$(B)/tests/unit/probes/%: $(B)/tests/unit/probes/%.o $(PROBES_OBJ) $(LIB_OBJ)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka -lm
-$(B)/tests/unit/agent/%: $(B)/tests/unit/agent/%.o $(call obj,$(AGENT)) $(PROBES_OBJ) $(LIB_OBJ)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka -lm
-$(B)/tests/unit/collector/%: $(B)/tests/unit/collector/%.o $(call obj,$(COLLECTOR) $(COLLECTOR_PROBES)) $(LIB_OBJ)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) $$(pkg-config --libs librrd) -lcmocka -lm
+# Tests link archives, so that each takes what it uses: its own floor and those below.
+archives := lib probes agent collector
+archive = $(patsubst %,$(B)/%.a,$(1))
+$(B)/lib.a: $(LIB_OBJ)
+$(B)/probes.a: $(PROBES_OBJ)
+$(B)/agent.a: $(call obj,$(AGENT))
+$(B)/collector.a: $(call obj,$(COLLECTOR))
+$(call archive,$(archives)):
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+link = $(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(PKG_LIBS) $(1) -lm
+RRD_LIBS = $$(pkg-config --libs librrd)
+
+$(B)/tests/unit/lib/%: $(B)/tests/unit/lib/%.o $(call archive,lib)
+	$(call link,-lcmocka)
+$(B)/tests/unit/probes/%: $(B)/tests/unit/probes/%.o $(call archive,probes lib)
+	$(call link,-lcmocka)
+$(B)/tests/unit/agent/%: $(B)/tests/unit/agent/%.o $(call archive,agent probes lib)
+	$(call link,-lcmocka)
+$(B)/tests/unit/collector/%: $(B)/tests/unit/collector/%.o $(call archive,collector probes lib)
+	$(call link,$(RRD_LIBS) -lcmocka)
 # Fuzz targets and tools of the tests: everything may be linked.
-$(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(call obj,$(AGENT) $(COLLECTOR)) $(PROBES_OBJ) $(LIB_OBJ)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) $$(pkg-config --libs librrd) -lm
-$(B)/tests/tools/%: $(B)/tests/tools/%.o $(call obj,$(AGENT) $(COLLECTOR)) $(PROBES_OBJ) $(LIB_OBJ)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) $$(pkg-config --libs librrd) -lm
+$(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(call archive,$(archives))
+	$(call link,$(RRD_LIBS))
+$(B)/tests/tools/%: $(B)/tests/tools/%.o $(call archive,$(archives))
+	$(call link,$(RRD_LIBS))
 
 UNIT_BIN := $(patsubst %.c,$(B)/%,$(UNIT))
 unit: $(UNIT_BIN)

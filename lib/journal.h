@@ -110,6 +110,7 @@ struct journal_open_note {
 };
 int journal_gap_decode(const void *payload, size_t len, struct journal_gap *);
 size_t journal_gap_encode(const struct journal_gap *, uint8_t out[24]);
+size_t journal_open_note_encode(const struct journal_open_note *, uint8_t out[40]);
 int journal_open_note_decode(const void *payload, size_t len, struct journal_open_note *);
 
 #endif
