@@ -149,7 +149,7 @@ static int icmp_check(const void *options, struct err *e)
 	return check_pins(o->host, o->ipv4, o->ipv6, e);
 }
 
-static const struct catalog_type icmp_type = {
+const struct catalog_type catalog_icmp = {
 	.name = "icmp",
 	.summary = "rounds of ICMP echo: round-trip time, loss and jitter",
 	.target = CATALOG_TARGET_HOST,
@@ -216,7 +216,7 @@ static int tcp_check(const void *options, struct err *e)
 	return check_escapes("expect", o->expect, e);
 }
 
-static const struct catalog_type tcp_type = {
+const struct catalog_type catalog_tcp = {
 	.name = "tcp",
 	.summary = "a TCP connection: time to connect, an answer that must appear",
 	.target = CATALOG_TARGET_HOST,
@@ -385,7 +385,7 @@ static int http_check(const void *options, struct err *e)
 	return check_pattern("forbid_body", o->forbid_body, e);
 }
 
-static const struct catalog_type http_type = {
+const struct catalog_type catalog_http = {
 	.name = "http",
 	.summary = "an HTTP or HTTPS request: time of each phase, status, content, certificate",
 	.target = CATALOG_TARGET_URL,
@@ -397,7 +397,7 @@ static const struct catalog_type http_type = {
 
 /* ---- the table */
 
-const struct catalog_type *const catalog_types[] = {&icmp_type, &tcp_type, &http_type, NULL};
+const struct catalog_type *const catalog_types[] = {&catalog_icmp, &catalog_tcp, &catalog_http, NULL};
 
 const struct catalog_type *catalog_find(const char *name)
 {

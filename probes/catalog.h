@@ -28,6 +28,8 @@ struct catalog_type {
 	int (*check)(const void *options, struct err *);
 };
 
+/* Each stands in the probe_type of its .c file too. */
+extern const struct catalog_type catalog_icmp, catalog_tcp, catalog_http;
 extern const struct catalog_type *const catalog_types[]; /* ends with NULL */
 const struct catalog_type *catalog_find(const char *name);
 const struct metric *catalog_metric(uint32_t number); /* or NULL */
