@@ -70,6 +70,15 @@ static const struct config_field *find_field(const struct config_schema *schema,
 	return NULL;
 }
 
+static const struct config_field *find_rest(const struct config_schema *schema)
+{
+	for (const struct config_field *f = schema->fields; f->name != NULL; f++) {
+		if (f->kind == CONFIG_REST)
+			return f;
+	}
+	return NULL;
+}
+
 static unsigned least(unsigned a, unsigned b, unsigned c)
 {
 	unsigned m = a < b ? a : b;
@@ -146,6 +155,7 @@ static const char *wanted(enum config_kind kind)
 		[CONFIG_GROUP] = "a group: { name = value; ... }",
 		[CONFIG_LIST] = "a list of groups: ( { ... }, { ... } )",
 		[CONFIG_OPTIONS] = "a group of options: { name = value; ... }",
+		[CONFIG_REST] = "a single value or a list of them",
 	};
 
 	return words[kind];
@@ -299,6 +309,7 @@ static int parse_scalar(const struct config_field *f, const char *text, struct a
 	case CONFIG_GROUP:
 	case CONFIG_LIST:
 	case CONFIG_OPTIONS:
+	case CONFIG_REST:
 		break;
 	}
 	assert(!"a scalar field");
@@ -412,6 +423,8 @@ static bool type_fits(const config_setting_t *s, enum config_kind kind)
 	case CONFIG_GROUP:
 	case CONFIG_OPTIONS:
 		return s->type == CONFIG_TYPE_GROUP;
+	case CONFIG_REST:
+		return false;
 	}
 	return false;
 }
@@ -497,23 +510,25 @@ static int read_list(struct reader *r, const config_setting_t *s, const struct c
 	return 0;
 }
 
-static int read_option(struct reader *r, const config_setting_t *s, const struct config_field *f,
-	struct config_pairs *out)
+static int read_option(struct reader *r, const config_setting_t *s, struct config_pairs *out)
 {
+	const struct config_field option = {.name = s->name, .kind = CONFIG_REST};
+
 	for (size_t i = 0; i < elements_count(s); i++) {
 		const config_setting_t *item = element(s, i);
 		char room[NUM_TEXT];
 		const char *text = scalar_text(item, room);
 
 		if (text == NULL)
-			return fail_type(r, item, f);
+			return fail_type(r, item, &option);
 		out->items[out->count++] = (struct config_pair){arena_strdup(r->arena, s->name),
 			arena_strdup(r->arena, text), where_of(r, item)};
 	}
 	return 0;
 }
 
-static int read_options(struct reader *r, const config_setting_t *s, const struct config_field *f,
+/* All settings of a group but those that `named` (or NULL) has a field for. */
+static int read_options(struct reader *r, const config_setting_t *s, const struct config_schema *named,
 	struct config_pairs *out)
 {
 	size_t members = (size_t)config_setting_length(s), count = 0;
@@ -523,7 +538,11 @@ static int read_options(struct reader *r, const config_setting_t *s, const struc
 	out->items = arena_alloc(r->arena, (count + 1) * sizeof *out->items);
 	out->where = where_of(r, s);
 	for (size_t i = 0; i < members; i++) {
-		if (read_option(r, config_setting_get_elem(s, (unsigned)i), f, out) < 0)
+		const config_setting_t *member = config_setting_get_elem(s, (unsigned)i);
+
+		if (named != NULL && find_field(named, member->name) != NULL)
+			continue;
+		if (read_option(r, member, out) < 0)
 			return -1;
 	}
 	return 0;
@@ -543,13 +562,14 @@ static int read_field(struct reader *r, const config_setting_t *s, const struct 
 	if (f->kind == CONFIG_TEXTS)
 		return read_texts(r, s, f, out);
 	if (f->kind == CONFIG_OPTIONS)
-		return read_options(r, s, f, out);
+		return read_options(r, s, NULL, out);
 	return read_scalar(r, s, f, out);
 }
 
 static int read_group(struct reader *r, const config_setting_t *s, const struct config_schema *schema,
 	void *out)
 {
+	const struct config_field *rest = find_rest(schema);
 	struct config_where w = where_of(r, s);
 	uint64_t given = 0;
 
@@ -561,12 +581,14 @@ static int read_group(struct reader *r, const config_setting_t *s, const struct 
 		const struct config_field *f = find_field(schema, member->name);
 		struct config_where at = where_of(r, member);
 
-		if (f == NULL)
+		if (f == NULL && rest == NULL)
 			return fail_unknown(schema, &at, member->name, r->err);
-		if (read_field(r, member, f, out) < 0)
+		if (f != NULL && read_field(r, member, f, out) < 0)
 			return -1;
-		given |= UINT64_C(1) << (f - schema->fields);
+		given |= UINT64_C(1) << ((f != NULL ? f : rest) - schema->fields);
 	}
+	if (rest != NULL && read_options(r, s, schema, (void *)((char *)out + rest->offset)) < 0)
+		return -1;
 	return fill_missing(schema, given, &w, r->arena, out, r->err);
 }
 

@@ -36,6 +36,7 @@ enum config_kind {
 	CONFIG_GROUP,    /* a struct in place, by `sub` */
 	CONFIG_LIST,     /* struct config_list, min..max of them: a list of groups by `sub` */
 	CONFIG_OPTIONS,  /* struct config_pairs: a group kept as texts, read later by another schema */
+	CONFIG_REST,     /* the same of all settings of this group that no other field names */
 };
 
 struct config_texts {

@@ -20,6 +20,7 @@ static void put_kind(const struct config_field *f, FILE *out)
 		[CONFIG_GROUP] = "group",
 		[CONFIG_LIST] = "list of groups",
 		[CONFIG_OPTIONS] = "group of options",
+		[CONFIG_REST] = "further settings",
 	};
 
 	fputs(f->kind == CONFIG_CHOICE ? f->choices : words[f->kind], out);

@@ -74,6 +74,19 @@ static const struct config_field outer_fields[] = {
 };
 static const struct config_schema outer_schema = {sizeof(struct outer), outer_fields, -1};
 
+struct open {
+	const char *id;
+	struct config_pairs rest;
+};
+
+static const struct config_field open_fields[] = {
+	{.name = "id", .kind = CONFIG_ID, .offset = offsetof(struct open, id), .help = "its id"},
+	{.name = "...", .kind = CONFIG_REST, .offset = offsetof(struct open, rest), .fallback = "",
+		.help = "what another schema reads"},
+	{.name = NULL},
+};
+static const struct config_schema open_schema = {sizeof(struct open), open_fields, -1};
+
 static struct arena *arena;
 
 static int begin(void **state)
@@ -204,7 +217,7 @@ static void a_wrong_type_says_what_to_write(void **state)
 	assert_refused("name = \"x\"; words = ( \"a\", 5 );",
 		"t.conf:1: words wants a list of texts: ( \"...\", \"...\" ); here stands a number");
 	assert_refused("name = \"x\"; items = ( { id = \"a\"; options = { a = { b = 1; }; }; } );",
-		"t.conf:1: options wants a group of options: { name = value; ... }; here stands a group { }");
+		"t.conf:1: a wants a single value or a list of them; here stands a group { }");
 }
 
 static void a_value_outside_its_range_is_told(void **state)
@@ -519,6 +532,26 @@ static void random_files_are_taken_or_refused_with_a_line(void **state)
 	assert_true(taken > 100);
 }
 
+static void settings_that_no_field_names_are_kept_for_another_schema(void **state)
+{
+	struct open o;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(config_parse("t.conf", "url = \"u\";\nid = \"a\";\nheaders = (\"x: 1\",\n\"y: 2\");",
+		&open_schema, arena, &o, &e), 0);
+	assert_string_equal(o.id, "a");
+	assert_int_equal(o.rest.count, 3);
+	assert_string_equal(o.rest.items[0].key, "url");
+	assert_string_equal(o.rest.items[2].value, "y: 2");
+	assert_int_equal(o.rest.items[2].where.line, 4);
+	assert_int_equal(config_parse("t.conf", "id = \"a\";", &open_schema, arena, &o, &e), 0);
+	assert_int_equal(o.rest.count, 0);
+	assert_int_equal(config_parse("t.conf", "id = \"a\";\nurl = { a = 1; };", &open_schema, arena, &o, &e), -1);
+	assert_string_equal(e.text,
+		"t.conf:2: url wants a single value or a list of them; here stands a group { }");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -543,6 +576,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_folder_is_read_in_order_of_names, begin, end),
 		cmocka_unit_test_setup_teardown(what_is_not_a_file_is_refused, begin, end),
 		cmocka_unit_test_setup_teardown(help_and_manual_name_every_field, begin, end),
+		cmocka_unit_test_setup_teardown(settings_that_no_field_names_are_kept_for_another_schema, begin,
+			end),
 		cmocka_unit_test_setup_teardown(random_files_are_taken_or_refused_with_a_line, begin, end),
 	};
 
