@@ -108,35 +108,48 @@ static unsigned distance(const char *a, const char *b)
 	return row[n];
 }
 
-static const char *nearest(const struct config_schema *schema, const char *name)
+/* The field whose name is nearest to a wrong one, if it is nearer than *within, which shrinks. */
+static const char *nearest(const struct config_schema *schema, const char *name, unsigned *within)
 {
 	const char *best = NULL;
-	unsigned best_distance = (unsigned)strnlen(name, 63) / 3 + 2;
 
 	for (const struct config_field *f = schema->fields; f->name != NULL; f++) {
 		unsigned d = distance(name, f->name);
 
-		if (d < best_distance) {
+		if (f->kind != CONFIG_REST && d < *within) {
 			best = f->name;
-			best_distance = d;
+			*within = d;
 		}
 	}
 	return best;
 }
 
-static int fail_unknown(const struct config_schema *schema, const struct config_where *w,
-	const char *name, struct err *e)
+static void list_names(const struct config_schema *schema, char *out, size_t room)
 {
-	const char *best = nearest(schema, name);
+	for (const struct config_field *f = schema->fields; f->name != NULL; f++) {
+		size_t n = strlen(out);
+
+		if (f->kind != CONFIG_REST)
+			snprintf(out + n, room - n, "%s%s", n > 0 ? ", " : "", f->name);
+	}
+}
+
+/* beside: another schema whose settings stand in the same group, or NULL. */
+static int fail_unknown(const struct config_schema *schema, const struct config_schema *beside,
+	const struct config_where *w, const char *name, struct err *e)
+{
+	unsigned within = (unsigned)strnlen(name, 63) / 3 + 2;
+	const char *best = nearest(schema, name, &within);
+	const char *other = beside != NULL ? nearest(beside, name, &within) : NULL;
 	char known[300] = "";
 
+	if (other != NULL)
+		best = other;
 	if (best != NULL)
 		return config_error(w, e, "unknown setting \"%.60s\": did you mean \"%s\"?", name, best);
-	for (const struct config_field *f = schema->fields; f->name != NULL; f++) {
-		size_t n = strlen(known);
-
-		snprintf(known + n, sizeof known - n, "%s%s", n > 0 ? ", " : "", f->name);
-	}
+	if (beside != NULL)
+		list_names(beside, known, sizeof known);
+	list_names(schema, known, sizeof known);
 	return config_error(w, e, "unknown setting \"%.60s\": known here are %s", name, known);
 }
 
@@ -276,7 +289,7 @@ static int check_text(const struct config_field *f, const char *text, struct err
 	if (!text_is_clean(text, len))
 		return err_set(e, "holds a line break or another control character, or is not UTF-8 "
 				  "(for a line break to be sent write \\\\n)");
-	return 0;
+	return f->check != NULL ? f->check(text, e) : 0;
 }
 
 static int parse_text(const struct config_field *f, const char *text, struct arena *a,
@@ -473,7 +486,7 @@ static int read_texts(struct reader *r, const config_setting_t *s, const struct 
 	struct config_texts *out)
 {
 	size_t count = elements_count(s);
-	const struct config_field one = {.name = f->name, .kind = CONFIG_TEXT};
+	const struct config_field one = {.name = f->name, .kind = CONFIG_TEXT, .check = f->check};
 
 	if (check_count(r, s, f, count) < 0)
 		return -1;
@@ -537,6 +550,7 @@ static int read_options(struct reader *r, const config_setting_t *s, const struc
 		count += elements_count(config_setting_get_elem(s, (unsigned)i));
 	out->items = arena_alloc(r->arena, (count + 1) * sizeof *out->items);
 	out->where = where_of(r, s);
+	out->beside = named;
 	for (size_t i = 0; i < members; i++) {
 		const config_setting_t *member = config_setting_get_elem(s, (unsigned)i);
 
@@ -582,7 +596,7 @@ static int read_group(struct reader *r, const config_setting_t *s, const struct 
 		struct config_where at = where_of(r, member);
 
 		if (f == NULL && rest == NULL)
-			return fail_unknown(schema, &at, member->name, r->err);
+			return fail_unknown(schema, NULL, &at, member->name, r->err);
 		if (f != NULL && read_field(r, member, f, out) < 0)
 			return -1;
 		given |= UINT64_C(1) << ((f != NULL ? f : rest) - schema->fields);
@@ -704,7 +718,7 @@ int config_load_folder(const char *folder, const struct config_schema *schema, s
 static int add_text(const struct config_field *f, const char *text, struct arena *a,
 	struct config_texts *out, struct err *e)
 {
-	const struct config_field one = {.name = f->name, .kind = CONFIG_TEXT};
+	const struct config_field one = {.name = f->name, .kind = CONFIG_TEXT, .check = f->check};
 	const char **items;
 
 	if (f->max > 0 && out->count == (size_t)f->max)
@@ -719,8 +733,8 @@ static int add_text(const struct config_field *f, const char *text, struct arena
 	return 0;
 }
 
-static int read_pair(const struct config_schema *schema, const struct config_pair *p, uint64_t *given,
-	struct arena *a, void *out, struct err *e)
+static int read_pair(const struct config_schema *schema, const struct config_schema *beside,
+	const struct config_pair *p, uint64_t *given, struct arena *a, void *out, struct err *e)
 {
 	const struct config_field *f = find_field(schema, p->key);
 	uint64_t bit;
@@ -728,7 +742,7 @@ static int read_pair(const struct config_schema *schema, const struct config_pai
 	int status;
 
 	if (f == NULL)
-		return fail_unknown(schema, &p->where, p->key, e);
+		return fail_unknown(schema, beside, &p->where, p->key, e);
 	bit = UINT64_C(1) << (f - schema->fields);
 	if (f->kind == CONFIG_TEXTS)
 		status = add_text(f, p->value, a, (void *)((char *)out + f->offset), &inner);
@@ -748,7 +762,7 @@ int config_read_pairs(const struct config_schema *schema, const struct config_pa
 	memset(out, 0, schema->size);
 	assert(fields_count(schema) <= FIELDS_MAX);
 	for (size_t i = 0; i < pairs->count; i++) {
-		if (read_pair(schema, &pairs->items[i], &given, a, out, e) < 0)
+		if (read_pair(schema, pairs->beside, &pairs->items[i], &given, a, out, e) < 0)
 			return -1;
 	}
 	return fill_missing(schema, given, &pairs->where, a, out, e);

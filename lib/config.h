@@ -59,6 +59,9 @@ struct config_pairs {
 	size_t count;
 	struct config_pair *items;
 	struct config_where where; /* of the group */
+	/* Of CONFIG_REST: the schema whose settings stand in the same group, so that a name that
+	 * neither knows can be told well. NULL: none. */
+	const struct config_schema *beside;
 };
 
 struct config_list {
@@ -77,6 +80,8 @@ struct config_field {
 	const char *choices;
 	const struct config_schema *sub;
 	const char *help; /* one line for --help and the manual */
+	/* Further words on a given text, or on each of CONFIG_TEXTS: 0, or -1 with what is wrong. */
+	int (*check)(const char *text, struct err *);
 };
 
 struct config_schema {

@@ -256,6 +256,54 @@ static void an_integer_that_would_be_cut_is_told(void **state)
 	assert_int_equal(read_good("name = \"x\"; count = 2147483648L").count, INT64_C(2147483648));
 }
 
+static void a_name_known_on_neither_side_is_told_by_both(void **state)
+{
+	static const char *const cases[][2] = {
+		{"id = \"a\";\nflog = true;", "t.conf:2: unknown setting \"flog\": did you mean \"flag\"?"},
+		{"id = \"a\";\nidd = true;", "t.conf:2: unknown setting \"idd\": did you mean \"id\"?"},
+		{"id = \"a\";\nelephant = true;",
+			"t.conf:2: unknown setting \"elephant\": known here are id, flag, ratio"},
+	};
+	struct open m;
+	struct inner inner;
+	struct err e;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		assert_int_equal(config_parse("t.conf", cases[i][0], &open_schema, arena, &m, &e), 0);
+		assert_int_equal(config_read_pairs(&inner_schema, &m.rest, arena, &inner, &e), -1);
+		assert_string_equal(e.text, cases[i][1]);
+	}
+}
+
+static int refuse_blue(const char *text, struct err *e)
+{
+	return strcmp(text, "blue") == 0 ? err_set(e, "blue is sold out") : 0;
+}
+
+static void a_field_may_look_closer_at_its_texts(void **state)
+{
+	static const struct config_field fields[] = {
+		{.name = "one", .kind = CONFIG_TEXT, .fallback = "", .check = refuse_blue, .help = "one"},
+		{.name = "many", .kind = CONFIG_TEXTS, .offset = sizeof(char *), .fallback = "",
+			.check = refuse_blue, .help = "many"},
+		{.name = NULL},
+	};
+	static const struct config_schema schema = {
+		sizeof(char *) + sizeof(struct config_texts), fields, -1};
+	char out[sizeof(char *) + sizeof(struct config_texts)] __attribute__((aligned(16)));
+	struct err e;
+
+	(void)state;
+	assert_int_equal(config_parse("t.conf", "one = \"red\"; many = ( \"red\" );", &schema, arena, out,
+		&e), 0);
+	assert_int_equal(config_parse("t.conf", "\none = \"blue\";", &schema, arena, out, &e), -1);
+	assert_string_equal(e.text, "t.conf:2: one: blue is sold out");
+	assert_int_equal(config_parse("t.conf", "many = ( \"red\",\n\"blue\" );", &schema, arena, out, &e),
+		-1);
+	assert_string_equal(e.text, "t.conf:2: many: blue is sold out");
+}
+
 static void what_editors_put_in_front_is_told(void **state)
 {
 	(void)state;
@@ -563,6 +611,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_wrong_type_says_what_to_write, begin, end),
 		cmocka_unit_test_setup_teardown(a_value_outside_its_range_is_told, begin, end),
 		cmocka_unit_test_setup_teardown(an_integer_that_would_be_cut_is_told, begin, end),
+		cmocka_unit_test_setup_teardown(a_name_known_on_neither_side_is_told_by_both, begin, end),
+		cmocka_unit_test_setup_teardown(a_field_may_look_closer_at_its_texts, begin, end),
 		cmocka_unit_test_setup_teardown(what_editors_put_in_front_is_told, begin, end),
 		cmocka_unit_test_setup_teardown(commas_are_counted, begin, end),
 		cmocka_unit_test_setup_teardown(syntax_errors_have_words, begin, end),
