@@ -25,19 +25,21 @@ struct settings_journal {
 	int64_t segment_bytes;
 	int64_t max_bytes;
 	int64_t max_age;
+	struct config_where where;
 };
 
 /* One ring of each series file: rows of `step` width kept for `keep`. */
 struct settings_archive {
 	int64_t step; /* ns; 0: the check's own interval */
 	int64_t keep; /* ns */
+	struct config_where where;
 };
 
 struct settings_series {
 	int64_t flush_within;           /* ns a queued value waits at most */
 	int64_t max_parts;              /* per check */
 	int64_t max_bytes;              /* of all files: plan refuses more */
-	struct config_list archives;    /* struct settings_archive */
+	struct config_list archives;    /* struct settings_archive, the finest first, never empty */
 };
 
 struct settings_web {
