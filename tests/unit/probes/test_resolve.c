@@ -196,19 +196,29 @@ static void on_accept(evutil_socket_t fd, short what, void *ctx)
 	LIST_INSERT_HEAD(&c->server->connections, c, link);
 }
 
+/* One port for both protocols; somebody may hold it for one of them already. */
+static uint16_t bind_both(struct server *s)
+{
+	for (;;) {
+		struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+		socklen_t len = sizeof at;
+
+		s->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+		s->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		assert_int_equal(bind(s->fd, (struct sockaddr *)&at, sizeof at), 0);
+		getsockname(s->fd, (struct sockaddr *)&at, &len);
+		if (bind(s->listener, (struct sockaddr *)&at, sizeof at) == 0)
+			return ntohs(at.sin_port);
+		close(s->fd);
+		close(s->listener);
+	}
+}
+
 static void server_open(struct server *s, struct event_base *base)
 {
-	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t len = sizeof at;
-
 	*s = (struct server){.base = base};
-	s->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	s->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(bind(s->fd, (struct sockaddr *)&at, sizeof at), 0);
-	getsockname(s->fd, (struct sockaddr *)&at, &len);
-	assert_int_equal(bind(s->listener, (struct sockaddr *)&at, sizeof at), 0);
+	snprintf(s->address, sizeof s->address, "127.0.0.1:%u", bind_both(s));
 	listen(s->listener, 4);
-	snprintf(s->address, sizeof s->address, "127.0.0.1:%u", ntohs(at.sin_port));
 	s->udp = event_new(base, s->fd, EV_READ | EV_PERSIST, on_udp, s);
 	s->tcp = event_new(base, s->listener, EV_READ | EV_PERSIST, on_accept, s);
 	event_add(s->udp, NULL);
