@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <regex.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -11,7 +12,6 @@
 #include "lib/mem.h"
 
 #define URL_MAX 2048
-#define NAME_MAX_BYTES 255 /* a host name (RFC 1035 section 2.3.4), a little less in truth */
 #define PATTERN_MAX 1024
 
 /* The first three fields of every options struct with a target, in this order. */
@@ -106,7 +106,7 @@ static int check_pattern(const char *field, const char *text, struct err *e)
 
 static const struct config_field icmp_fields[] = {
 	{.name = "host", .kind = CONFIG_TEXT, .offset = offsetof(struct icmp_options, host), .min = 1,
-		.max = NAME_MAX_BYTES, .help = "name or address to send echo requests to"},
+		.max = CATALOG_HOST_MAX, .help = "name or address to send echo requests to"},
 	FIELD_PINS(icmp_options),
 	{.name = "count", .kind = CONFIG_INT, .offset = offsetof(struct icmp_options, count),
 		.fallback = "10", .min = 1, .max = 1000, .help = "echo requests of a round"},
@@ -163,7 +163,7 @@ const struct catalog_type catalog_icmp = {
 
 static const struct config_field tcp_fields[] = {
 	{.name = "host", .kind = CONFIG_TEXT, .offset = offsetof(struct tcp_options, host), .min = 1,
-		.max = NAME_MAX_BYTES, .help = "name or address to connect to"},
+		.max = CATALOG_HOST_MAX, .help = "name or address to connect to"},
 	FIELD_PINS(tcp_options),
 	{.name = "port", .kind = CONFIG_INT, .offset = offsetof(struct tcp_options, port), .min = 1,
 		.max = 65535, .help = "TCP port"},
@@ -304,7 +304,7 @@ static int copy_host(const char *from, char *out, size_t room)
 static int check_url(const struct http_options *o, struct err *e)
 {
 	const char *at = url_host(o->url);
-	char host[NAME_MAX_BYTES + 1];
+	char host[CATALOG_HOST_MAX + 1];
 
 	if (at == NULL)
 		return err_set(e, "url: \"%.100s\" must start with http:// or https://", o->url);
@@ -394,6 +394,26 @@ const struct catalog_type catalog_http = {
 	.metrics = http_metrics,
 	.check = http_check,
 };
+
+int catalog_target_host(const struct catalog_type *t, const void *options, char *out, size_t room)
+{
+	const char *name = catalog_target_options(options).name;
+	size_t n;
+
+	if (t->target == CATALOG_TARGET_URL) {
+		name = url_host(name);
+		if (name == NULL || copy_host(name, out, room) < 0)
+			return -1;
+	} else if (snprintf(out, room, "%s", name) >= (int)room) {
+		return -1;
+	}
+	n = strlen(out);
+	if (n > 2 && out[0] == '[' && out[n - 1] == ']') {
+		memmove(out, out + 1, n - 2);
+		out[n - 2] = '\0';
+	}
+	return 0;
+}
 
 /* ---- the table */
 

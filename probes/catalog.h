@@ -11,6 +11,8 @@
 #include "lib/config.h"
 #include "lib/sample.h"
 
+#define CATALOG_HOST_MAX 255 /* bytes of a host name (RFC 1035 section 2.3.4), a little less in truth */
+
 enum catalog_target {
 	CATALOG_TARGET_NONE, /* measures its own host */
 	CATALOG_TARGET_HOST, /* options start with a host: a name or a literal address */
@@ -44,6 +46,9 @@ struct catalog_target_options {
 };
 /* Those of a filled options struct of a type whose target is not CATALOG_TARGET_NONE. */
 struct catalog_target_options catalog_target_options(const void *options);
+/* The host in it, without brackets: of a URL the part that is resolved. 0, or -1 when there is none or out is too small
+ * (checked options always have one of at most CATALOG_HOST_MAX bytes). */
+int catalog_target_host(const struct catalog_type *, const void *options, char *out, size_t room);
 
 /* Options from key=value pairs: defaults, values, cross-field check. The struct is in the arena. */
 struct arena;

@@ -75,7 +75,7 @@ void run_up(struct run *);
 void run_down(struct run *, const char *why, ...) __attribute__((format(printf, 2, 3)));
 void run_unknown(struct run *, const char *why, ...) __attribute__((format(printf, 2, 3)));
 /* What to say when the deadline ends the run (default: down "no answer within 5s"). Values told before count. Set by a type
- * whose phase decides the words; unknown says whether it is our own fault. */
+ * whose phase decides the words; unknown says whether it is our own fault. cancel() follows, also after the default. */
 void run_on_deadline(struct run *, void (*at_deadline)(void *state, struct run *));
 
 #endif

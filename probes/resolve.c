@@ -475,7 +475,8 @@ static const char *unaskable(const char *name)
 		if ((unsigned char)*p >= 0x80)
 			return "a name with other than ASCII letters must be written in its xn-- form";
 		if (strchr(":%[]/ \\", *p) != NULL)
-			return *p == '%' ? "no such interface behind the address" : "neither a name nor an address";
+			return strchr(name, '%') != NULL ? "no such interface behind the address"
+							 : "neither a name nor an address";
 	}
 	return strlen(name) > 255 ? "not a name that DNS can hold" : NULL;
 }
