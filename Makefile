@@ -49,6 +49,7 @@ COLLECTOR := $(filter-out collector/main.c,$(wildcard collector/*.c collector/*/
 UNIT := $(wildcard tests/unit/*/test_*.c)
 FUZZ := $(wildcard tests/fuzz/fuzz_*.c)
 TOOLS := $(wildcard tests/tools/*.c)
+SUPPORT := $(wildcard tests/support/*.c)
 obj = $(patsubst %.c,$(B)/%.o,$(1))
 
 .DEFAULT_GOAL := all
@@ -86,24 +87,25 @@ $(B)/xunjian-collector: $(LIB_OBJ) $(call obj,$(COLLECTOR_PROBES) $(COLLECTOR) c
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) $(RRD_LIBS) -lm
 
 # Tests link archives, so that each takes what it uses: its own floor and those below.
-archives := lib probes agent collector
+archives := lib probes agent collector support
 archive = $(patsubst %,$(B)/%.a,$(1))
 $(B)/lib.a: $(LIB_OBJ)
 $(B)/probes.a: $(PROBES_OBJ)
 $(B)/agent.a: $(call obj,$(AGENT))
 $(B)/collector.a: $(call obj,$(COLLECTOR))
+$(B)/support.a: $(call obj,$(SUPPORT))
 $(call archive,$(archives)):
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 link = $(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(PKG_LIBS) $(1) -lm
 RRD_LIBS = $$(pkg-config --libs librrd)
 
-$(B)/tests/unit/lib/%: $(B)/tests/unit/lib/%.o $(call archive,lib)
+$(B)/tests/unit/lib/%: $(B)/tests/unit/lib/%.o $(call archive,support lib)
 	$(call link,-lcmocka)
-$(B)/tests/unit/probes/%: $(B)/tests/unit/probes/%.o $(call archive,probes lib)
+$(B)/tests/unit/probes/%: $(B)/tests/unit/probes/%.o $(call archive,support probes lib)
 	$(call link,-lcmocka)
-$(B)/tests/unit/agent/%: $(B)/tests/unit/agent/%.o $(call archive,agent probes lib)
+$(B)/tests/unit/agent/%: $(B)/tests/unit/agent/%.o $(call archive,support agent probes lib)
 	$(call link,-lcmocka)
-$(B)/tests/unit/collector/%: $(B)/tests/unit/collector/%.o $(call archive,collector probes lib)
+$(B)/tests/unit/collector/%: $(B)/tests/unit/collector/%.o $(call archive,support collector probes lib)
 	$(call link,$(RRD_LIBS) -lcmocka)
 # Fuzz targets and tools of the tests: everything may be linked.
 $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(call archive,$(archives))

@@ -1,9 +1,13 @@
 /*
  * tls: OpenSSL contexts for both ends of our own wire, and who the peer is.
  *
- * TLS 1.3 only, no 0-RTT, no renegotiation, no compression. The server demands a certificate of our CA
- * in the handshake; the client checks chain and name. The identity of a peer is the one SAN dNSName
- * (or IP for servers) of its certificate. API common to OpenSSL 1.1.1 and 3.0.
+ * TLS 1.3 only, no 0-RTT, no tickets, no renegotiation, no compression, security level 2 (RSA from 2048
+ * bits, no SHA-1). Each side refuses in the handshake what is not a leaf of our CA (one intermediate at
+ * most) made for its part: extended key usage clientAuth or serverAuth, which must stand there, not a CA,
+ * SAN of exactly one dNSName (lower case, no wildcard, no NUL) and else IP addresses only. The client also
+ * checks that the SAN names the host it wanted; the subject is never looked at. The identity of a peer
+ * is its one dNSName. A context holds the files as they were read: renewal makes a new one.
+ * API common to OpenSSL 1.1.1 and 3.0. Thread: any. Limits: names <= TLS_NAME_MAX, PEM files <= 1 MiB.
  */
 #ifndef LIB_TLS_H
 #define LIB_TLS_H
@@ -14,21 +18,26 @@ struct err;
 struct ssl_ctx_st;
 struct ssl_st;
 
+#define TLS_NAME_MAX 253 /* bytes of a host name (RFC 1035, 2.3.4) */
+
 struct tls_files {
 	const char *ca;          /* PEM: the roots we trust */
 	const char *certificate; /* PEM: leaf first */
 	const char *key;         /* PEM, 0600 */
 };
 
-/* New contexts; the caller frees with SSL_CTX_free. NULL with err that names the file. */
+/* New contexts; the caller frees with SSL_CTX_free. NULL with err that names the file. host: name or literal
+ * address of the server that the client wants. */
 struct ssl_ctx_st *tls_server(const struct tls_files *, struct err *);
-struct ssl_ctx_st *tls_client(const struct tls_files *, struct err *);
+struct ssl_ctx_st *tls_client(const struct tls_files *, const char *host, struct err *);
+/* Makes `to`, a context of another maker (CURLOPT_SSL_CTX_FUNCTION), do as `client` does. */
+int tls_client_copy(struct ssl_ctx_st *client, struct ssl_ctx_st *to, struct err *);
 /* The identity (agent id) of the verified peer: exactly one SAN dNSName, [a-z0-9-], no wildcard, no NUL.
  * 0, or -1 when there is no certificate or its SAN has another form. */
 int tls_peer_identity(struct ssl_st *, char *out, size_t room, struct err *);
 /* Days until the leaf of a context ends (negative: ended). */
 int tls_days_left(struct ssl_ctx_st *, double *days);
-/* The first SAN dNSName of a PEM certificate file: who we are. */
+/* The one SAN dNSName of a PEM certificate file: who we are. */
 int tls_own_identity(const char *certificate, char *out, size_t room, struct err *);
 
 #endif
