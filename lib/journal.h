@@ -13,11 +13,12 @@
  *     then records: magic u32 | length u32 | seq u64 | kind u8 | flags u8 | 0 u16 | crc32c u32 | payload;
  *     the crc covers the header before it and the payload.
  *   state                                     cursors, segment list and write position in one checksummed
- *     record, replaced by rename, durable before any unlink.
+ *     record, replaced by rename, durable before any unlink; lock: held by the writer.
  *   quarantine/                               bytes that failed their check, kept aside.
  *
- * Recovery: a torn tail of the last segment is cut; a damaged record elsewhere costs that record
- * alone: the reader finds the next valid one, the bytes are kept aside and counted.
+ * Recovery: the segments themselves say what counts: each ends where the next one begins. A torn tail of the
+ * last one is cut; a damaged record elsewhere costs that record alone: the reader finds the next valid one,
+ * logs it, keeps the bytes aside where it may write, and gives a gap over the hole.
  * Overflow (max_bytes, max_age): records of the oldest segments whose kind is not kept go first,
  * leaving an ENTRY_GAP over what went; then kept ones. Nothing goes in silence.
  * After a failed write or fsync that descriptor is never used again: the unsynced entries, still
@@ -31,13 +32,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lib/journal_note.h"
+
 struct err;
-
-#define JOURNAL_PAYLOAD_MAX (4u << 20)
-
-struct position {
-	uint64_t epoch, seq;
-};
 
 struct journal_options {
 	int64_t segment_bytes;  /* a segment is closed when it reaches this; 0: 8 MiB */
@@ -61,12 +58,13 @@ struct journal_stats {
 struct journal;
 
 /* Makes the folder when missing (0700), locks it (one writer), recovers, draws the epoch.
- * NULL with err: not a folder, locked by pid N, unreadable state with no way to rebuild it. */
+ * NULL with err: not a folder, locked by pid N, not readable. A damaged state record is made anew. */
 struct journal *journal_open(const char *folder, const struct journal_options *, struct err *);
 void journal_close(struct journal *); /* syncs; accepts NULL */
 
 /* Puts an entry behind the others, in memory. Never fails: what cannot be written is told by
- * journal_sync. The caller bounds what it has in flight (journal_unsynced_bytes). */
+ * journal_sync. The caller bounds what it has in flight (journal_unsynced_bytes). The position holds once
+ * it is synced: after a failed sync the entry moves to a new epoch, behind that one's opening. */
 struct position journal_append(struct journal *, uint8_t kind, const void *payload, size_t len);
 /* Writes and fdatasyncs all appended entries. -1: nothing of it may be acknowledged; call again later. */
 int journal_sync(struct journal *, struct err *);
@@ -76,9 +74,9 @@ struct position journal_synced(const struct journal *); /* of the last synced en
 size_t journal_unsynced_bytes(const struct journal *);
 void journal_stats(const struct journal *, struct journal_stats *);
 
-/* Durable named cursors ("uplink", "series"): the last entry that view is done with. Kept in the
- * state record at the next sync or trim. A segment may be trimmed when all `mandatory` cursors have
- * passed it and keep says so; on overflow optional and mandatory ones alike get a gap. */
+/* Durable named cursors ("uplink", "series"): the last entry that view is done with. On disk a cursor is at
+ * most 5 s of syncs behind (exact at trim and close), so what stands behind one may be done twice. On
+ * overflow a view that is left behind gets a gap. At most 16. */
 void journal_cursor_set(struct journal *, const char *name, struct position);
 bool journal_cursor_get(const struct journal *, const char *name, struct position *);
 void journal_cursor_drop(struct journal *, const char *name);
@@ -97,20 +95,5 @@ void journal_reader_limit(struct journal_reader *, struct position);
 /* 1 an entry, 0 none up to the limit now (call again when woken), -1 error (words in err).
  * A hole (trimmed or damaged) is returned as a made-up ENTRY_GAP: journal_gap_decode tells it. */
 int journal_read_next(struct journal_reader *, struct journal_entry *, struct err *);
-
-/* Payloads of the journal's own kinds. */
-struct journal_gap {
-	uint64_t from, to; /* seq, both included */
-	uint64_t count;    /* entries lost of those (kept ones in between are not) */
-};
-struct journal_open_note {
-	struct position previous; /* last entry recovered before this opening; {0,0} at first */
-	uint64_t boot;
-	int64_t real, mono; /* clocks at opening, ns */
-};
-int journal_gap_decode(const void *payload, size_t len, struct journal_gap *);
-size_t journal_gap_encode(const struct journal_gap *, uint8_t out[24]);
-size_t journal_open_note_encode(const struct journal_open_note *, uint8_t out[40]);
-int journal_open_note_decode(const void *payload, size_t len, struct journal_open_note *);
 
 #endif

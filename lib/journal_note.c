@@ -1,7 +1,5 @@
 /* Payloads of the journal's own entries: gaps and openings. Pure. */
-#include "lib/journal.h"
-
-#include <string.h>
+#include "lib/journal_note.h"
 
 #include "lib/buf.h"
 
