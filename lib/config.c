@@ -86,8 +86,8 @@ static unsigned least(unsigned a, unsigned b, unsigned c)
 	return m < c ? m : c;
 }
 
-/* How many letters must be put in, taken out or changed (Levenshtein) in the first 63. */
-static unsigned distance(const char *a, const char *b)
+/* Levenshtein's. */
+unsigned config_distance(const char *a, const char *b)
 {
 	size_t m = strnlen(a, 63), n = strnlen(b, 63);
 	unsigned row[64];
@@ -114,7 +114,7 @@ static const char *nearest(const struct config_schema *schema, const char *name,
 	const char *best = NULL;
 
 	for (const struct config_field *f = schema->fields; f->name != NULL; f++) {
-		unsigned d = distance(name, f->name);
+		unsigned d = config_distance(name, f->name);
 
 		if (f->kind != CONFIG_REST && d < *within) {
 			best = f->name;

@@ -110,6 +110,9 @@ int config_read_pairs(const struct config_schema *, const struct config_pairs *,
 int config_error(const struct config_where *, struct err *, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* How many letters must be put in, taken out or changed in the first 63: to name what is nearest. */
+unsigned config_distance(const char *a, const char *b);
+
 /* Fields with kind, default, range and help: plain text for --help, mdoc rows for a manual. */
 void config_print_help(const struct config_schema *, FILE *);
 void config_print_mdoc(const struct config_schema *, FILE *);

@@ -49,7 +49,7 @@ static bool is_address(const char *text, int family)
 }
 
 /* Scope and brackets are left to the resolver: here only what is surely an address counts. */
-static bool is_literal(const char *host)
+static enum family literal_family(const char *host)
 {
 	char inner[INET6_ADDRSTRLEN + 1];
 	size_t n = strlen(host);
@@ -59,10 +59,12 @@ static bool is_literal(const char *host)
 		host++, n -= 2;
 	n = strcspn(host, "%]") < n ? strcspn(host, "%]") : n;
 	if (n >= sizeof inner)
-		return false;
+		return FAMILY_NONE;
 	memcpy(inner, host, n);
 	inner[n] = '\0';
-	return is_address(inner, AF_INET) || is_address(inner, AF_INET6);
+	if (is_address(inner, AF_INET))
+		return FAMILY_V4;
+	return is_address(inner, AF_INET6) ? FAMILY_V6 : FAMILY_NONE;
 }
 
 static int check_pins(const char *host, const char *ipv4, const char *ipv6, struct err *e)
@@ -72,7 +74,7 @@ static int check_pins(const char *host, const char *ipv4, const char *ipv6, stru
 	if (*ipv6 != '\0' && !is_address(ipv6, AF_INET6))
 		return err_set(e, "ipv6: \"%s\" is not an IPv6 address: write one as in \"2001:db8::1\", "
 			"without brackets", ipv6);
-	if ((*ipv4 != '\0' || *ipv6 != '\0') && is_literal(host))
+	if ((*ipv4 != '\0' || *ipv6 != '\0') && literal_family(host) != FAMILY_NONE)
 		return err_set(e, "%s is an address already: remove ipv4 and ipv6, or write a name", host);
 	return 0;
 }
@@ -444,6 +446,21 @@ unsigned catalog_decimals(uint32_t metric)
 	const struct metric *m = catalog_metric(metric);
 
 	return m != NULL ? m->decimals : 6;
+}
+
+enum family catalog_literal(const struct catalog_type *t, const void *options)
+{
+	char host[NAME_MAX_BYTES + 1];
+	struct catalog_target_options target;
+
+	if (t->target == CATALOG_TARGET_NONE)
+		return FAMILY_NONE;
+	target = catalog_target_options(options);
+	if (t->target == CATALOG_TARGET_HOST)
+		return literal_family(target.name);
+	if (copy_host(url_host(target.name), host, sizeof host) < 0)
+		return FAMILY_NONE;
+	return literal_family(host);
 }
 
 int catalog_options(const struct catalog_type *t, const struct config_pairs *pairs, struct arena *a,

@@ -50,6 +50,9 @@ struct catalog_target_options catalog_target_options(const void *options);
  * (checked options always have one of at most CATALOG_HOST_MAX bytes). */
 int catalog_target_host(const struct catalog_type *, const void *options, char *out, size_t room);
 
+/* The family of a target that is a literal address; FAMILY_NONE when it is a name, or there is none. */
+enum family catalog_literal(const struct catalog_type *, const void *options);
+
 /* Options from key=value pairs: defaults, values, cross-field check. The struct is in the arena. */
 struct arena;
 int catalog_options(const struct catalog_type *, const struct config_pairs *, struct arena *, void **options,
