@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collector/inventory.h"
 #include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/err.h"

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "collector/inventory.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/map.h"

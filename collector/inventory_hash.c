@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "collector/inventory.h"
+
 #define FNV_OFFSET UINT64_C(14695981039346656037)
 #define FNV_PRIME UINT64_C(1099511628211)
 

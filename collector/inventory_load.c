@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collector/inventory.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/map.h"

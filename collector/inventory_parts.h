@@ -16,10 +16,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "collector/inventory.h"
+#include "lib/config.h"
 
 struct arena;
 struct err;
+struct inventory;
+struct inventory_check;
 struct map;
 
 /* The checks that one agent runs, in order of id. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collector/inventory.h"
 #include "lib/buf.h"
 #include "lib/err.h"
 #include "lib/map.h"

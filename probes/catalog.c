@@ -450,15 +450,9 @@ unsigned catalog_decimals(uint32_t metric)
 
 enum family catalog_literal(const struct catalog_type *t, const void *options)
 {
-	char host[NAME_MAX_BYTES + 1];
-	struct catalog_target_options target;
+	char host[CATALOG_HOST_MAX + 1];
 
-	if (t->target == CATALOG_TARGET_NONE)
-		return FAMILY_NONE;
-	target = catalog_target_options(options);
-	if (t->target == CATALOG_TARGET_HOST)
-		return literal_family(target.name);
-	if (copy_host(url_host(target.name), host, sizeof host) < 0)
+	if (t->target == CATALOG_TARGET_NONE || catalog_target_host(t, options, host, sizeof host) < 0)
 		return FAMILY_NONE;
 	return literal_family(host);
 }
