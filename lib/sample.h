@@ -22,6 +22,7 @@ enum entry_kind {
 	ENTRY_GAP = 2,      /* from, to, count: entries that were dropped, declared */
 	ENTRY_TICK = 3,     /* the writer's clock, every second */
 	ENTRY_RESULT = 10,  /* agent: wire.proto Results with one row */
+	ENTRY_LOST = 11,    /* agent: wire.proto Lost: results that never got a position */
 	ENTRY_BATCH = 20,   /* collector: wire.proto Envelope around one accepted batch */
 	ENTRY_NOW = 21,     /* collector: wire.proto Envelope around one Now */
 	ENTRY_NOTE = 22,    /* collector: something about an agent to be told: cloned, rolled back */

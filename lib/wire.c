@@ -49,6 +49,32 @@ int wire_answer_decode(const void *data, size_t len, struct wire_answer *a, stru
 	return 0;
 }
 
+/* ---- Lost */
+
+void wire_lost_encode(const struct wire_lost *l, struct buf *out)
+{
+	Xunjian__Wire__Lost p = XUNJIAN__WIRE__LOST__INIT;
+
+	p.count = l->count;
+	p.boot = l->boot;
+	p.from_mono = l->from_mono;
+	p.to_mono = l->to_mono;
+	wire_pb_pack(&p, out);
+}
+
+int wire_lost_decode(const void *data, size_t len, struct wire_lost *l, struct err *e)
+{
+	Xunjian__Wire__Lost *p = wire_pb_unpack(&xunjian__wire__lost__descriptor, data, len, "lost", e);
+
+	if (p == NULL)
+		return -1;
+	*l = (struct wire_lost){p->count, p->boot, p->from_mono, p->to_mono};
+	wire_pb_free(p);
+	if (l->count == 0 || l->from_mono < 0 || l->to_mono < l->from_mono || l->to_mono > WIRE_TIME_MAX)
+		return err_set(e, "lost: count or times mean nothing");
+	return 0;
+}
+
 /* ---- Assignments */
 
 static Xunjian__Wire__Option *option_pb(struct arena *arena, const struct wire_option *from)

@@ -35,6 +35,15 @@ struct err;
 /* ---- one result <-> journal payload (ENTRY_RESULT). decimals_of gives the digits kept of a metric. */
 void wire_result_encode(const struct result *, unsigned (*decimals_of)(uint32_t metric), struct buf *out);
 
+/* ---- results that never got a position (ENTRY_LOST) */
+struct wire_lost {
+	uint64_t count; /* > 0 */
+	uint64_t boot;
+	int64_t from_mono, to_mono;
+};
+void wire_lost_encode(const struct wire_lost *, struct buf *out);
+int wire_lost_decode(const void *data, size_t len, struct wire_lost *, struct err *);
+
 /* ---- results as columns, decoded; used for Results alone, in a Batch, in a Now */
 struct wire_rows;
 size_t wire_rows_count(const struct wire_rows *);

@@ -1174,6 +1174,8 @@ static void a_now_is_written_and_read_as_by_version_1(void **state)
 	wire_packer_free(k);
 }
 
+static const struct wire_lost plain_lost = {.count = 12, .boot = 77, .from_mono = 5, .to_mono = 1000000007};
+
 static void small_messages_are_written_as_by_version_1(void **state)
 {
 	struct buf out = {0};
@@ -1194,10 +1196,35 @@ static void small_messages_are_written_as_by_version_1(void **state)
 	buf_clear(&out);
 	wire_note_encode("county-1", "skew", "clock is 7 s ahead", 1800000000000000000, &out);
 	assert_golden("note-v1.bin", &out);
+	buf_clear(&out);
+	wire_lost_encode(&plain_lost, &out);
+	assert_golden("lost-v1.bin", &out);
 	buf_fini(&out);
 }
 
 /* Fields that a later version may add at every level. */
+static void lost_results_are_told_and_told_well(void **state)
+{
+	struct wire_lost bad[] = {plain_lost, plain_lost, plain_lost, plain_lost}, read;
+	struct buf out = {0};
+	struct err e;
+
+	(void)state;
+	wire_lost_encode(&plain_lost, &out);
+	assert_int_equal(wire_lost_decode(out.data, out.len, &read, &e), 0);
+	assert_memory_equal(&read, &plain_lost, sizeof read);
+	bad[0].count = 0;
+	bad[1].from_mono = -1;
+	bad[2].to_mono = 4;
+	bad[3].to_mono = WIRE_TIME_MAX + 1;
+	for (size_t i = 0; i < 4; i++) {
+		buf_clear(&out);
+		wire_lost_encode(&bad[i], &out);
+		assert_int_equal(wire_lost_decode(out.data, out.len, &read, &e), -1);
+	}
+	buf_fini(&out);
+}
+
 static void a_batch_of_a_later_version_is_read(void **state)
 {
 	ProtobufCMessageUnknownField field = {.tag = 200, .wire_type = PROTOBUF_C_WIRE_TYPE_VARINT, .len = 1,
@@ -1348,6 +1375,7 @@ int main(void)
 		cmocka_unit_test(a_batch_is_written_and_read_as_by_version_1),
 		cmocka_unit_test(a_now_is_written_and_read_as_by_version_1),
 		cmocka_unit_test(small_messages_are_written_as_by_version_1),
+		cmocka_unit_test(lost_results_are_told_and_told_well),
 		cmocka_unit_test(a_batch_of_a_later_version_is_read),
 		cmocka_unit_test(a_result_with_unknown_fields_can_be_packed),
 		cmocka_unit_test(damaged_bytes_do_no_harm),
