@@ -32,12 +32,14 @@ static int openssl_err(struct err *e, const char *what)
 
 /* ---- names in certificates */
 
-static bool host_is_clean(const char *host)
+bool tls_name_is_clean(const char *host)
 {
 	struct err ignored;
 	char label[64];
 	size_t len;
 
+	if (strlen(host) > TLS_NAME_MAX)
+		return false;
 	for (;; host += len + 1) {
 		len = strcspn(host, ".");
 		if (len >= sizeof label)
@@ -61,7 +63,7 @@ static int take_name(const ASN1_IA5STRING *name, char out[TLS_NAME_MAX + 1], str
 		return err_set(e, "subject alternative name holds a DNS name that is none");
 	memcpy(out, ASN1_STRING_get0_data(name), len);
 	out[len] = '\0';
-	if (!host_is_clean(out))
+	if (!tls_name_is_clean(out))
 		return err_set(e, "subject alternative name must be of a-z, 0-9 and '-', without wildcard");
 	return 0;
 }
@@ -81,7 +83,7 @@ static int name_of(const X509 *x, char out[TLS_NAME_MAX + 1], struct err *e)
 		if (name->type == GEN_DNS)
 			rc = take_name(name->d.dNSName, out, e);
 		else if (name->type != GEN_IPADD)
-			rc = err_set(e, "subject alternative name holds more than a DNS name and addresses");
+			rc = err_set(e, "subject alternative name holds more than names and addresses");
 	}
 	GENERAL_NAMES_free(names);
 	if (rc == 0 && out[0] == '\0')
@@ -227,20 +229,28 @@ static int use_certificate(SSL_CTX *ctx, const char *path, uint32_t purpose, str
 	return rc;
 }
 
-static int use_key(SSL_CTX *ctx, const char *path, const char *certificate, struct err *e)
+EVP_PKEY *tls_read_key(const char *path, struct err *e)
 {
 	BIO *bio = open_pem(path, true, e);
 	EVP_PKEY *key;
-	int rc = 0;
 
 	if (bio == NULL)
-		return -1;
+		return NULL;
 	key = PEM_read_bio_PrivateKey(bio, NULL, on_password, NULL);
 	BIO_free(bio);
-	if (key == NULL) {
-		ERR_clear_error();
-		return err_set(e, "%s: no private key in PEM form without a password", path);
-	}
+	ERR_clear_error();
+	if (key == NULL)
+		err_set(e, "%s: no private key in PEM form without a password", path);
+	return key;
+}
+
+static int use_key(SSL_CTX *ctx, const char *path, const char *certificate, struct err *e)
+{
+	EVP_PKEY *key = tls_read_key(path, e);
+	int rc = 0;
+
+	if (key == NULL)
+		return -1;
 	if (X509_check_private_key(SSL_CTX_get0_certificate(ctx), key) != 1)
 		rc = err_set(e, "%s: not the key of %s", path, certificate);
 	else if (SSL_CTX_use_PrivateKey(ctx, key) != 1)
@@ -327,7 +337,7 @@ static int want_host(SSL_CTX *ctx, const char *host, struct err *e)
 	else if (inet_pton(AF_INET6, host, address) == 1)
 		good = X509_VERIFY_PARAM_set1_ip(param, address, sizeof(struct in6_addr));
 	else
-		good = host_is_clean(host) && X509_VERIFY_PARAM_set1_host(param, host, 0);
+		good = tls_name_is_clean(host) && X509_VERIFY_PARAM_set1_host(param, host, 0);
 	return good ? 0 : err_set(e, "%s: neither a host name in lower case nor an address", host);
 }
 
@@ -387,19 +397,28 @@ int tls_days_left(SSL_CTX *ctx, double *days)
 	return 0;
 }
 
-int tls_own_identity(const char *certificate, char *out, size_t room, struct err *e)
+X509 *tls_read_certificate(const char *path, struct err *e)
 {
-	BIO *bio = open_pem(certificate, false, e);
+	BIO *bio = open_pem(path, false, e);
 	bool failed;
 	X509 *x;
-	int rc;
 
 	if (bio == NULL)
-		return -1;
-	x = next_certificate(bio, certificate, &failed, e);
+		return NULL;
+	x = next_certificate(bio, path, &failed, e);
 	BIO_free(bio);
+	if (x == NULL && !failed)
+		err_set(e, "%s: no certificate in PEM form", path);
+	return x;
+}
+
+int tls_own_identity(const char *certificate, char *out, size_t room, struct err *e)
+{
+	X509 *x = tls_read_certificate(certificate, e);
+	int rc;
+
 	if (x == NULL)
-		return failed ? -1 : err_set(e, "%s: no certificate in PEM form", certificate);
+		return -1;
 	rc = identity_of(x, out, room, e);
 	X509_free(x);
 	return rc < 0 ? err_wrap(e, "%s", certificate) : 0;

@@ -12,11 +12,14 @@
 #ifndef LIB_TLS_H
 #define LIB_TLS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct err;
+struct evp_pkey_st;
 struct ssl_ctx_st;
 struct ssl_st;
+struct x509_st;
 
 #define TLS_NAME_MAX 253 /* bytes of a host name (RFC 1035, 2.3.4) */
 
@@ -26,8 +29,8 @@ struct tls_files {
 	const char *key;         /* PEM, 0600 */
 };
 
-/* New contexts; the caller frees with SSL_CTX_free. NULL with err that names the file. host: name or literal
- * address of the server that the client wants. */
+/* New contexts; the caller frees with SSL_CTX_free. NULL with err that names the file. host: name or
+ * literal address of the server that the client wants. */
 struct ssl_ctx_st *tls_server(const struct tls_files *, struct err *);
 struct ssl_ctx_st *tls_client(const struct tls_files *, const char *host, struct err *);
 /* Makes `to`, a context of another maker (CURLOPT_SSL_CTX_FUNCTION), do as `client` does. */
@@ -39,5 +42,12 @@ int tls_peer_identity(struct ssl_st *, char *out, size_t room, struct err *);
 int tls_days_left(struct ssl_ctx_st *, double *days);
 /* The one SAN dNSName of a PEM certificate file: who we are. */
 int tls_own_identity(const char *certificate, char *out, size_t room, struct err *);
+
+/* The first certificate of a PEM file; a private key, which nobody but the owner may use and which no password
+ * locks. The caller frees with X509_free, EVP_PKEY_free. NULL with err that names the file. */
+struct x509_st *tls_read_certificate(const char *path, struct err *);
+struct evp_pkey_st *tls_read_key(const char *path, struct err *);
+/* Labels of [a-z0-9-] with dots between them: what a SAN dNSName of ours may be. */
+bool tls_name_is_clean(const char *);
 
 #endif
