@@ -150,24 +150,18 @@ const struct config_schema inventory_schema = {
 
 /* ---- files into one inventory */
 
-/* Where the records of one kind stand: in a file, in the inventory, in the index. */
-struct kind {
-	const char *word;
-	const struct config_schema *schema;
-	size_t list, items, count, map;
-};
-
 #define KIND(one, many, table)                                                                     \
-	{one, table, offsetof(struct file, many), offsetof(struct inventory, many),                \
+	{one, #many, table, offsetof(struct file, many), offsetof(struct inventory, many),         \
 		offsetof(struct inventory, many##_count), offsetof(struct inventory_index, many)}
 
-static const struct kind kinds[] = {
+const struct inventory_kind inventory_kinds[] = {
 	KIND("unit", units, &unit_schema),
 	KIND("system", systems, &system_schema),
 	KIND("site", sites, &site_schema),
 	KIND("link", links, &link_schema),
 	KIND("agent", agents, &agent_schema),
 	KIND("check", checks, &check_schema),
+	{.one = NULL},
 };
 
 struct files {
@@ -185,12 +179,12 @@ static int on_file(void *ctx, const char *path, void *out, struct err *e)
 	return 0;
 }
 
-static const struct config_list *list_of(const struct kind *k, const struct file *f)
+static const struct config_list *list_of(const struct inventory_kind *k, const struct file *f)
 {
 	return (const void *)((const char *)f + k->list);
 }
 
-static const struct config_where *where_of(const struct kind *k, const void *record)
+static const struct config_where *where_of(const struct inventory_kind *k, const void *record)
 {
 	return (const void *)((const char *)record + k->schema->where_offset);
 }
@@ -204,15 +198,15 @@ static const char *id_of(const void *record)
 	return id;
 }
 
-static int fail_duplicate(const struct kind *k, const void *record, const void *first, struct err *e)
+static int fail_duplicate(const struct inventory_kind *k, const void *record, const void *first, struct err *e)
 {
 	const struct config_where *at = where_of(k, first);
 
 	return config_error(where_of(k, record), e, "%s \"%s\" stands already in %.150s:%u: remove one of "
-		"the two or give it another id", k->word, id_of(record), at->file, at->line);
+		"the two or give it another id", k->one, id_of(record), at->file, at->line);
 }
 
-static int collect(const struct kind *k, const struct files *files, struct inventory *inv, struct err *e)
+static int collect(const struct inventory_kind *k, const struct files *files, struct inventory *inv, struct err *e)
 {
 	struct map *map = map_new();
 	size_t count = 0;
@@ -246,8 +240,8 @@ int inventory_read(struct inventory *inv, const char *folder, struct err *e)
 
 	if (status == 0 && files.count == 0)
 		status = err_set(e, "%.200s: no *.conf files: an inventory needs at least one", folder);
-	for (size_t i = 0; status == 0 && i < sizeof kinds / sizeof *kinds; i++)
-		status = collect(&kinds[i], &files, inv, e);
+	for (const struct inventory_kind *k = inventory_kinds; status == 0 && k->one != NULL; k++)
+		status = collect(k, &files, inv, e);
 	free(files.items);
 	return status;
 }

@@ -36,6 +36,15 @@ struct inventory_index {
 	struct inventory_share *shares; /* of agent i */
 };
 
+/* Where the records of one kind stand: offsets in a file as it was read, in the inventory, in the
+ * index. The id is the first member of every record. */
+struct inventory_kind {
+	const char *one, *many; /* "unit", "units"; NULL ends the table */
+	const struct config_schema *schema;
+	size_t list, items, count, map;
+};
+extern const struct inventory_kind inventory_kinds[];
+
 int inventory_read(struct inventory *, const char *folder, struct err *);
 int inventory_resolve(struct inventory *, struct err *);
 int inventory_check_all(struct inventory *, struct err *);
