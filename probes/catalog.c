@@ -1,7 +1,6 @@
 #include "probes/catalog.h"
 
 #include <arpa/inet.h>
-#include <regex.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,9 +9,11 @@
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/mem.h"
+#include "probes/match.h"
 
 #define URL_MAX 2048
 #define PATTERN_MAX 1024
+#define SEND_MAX 1024
 
 /* The first three fields of every options struct with a target, in this order. */
 #define CHECK_TARGET(type, first)                                                                  \
@@ -86,22 +87,15 @@ static int check_host(const char *host, struct err *e)
 	return 0;
 }
 
-/* A POSIX extended pattern behind "~"; other texts are bytes and always good. */
-static int check_pattern(const char *field, const char *text, struct err *e)
+/* Bytes or a pattern, see match.h. */
+static int check_match(const char *field, const char *text, bool escapes, struct err *e)
 {
-	regex_t compiled;
-	char words[200];
-	int error;
+	struct match m;
 
-	if (text[0] != '~')
-		return 0;
-	error = regcomp(&compiled, text + 1, REG_EXTENDED | REG_NOSUB);
-	if (error == 0) {
-		regfree(&compiled);
-		return 0;
-	}
-	regerror(error, &compiled, words, sizeof words);
-	return err_set(e, "%s: \"%.100s\" is not a POSIX extended pattern: %s", field, text + 1, words);
+	if (match_init(&m, text, escapes, e) < 0)
+		return err_wrap(e, "%s", field);
+	match_fini(&m);
+	return 0;
 }
 
 /* ---- icmp */
@@ -170,7 +164,7 @@ static const struct config_field tcp_fields[] = {
 	{.name = "port", .kind = CONFIG_INT, .offset = offsetof(struct tcp_options, port), .min = 1,
 		.max = 65535, .help = "TCP port"},
 	{.name = "send", .kind = CONFIG_TEXT, .offset = offsetof(struct tcp_options, send),
-		.fallback = "", .max = 1024,
+		.fallback = "", .max = SEND_MAX,
 		.help = "bytes to send once connected; \\r \\n \\t \\xNN \\\\ are escapes"},
 	{.name = "expect", .kind = CONFIG_TEXT, .offset = offsetof(struct tcp_options, expect),
 		.fallback = "", .max = PATTERN_MAX,
@@ -188,34 +182,16 @@ static const struct metric tcp_metrics[] = {
 	{.number = 0},
 };
 
-static bool is_hex_digit(char c)
-{
-	return c != '\0' && strchr("0123456789abcdefABCDEF", c) != NULL;
-}
-
-static int check_escapes(const char *field, const char *text, struct err *e)
-{
-	for (const char *p = text; (p = strchr(p, '\\')) != NULL; p += 2) {
-		if (p[1] == 'x' && is_hex_digit(p[2]) && is_hex_digit(p[3]))
-			continue;
-		if (p[1] == '\0' || strchr("rnt\\", p[1]) == NULL)
-			return err_set(e, "%s: \\%.1s has no meaning: write \\r \\n \\t \\xNN or \\\\", field,
-				p + 1);
-	}
-	return 0;
-}
-
 static int tcp_check(const void *options, struct err *e)
 {
 	const struct tcp_options *o = options;
+	uint8_t room[SEND_MAX];
 
 	if (check_host(o->host, e) < 0 || check_pins(o->host, o->ipv4, o->ipv6, e) < 0)
 		return -1;
-	if (check_escapes("send", o->send, e) < 0)
-		return -1;
-	if (o->expect[0] == '~')
-		return check_pattern("expect", o->expect, e);
-	return check_escapes("expect", o->expect, e);
+	if (match_unescape(o->send, room, e) < 0)
+		return err_wrap(e, "send");
+	return check_match("expect", o->expect, true, e);
 }
 
 const struct catalog_type catalog_tcp = {
@@ -245,8 +221,8 @@ static const struct config_field http_fields[] = {
 		.help = "status codes that are up, as in \"200-399,401\""},
 	{.name = "expect_header", .kind = CONFIG_TEXT,
 		.offset = offsetof(struct http_options, expect_header), .fallback = "", .max = PATTERN_MAX,
-		.help = "header that must be there: \"Name: value\", or \"Name: ~\" and a POSIX extended "
-			"pattern"},
+		.help = "header that must be there and hold the bytes: \"Name: bytes\", or \"Name: ~\" and "
+			"a POSIX extended pattern"},
 	{.name = "expect_body", .kind = CONFIG_TEXT, .offset = offsetof(struct http_options, expect_body),
 		.fallback = "", .max = PATTERN_MAX,
 		.help = "bytes that must appear in the body, or ~ and a POSIX extended pattern"},
@@ -319,72 +295,36 @@ static int check_url(const struct http_options *o, struct err *e)
 	return check_pins(host, o->ipv4, o->ipv6, e);
 }
 
-/* Three digits from 100 on; NULL when they are not there. */
-static const char *skip_code(const char *p, int *code)
-{
-	*code = 0;
-	for (int i = 0; i < 3; i++, p++) {
-		if (*p < '0' || *p > '9')
-			return NULL;
-		*code = *code * 10 + (*p - '0');
-	}
-	return *code >= 100 ? p : NULL;
-}
-
-static int check_status(const char *text, struct err *e)
-{
-	for (const char *p = text;; p++) {
-		int low, high;
-
-		p = skip_code(p, &low);
-		high = low;
-		if (p != NULL && *p == '-')
-			p = skip_code(p + 1, &high);
-		if (p == NULL || high < low || (*p != '\0' && *p != ','))
-			return err_set(e, "status: \"%s\" is not a list of codes: write \"200-399,401\"", text);
-		if (*p == '\0')
-			return 0;
-	}
-}
-
-/* "Name: value" with a name of token signs (RFC 9110 section 5.6.2). */
-static int check_header(const char *field, const char *text, struct err *e)
-{
-	size_t n = strspn(text, "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz"
-				"ABCDEFGHIJKLMNOPQRSTUVWXYZ");
-
-	if (n == 0 || text[n] != ':')
-		return err_set(e, "%s: \"%.100s\" is not a header: write \"Name: value\"", field, text);
-	return 0;
-}
-
 static int check_expected_header(const char *text, struct err *e)
 {
-	const char *value = strchr(text, ':');
+	const char *value;
 
 	if (*text == '\0')
 		return 0;
-	if (check_header("expect_header", text, e) < 0)
-		return -1;
-	return check_pattern("expect_header", value + 1 + strspn(value + 1, " "), e);
+	if (match_check_header(text, &value, e) < 0)
+		return err_wrap(e, "expect_header");
+	return check_match("expect_header", value, false, e);
 }
 
 static int http_check(const void *options, struct err *e)
 {
 	const struct http_options *o = options;
+	const char *value;
 
-	if (check_url(o, e) < 0 || check_status(o->status, e) < 0)
+	if (check_url(o, e) < 0)
 		return -1;
+	if (match_check_status(o->status, e) < 0)
+		return err_wrap(e, "status");
 	for (size_t i = 0; i < o->headers.count; i++) {
-		if (check_header("headers", o->headers.items[i], e) < 0)
-			return -1;
+		if (match_check_header(o->headers.items[i], &value, e) < 0)
+			return err_wrap(e, "headers");
 	}
 	if (*o->body != '\0' && o->method != 2)
 		return err_set(e, "body is sent with POST only: write method = \"POST\" or remove it");
 	if (check_expected_header(o->expect_header, e) < 0 ||
-		check_pattern("expect_body", o->expect_body, e) < 0)
+		check_match("expect_body", o->expect_body, false, e) < 0)
 		return -1;
-	return check_pattern("forbid_body", o->forbid_body, e);
+	return check_match("forbid_body", o->forbid_body, false, e);
 }
 
 const struct catalog_type catalog_http = {

@@ -91,7 +91,7 @@ struct http_options {
 	const char *body;        /* sent with POST */
 	struct config_texts headers; /* "Name: value" */
 	const char *status;      /* "200", "200-399,401" */
-	const char *expect_header; /* "Name: ~pattern"; "" none */
+	const char *expect_header; /* "Name: bytes", "Name: ~pattern"; "" none */
 	const char *expect_body; /* bytes or "~pattern"; "" none */
 	const char *forbid_body; /* the same, must not appear */
 	int64_t redirects;       /* at most; 0 none */

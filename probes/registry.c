@@ -1,0 +1,19 @@
+#include "probes/registry.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "probes/catalog.h"
+#include "probes/probe.h"
+#include "probes/tcp.h"
+
+const struct probe_type *const registry_types[] = {&tcp_probe, NULL};
+
+const struct probe_type *registry_find(const char *name)
+{
+	for (const struct probe_type *const *t = registry_types; *t != NULL; t++) {
+		if (strcmp((*t)->catalog->name, name) == 0)
+			return *t;
+	}
+	return NULL;
+}
