@@ -91,6 +91,9 @@ static int recover_segment(const struct journal_folder *f, struct journal_segmen
 			if (cut(f, s, fd, &b, end, e) < 0)
 				status = -1;
 		}
+		/* What a killed writer left unsynced is read from now on as if it had been. */
+		if (fdatasync(fd) < 0)
+			status = err_errno(e, "syncing the journal");
 		if (last > 0)
 			out->end = (struct position){s->epoch, last};
 	}
@@ -102,6 +105,8 @@ static int recover_segment(const struct journal_folder *f, struct journal_segmen
 int journal_recover(struct journal_folder *f, struct journal_recovered *out, struct err *e)
 {
 	*out = (struct journal_recovered){.serial = 0};
+	if (fsync(f->fd) < 0)
+		return err_errno(e, "syncing the journal's folder");
 	for (size_t i = 0; i < f->count; i++) {
 		if (f->segments[i].serial > out->serial)
 			out->serial = f->segments[i].serial;
