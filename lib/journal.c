@@ -31,6 +31,7 @@
 
 struct journal {
 	struct journal_options options;
+	char *path;
 	struct journal_folder folder; /* the last one is the open segment, if fd >= 0 or one was written */
 	struct journal_state state;
 	int lock;
@@ -408,6 +409,11 @@ int journal_bound(struct journal *j, int64_t now_real, struct err *e)
 	return drop_oldest(j, count, e);
 }
 
+const char *journal_path(const struct journal *j)
+{
+	return j->path;
+}
+
 void journal_stats(const struct journal *j, struct journal_stats *out)
 {
 	*out = j->stats;
@@ -468,6 +474,7 @@ struct journal *journal_open(const char *path, const struct journal_options *opt
 	struct journal *j = mem_alloc(sizeof *j);
 
 	j->options = *options;
+	j->path = mem_strdup(path);
 	j->fd = j->lock = j->folder.fd = -1;
 	if (mkdir(path, 0700) < 0 && errno != EEXIST) {
 		err_errno(e, "%.200s", path);
@@ -482,6 +489,7 @@ failed:
 		close(j->lock);
 	journal_folder_close(&j->folder);
 	buf_fini(&j->pending);
+	free(j->path);
 	free(j);
 	return NULL;
 }
@@ -502,5 +510,6 @@ void journal_close(struct journal *j)
 	close(j->lock);
 	journal_folder_close(&j->folder);
 	buf_fini(&j->pending);
+	free(j->path);
 	free(j);
 }

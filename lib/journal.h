@@ -72,6 +72,7 @@ int journal_sync(struct journal *, struct err *);
 struct position journal_end(const struct journal *);    /* of the last appended entry */
 struct position journal_synced(const struct journal *); /* of the last synced entry */
 size_t journal_unsynced_bytes(const struct journal *);
+const char *journal_path(const struct journal *); /* of the folder, for readers in this process */
 void journal_stats(const struct journal *, struct journal_stats *);
 
 /* Durable named cursors ("uplink", "series"): the last entry that view is done with. On disk a cursor is at
