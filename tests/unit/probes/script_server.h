@@ -49,7 +49,7 @@ struct script_server {
 	struct event *accepts[2];
 	int listeners[2];
 	LIST_HEAD(, script_connection) connections;
-	const struct script_step *script;
+	struct script_step script[16];
 	uint16_t port;
 	unsigned accepted, ended_well, ended_badly; /* by FIN, by RST of the other side */
 	char last[4096]; /* all that came in on the connection that was last read from */
@@ -230,6 +230,17 @@ static void script_server_close(struct script_server *s)
 		event_free(s->accepts[i]);
 		close(s->listeners[i]);
 	}
+}
+
+/* What is done to the connections from now on. */
+static void script_set(struct script_server *s, const struct script_step *steps)
+{
+	size_t n = 0;
+
+	do
+		s->script[n] = steps[n];
+	while (steps[n++].verb != SCRIPT_END);
+	assert_true(n <= sizeof s->script / sizeof *s->script);
 }
 
 #define SCRIPT_SILENT ((const struct script_step[]){{SCRIPT_END, "", 0}})

@@ -48,7 +48,7 @@ static void connecting_alone_is_up_in_both_families(void **state)
 {
 	struct fixture *f = *state;
 
-	f->server.script = SCRIPT_SILENT;
+	script_set(&f->server, SCRIPT_SILENT);
 	one_run_of(&f->one, &tcp_probe, "host=localhost", f->port);
 	assert_lines(&f->one, "IPv4 127.0.0.1 up", "IPv6 ::1 up");
 	for (size_t i = 0; i < 2; i++) {
@@ -66,7 +66,7 @@ static void a_banner_is_found_wherever_it_is_cut(void **state)
 {
 	struct fixture *f = *state;
 
-	f->server.script = SCRIPT({SCRIPT_DRIP, "220 mail.example ESMTP ready\r\n", 0});
+	script_set(&f->server, SCRIPT({SCRIPT_DRIP, "220 mail.example ESMTP ready\r\n", 0}));
 	one_run_of(&f->one, &tcp_probe, "host=127.0.0.1", f->port, "expect=ESMTP ready\\r\\n");
 	assert_lines(&f->one, "IPv4 127.0.0.1 up");
 	one_run_of(&f->one, &tcp_probe, "host=::1", f->port, "expect=~^220 .* ESMTP");
@@ -77,7 +77,7 @@ static void what_is_sent_arrives_and_the_answer_counts(void **state)
 {
 	struct fixture *f = *state;
 
-	f->server.script = SCRIPT({SCRIPT_READ, "PING\r\n", 0}, {SCRIPT_SEND, "+PONG\r\n", 0});
+	script_set(&f->server, SCRIPT({SCRIPT_READ, "PING\r\n", 0}, {SCRIPT_SEND, "+PONG\r\n", 0}));
 	one_run_of(&f->one, &tcp_probe, "host=127.0.0.1", f->port, "send=\\x50ING\\r\\n", "expect=+PONG");
 	assert_lines(&f->one, "IPv4 127.0.0.1 up");
 	assert_string_equal(f->server.last, "PING\r\n");
@@ -90,19 +90,16 @@ static void what_is_sent_arrives_and_the_answer_counts(void **state)
 static void each_way_to_fail_has_words(void **state)
 {
 	struct fixture *f = *state;
-	static const struct script_step closes[] = {{SCRIPT_SEND, "421 busy\r\n", 0}, {SCRIPT_CLOSE, "", 0}};
-	static const struct script_step resets[] = {{SCRIPT_READ, "", 0}, {SCRIPT_RESET, "", 0}};
-	static const struct script_step says_all[] = {{SCRIPT_SEND, "220 ready\r\n", 0}, {SCRIPT_CLOSE, "", 0}};
 
-	f->server.script = closes;
+	script_set(&f->server, SCRIPT({SCRIPT_SEND, "421 busy\r\n", 0}, {SCRIPT_CLOSE, "", 0}));
 	one_run_of(&f->one, &tcp_probe, "host=127.0.0.1", f->port, "expect=220");
 	assert_lines(&f->one, "IPv4 127.0.0.1 down: closed by peer before the expected answer");
-	f->server.script = resets;
+	script_set(&f->server, SCRIPT({SCRIPT_READ, "", 0}, {SCRIPT_RESET, "", 0}));
 	one_run_of(&f->one, &tcp_probe, "host=127.0.0.1", f->port, "send=x", "expect=220");
 	assert_lines(&f->one, "IPv4 127.0.0.1 down: reset by peer before the expected answer");
 	assert_true(one_run_value(&f->one, 0, TCP_CONNECT) > 0);
 	assert_int_equal(f->one.results[0].count, 1);
-	f->server.script = says_all;
+	script_set(&f->server, SCRIPT({SCRIPT_SEND, "220 ready\r\n", 0}, {SCRIPT_CLOSE, "", 0}));
 	one_run_of(&f->one, &tcp_probe, "host=127.0.0.1", f->port, "expect=220");
 	assert_lines(&f->one, "IPv4 127.0.0.1 up");
 }
@@ -111,7 +108,7 @@ static void a_closed_port_is_down_in_its_family(void **state)
 {
 	struct fixture *f = *state;
 
-	f->server.script = SCRIPT_SILENT;
+	script_set(&f->server, SCRIPT_SILENT);
 	event_del(f->server.accepts[1]);
 	close(f->server.listeners[1]);
 	one_run_of(&f->one, &tcp_probe, "host=localhost", f->port);
@@ -127,12 +124,12 @@ static void silence_says_how_far_it_got(void **state)
 	int end = 0;
 
 	f->one.timeout = 50 * NS_PER_MS;
-	f->server.script = SCRIPT_SILENT;
+	script_set(&f->server, SCRIPT_SILENT);
 	one_run_of(&f->one, &tcp_probe, "host=127.0.0.1", f->port, "expect=x");
 	assert_int_equal(sscanf(f->one.lines[0],
 		"IPv4 127.0.0.1 down: connected in %u%*[.0-9] ms, no answer within 50ms%n", &ms, &end), 1);
 	assert_int_equal(end, strlen(f->one.lines[0]));
-	f->server.script = SCRIPT({SCRIPT_SEND, "hello", 0});
+	script_set(&f->server, SCRIPT({SCRIPT_SEND, "hello", 0}));
 	one_run_of(&f->one, &tcp_probe, "host=127.0.0.1", f->port, "expect=x");
 	assert_non_null(strstr(f->one.lines[0], " ms, 5 bytes but not the expected answer within 50ms"));
 }
@@ -162,15 +159,11 @@ static void a_connection_nobody_takes_is_down_with_words(void **state)
 static void a_flood_is_looked_at_up_to_its_limit(void **state)
 {
 	struct fixture *f = *state;
-	static const struct script_step near[] = {
-		{SCRIPT_SEND, "0123456789abcdef", 4094}, {SCRIPT_SEND, "the needle", 0}, {SCRIPT_END, "", 0}};
-	static const struct script_step far[] = {
-		{SCRIPT_SEND, "0123456789abcdef", 4096}, {SCRIPT_SEND, "the needle", 0}, {SCRIPT_END, "", 0}};
 
-	f->server.script = near;
+	script_set(&f->server, SCRIPT({SCRIPT_SEND, "0123456789abcdef", 4094}, {SCRIPT_SEND, "the needle", 0}));
 	one_run_of(&f->one, &tcp_probe, "host=127.0.0.1", f->port, "expect=~needle$");
 	assert_lines(&f->one, "IPv4 127.0.0.1 up");
-	f->server.script = far;
+	script_set(&f->server, SCRIPT({SCRIPT_SEND, "0123456789abcdef", 4096}, {SCRIPT_SEND, "the needle", 0}));
 	one_run_of(&f->one, &tcp_probe, "host=127.0.0.1", f->port, "expect=needle");
 	assert_lines(&f->one, "IPv4 127.0.0.1 down: the expected answer is not in the first 64 KiB");
 }
@@ -181,12 +174,10 @@ static void a_drip_does_not_cost_more_than_its_share(void **state)
 	struct fixture *f = *state;
 	static char text[12001];
 	int64_t began = clock_mono();
-	struct script_step drip[] = {{SCRIPT_DRIP, text, 0}, {SCRIPT_CLOSE, "", 0}};
-
 	memset(text, 'a', sizeof text - 2);
 	text[sizeof text - 2] = 'b';
 	f->one.timeout = 60 * NS_PER_S;
-	f->server.script = drip;
+	script_set(&f->server, SCRIPT({SCRIPT_DRIP, text, 0}, {SCRIPT_CLOSE, "", 0}));
 	one_run_of(&f->one, &tcp_probe, "host=127.0.0.1", f->port, "expect=~(a|aa)+b");
 	assert_lines(&f->one, "IPv4 127.0.0.1 up");
 	print_message("12000 bytes one by one took %.2f s\n", (double)(clock_mono() - began) / NS_PER_S);
@@ -197,7 +188,7 @@ static void nothing_is_held_after_a_cancel(void **state)
 	struct fixture *f = *state;
 	const char *const texts[] = {"host=localhost", f->port, "expect=never", NULL};
 
-	f->server.script = SCRIPT({SCRIPT_SEND, "something", 0});
+	script_set(&f->server, SCRIPT({SCRIPT_SEND, "something", 0}));
 	for (int steps = 0; steps < 12; steps++) {
 		struct run_group *g = one_run_begin(&f->one, &tcp_probe, texts);
 
@@ -216,7 +207,7 @@ static void a_thousand_at_once_are_all_up(void **state)
 	const char *const texts[] = {"host=localhost", f->port, NULL};
 	unsigned up = 0;
 
-	f->server.script = SCRIPT({SCRIPT_CLOSE, "", 0});
+	script_set(&f->server, SCRIPT({SCRIPT_CLOSE, "", 0}));
 	f->one.count = 0;
 	for (int round = 0; round < 50; round++) {
 		struct run_group *first = NULL;
