@@ -188,14 +188,15 @@ static void on_any(struct evhttp_request *req, void *ctx)
 static int listen_on(struct ingest_server *s, const char *address, struct err *e)
 {
 	struct sockaddr_storage sa;
+	unsigned flags = LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE;
 	int len = sizeof sa, on = 1;
 	struct evconnlistener *l;
 
 	if (evutil_parse_sockaddr_port(address, (struct sockaddr *)&sa, &len) < 0)
 		return err_set(e, "%s is not an address and a port", address);
-	l = evconnlistener_new_bind(s->base, NULL, NULL,
-		LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE | LEV_OPT_BIND_IPV6ONLY, BACKLOG,
-		(struct sockaddr *)&sa, len);
+	if (sa.ss_family == AF_INET6)
+		flags |= LEV_OPT_BIND_IPV6ONLY;
+	l = evconnlistener_new_bind(s->base, NULL, NULL, flags, BACKLOG, (struct sockaddr *)&sa, len);
 	if (l == NULL)
 		return err_errno(e, "listening on %s", address);
 	/* Accepted sockets inherit it; without, each answer on a kept connection waits for a delayed ACK. */
