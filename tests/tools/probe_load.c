@@ -1,0 +1,238 @@
+/*
+ * probe_load: runs of one probe type against many consecutive addresses, as an agent would make them; prints
+ * one JSON object with counts, times and CPU. For tests and benches; icmp needs CAP_NET_RAW.
+ *
+ *   probe_load TYPE FIRST-ADDRESS TARGETS CONCURRENCY [timeout=DURATION] [key=value ...]
+ *
+ * An @ in a value stands for the address of the target, [@] for the same in brackets when it is IPv6.
+ */
+#include <arpa/inet.h>
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include "lib/buf.h"
+#include "lib/clock.h"
+#include "lib/config.h"
+#include "lib/err.h"
+#include "lib/http.h"
+#include "lib/mem.h"
+#include "lib/num.h"
+#include "probes/catalog.h"
+#include "probes/registry.h"
+#include "probes/resolve.h"
+#include "probes/run.h"
+
+
+struct load {
+	struct event_base *base;
+	struct runner *runner;
+	struct arena *arena;
+	const struct probe_type *type;
+	const char *first;
+	char **options;
+	int options_count;
+	int64_t timeout;
+	unsigned targets, begun, ended;
+	size_t outcomes[4];
+	double sums[1000]; /* of each metric's values, by number modulo 1000 */
+	double *medians;
+	size_t medians_count;
+	char reason[256];
+};
+
+static int open_icmp(void *ctx, enum family f, struct err *e)
+{
+	int fd = f == FAMILY_V4 ? socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP)
+				: socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMPV6);
+
+	(void)ctx;
+	return fd < 0 ? err_errno(e, "raw socket") : fd;
+}
+
+static bool may_probe(void *ctx, const struct sockaddr *address)
+{
+	(void)ctx, (void)address;
+	return true;
+}
+
+/* ---- targets */
+
+/* The n-th address behind first. */
+static void address_text(const char *first, unsigned n, char out[INET6_ADDRSTRLEN])
+{
+	int family = strchr(first, ':') != NULL ? AF_INET6 : AF_INET;
+	size_t last = family == AF_INET6 ? 15 : 3;
+	uint8_t bytes[16];
+
+	if (inet_pton(family, first, bytes) != 1) {
+		fprintf(stderr, "probe_load: \"%s\" is not an address\n", first);
+		exit(2);
+	}
+	n += bytes[last] + (unsigned)bytes[last - 1] * 256;
+	bytes[last] = (uint8_t)n;
+	bytes[last - 1] = (uint8_t)(n >> 8);
+	inet_ntop(family, bytes, out, INET6_ADDRSTRLEN);
+}
+
+/* The value with the address in place of each @; [@] loses its brackets over IPv4. */
+static const char *fill_value(struct arena *a, const char *value, const char *address)
+{
+	bool v6 = strchr(address, ':') != NULL;
+	struct buf b = {0};
+	const char *text;
+
+	for (const char *p = value; *p != '\0'; p++) {
+		if (strncmp(p, "[@]", 3) == 0) {
+			buf_add_format(&b, v6 ? "[%s]" : "%s", address);
+			p += 2;
+		} else if (*p == '@') {
+			buf_add_text(&b, address);
+		} else {
+			buf_add(&b, p, 1);
+		}
+	}
+	text = arena_strdup(a, buf_text(&b));
+	buf_fini(&b);
+	return text;
+}
+
+static void *options_of(struct load *l, unsigned n)
+{
+	struct config_pairs pairs = {.count = (size_t)l->options_count};
+	char address[INET6_ADDRSTRLEN];
+	struct err e;
+	void *options;
+
+	address_text(l->first, n, address);
+	pairs.items = arena_alloc(l->arena, pairs.count * sizeof *pairs.items);
+	for (int i = 0; i < l->options_count; i++) {
+		char *at = strchr(l->options[i], '=');
+
+		if (at == NULL) {
+			fprintf(stderr, "probe_load: \"%s\" is not key=value\n", l->options[i]);
+			exit(2);
+		}
+		pairs.items[i].key = arena_format(l->arena, "%.*s", (int)(at - l->options[i]), l->options[i]);
+		pairs.items[i].value = fill_value(l->arena, at + 1, address);
+	}
+	if (catalog_options(l->type->catalog, &pairs, l->arena, &options, &e) < 0) {
+		fprintf(stderr, "probe_load: %s\n", e.text);
+		exit(2);
+	}
+	return options;
+}
+
+/* ---- runs */
+
+static void begin_next(struct load *);
+
+static void on_result(void *ctx, const struct result *r)
+{
+	struct load *l = ctx;
+
+	l->outcomes[r->outcome]++;
+	if (r->outcome != OUTCOME_UP)
+		snprintf(l->reason, sizeof l->reason, "%s", r->reason);
+	for (size_t i = 0; i < r->count; i++) {
+		l->sums[r->values[i].metric % 1000] += r->values[i].number;
+		if (r->values[i].metric == ICMP_RTT_MEDIAN)
+			l->medians[l->medians_count++] = r->values[i].number;
+	}
+}
+
+static void on_done(void *ctx)
+{
+	struct load *l = ctx;
+
+	l->ended++;
+	if (l->begun < l->targets)
+		begin_next(l);
+	else if (l->ended == l->targets)
+		event_base_loopbreak(l->base);
+}
+
+static void begin_next(struct load *l)
+{
+	struct run_spec spec = {.check = "load", .type = l->type, .families = RUN_BOTH, .interval_s = 60,
+		.timeout = l->timeout};
+
+	spec.options = options_of(l, l->begun++);
+	run_group_begin(l->runner, &spec, on_result, on_done, l);
+}
+
+static double cpu_seconds(void)
+{
+	struct rusage u;
+
+	getrusage(RUSAGE_SELF, &u);
+	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+		(double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void print_figures(struct load *l, double wall, double cpu)
+{
+	size_t n = l->medians_count;
+
+	qsort(l->medians, n, sizeof *l->medians, compare);
+	printf("{\"up\": %zu, \"down\": %zu, \"unknown\": %zu, \"wall_s\": %.3f, \"cpu_s\": %.3f", l->outcomes[1],
+		l->outcomes[2], l->outcomes[3], wall, cpu);
+	for (const struct metric *m = l->type->catalog->metrics; m->number != 0; m++)
+		printf(", \"%s\": %.9g", m->name, l->sums[m->number % 1000]);
+	if (n > 0)
+		printf(", \"rtt_p50_us\": %.1f, \"rtt_p99_us\": %.1f", l->medians[n / 2] * 1e6,
+			l->medians[n * 99 / 100] * 1e6);
+	printf(", \"reason\": \"%s\"}\n", l->reason);
+}
+
+int main(int argc, char **argv)
+{
+	struct load l = {.base = event_base_new(), .arena = arena_new()};
+	struct probe_env env = {.base = l.base, .priv_open_icmp = open_icmp, .may_probe = may_probe};
+	struct err e;
+	int64_t began;
+	double cpu;
+
+	l.type = argc < 5 ? NULL : registry_find(argv[1]);
+	if (l.type == NULL) {
+		fputs("usage: probe_load TYPE FIRST-ADDRESS TARGETS CONCURRENCY [key=value ...]\n", stderr);
+		return 2;
+	}
+	l.first = argv[2];
+	l.targets = (unsigned)atoi(argv[3]);
+	l.options = argv + 5;
+	l.options_count = argc - 5;
+	l.timeout = 10 * NS_PER_S;
+	if (l.options_count > 0 && strncmp(l.options[0], "timeout=", 8) == 0) {
+		if (num_parse_duration(l.options[0] + 8, &l.timeout, &e) < 0)
+			return 2;
+		l.options++, l.options_count--;
+	}
+	l.medians = mem_array(l.targets, sizeof *l.medians);
+	env.resolver = resolver_new(l.base, NULL, &e);
+	env.http = http_client_new(l.base);
+	l.runner = runner_new(&env);
+	began = clock_mono();
+	cpu = cpu_seconds();
+	for (int i = atoi(argv[4]); i > 0 && l.begun < l.targets; i--)
+		begin_next(&l);
+	event_base_dispatch(l.base);
+	print_figures(&l, (double)(clock_mono() - began) / 1e9, cpu_seconds() - cpu);
+	runner_free(l.runner);
+	http_client_free(env.http);
+	resolver_free(env.resolver);
+	arena_free(l.arena);
+	free(l.medians);
+	event_base_free(l.base);
+	return 0;
+}
