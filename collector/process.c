@@ -66,6 +66,7 @@ struct process {
 	struct process_events events;
 	void *ctx;
 	int status;
+	int died_of;
 };
 
 struct event_base *process_base(struct process *p)
@@ -81,6 +82,11 @@ const struct settings *process_settings(const struct process *p)
 const struct inventory *process_inventory(const struct process *p)
 {
 	return p->inventory;
+}
+
+int process_died_of(const struct process *p)
+{
+	return p->died_of;
 }
 
 void process_on(struct process *p, const struct process_events *events, void *ctx)
@@ -183,6 +189,7 @@ struct child {
 	struct ipc *control;
 	struct event *timer; /* restart delay; while stopping: the limit */
 	int64_t started, delay;
+	int died_of; /* signal that ended the process before this one; 0 none */
 	bool ready;
 };
 
@@ -212,7 +219,8 @@ static void close_all_but(int keep)
 static int child_main(struct parent *parent, enum process_role role, int control_fd)
 {
 	struct process p = {.role = role, .settings_path = parent->settings_path,
-		.settings = parent->settings, .inventory = parent->inventory};
+		.settings = parent->settings, .inventory = parent->inventory,
+		.died_of = parent->children[role].died_of};
 	int status;
 
 	close_all_but(control_fd);
@@ -363,6 +371,7 @@ static void child_ended(struct child *c, int status)
 	bool stable = clock_mono() - c->started >= STABLE_AFTER;
 
 	c->pid = 0;
+	c->died_of = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 	c->ready = false;
 	evtimer_del(c->timer);
 	ipc_free(c->control);

@@ -34,6 +34,7 @@ int process_parent_run(const char *settings_path);
 struct event_base *process_base(struct process *);
 const struct settings *process_settings(const struct process *);   /* this generation */
 const struct inventory *process_inventory(const struct process *); /* this generation */
+int process_died_of(const struct process *); /* signal that ended this role's process before this one; 0 none */
 
 struct process_events {
 	/* A channel to a peer is there (again): takes the descriptor (ipc_new, ipc_start). The old channel to that role, if any, is dead. */
