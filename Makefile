@@ -163,4 +163,4 @@ clean:
 help:
 	@sed -n 's/^## //p' Makefile
 
--include $(shell find build -name '*.d' 2>/dev/null)
+-include $(shell find build -path build/mutants -prune -o -name '*.d' -type f -print 2>/dev/null)
