@@ -1,0 +1,865 @@
+#include "collector/series_round.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "collector/series_catalogue.h"
+#include "collector/series_checkpoint.h"
+#include "collector/series_rrd.h"
+#include "collector/settings.h"
+#include "lib/config.h"
+#include "lib/err.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+
+#define FOLDER_MAX 3072
+#define PATH_ROOM (FOLDER_MAX + SERIES_PATH_MAX + 32)
+/* Up to here files are synced one by one. Above, one syncfs costs less than half (0.15 s against 0.38 s for 1,000 files),
+ * but it also waits for what others have dirtied in that file system. */
+#define SYNC_ONE_BY_ONE 256
+#define FILES_LEAST 32   /* of a round, when that many are queued */
+#define STRIKES 2
+
+/* In a shared map, so that it outlives the process. */
+struct at_work {
+	char path[SERIES_PATH_MAX];   /* in librrd's hands; "": none */
+	char struck[SERIES_PATH_MAX]; /* the file that a process died of last */
+	uint32_t strikes;
+};
+
+struct item {
+	struct series_file *file;
+	struct series_rrd rrd;
+	bool is_new;
+};
+
+enum phase { PHASE_IDLE, PHASE_UPDATE, PHASE_SYNC, PHASE_FOLDERS };
+
+struct series_round {
+	char rrd_folder[FOLDER_MAX];
+	int folder, files_folder; /* series/, rrd/ */
+	struct at_work *at_work;
+	struct series_catalogue *catalogue;
+	struct config_list archives;
+	struct position cursor, folded;
+	uint64_t number;
+	size_t files_max;
+	/* under way */
+	enum phase phase;
+	struct series_checkpoint *checkpoint;
+	struct position folded_at_begin;
+	struct item *items;
+	size_t count, at, creates;
+	bool may_create;
+	int64_t began;
+	struct series_round_stats stats;
+};
+
+struct series_catalogue *series_round_catalogue(struct series_round *r)
+{
+	return r->catalogue;
+}
+
+struct position series_round_cursor(const struct series_round *r)
+{
+	return r->cursor;
+}
+
+struct position series_round_folded(const struct series_round *r)
+{
+	return r->folded;
+}
+
+const struct series_round_stats *series_round_stats(const struct series_round *r)
+{
+	return &r->stats;
+}
+
+const char *series_round_folder(const struct series_round *r)
+{
+	return r->rrd_folder;
+}
+
+bool series_round_is_active(const struct series_round *r)
+{
+	return r->phase != PHASE_IDLE;
+}
+
+void series_round_set_archives(struct series_round *r, const struct config_list *archives)
+{
+	free(r->archives.items);
+	r->archives.count = archives->count;
+	r->archives.items = mem_copy(archives->items, archives->count * sizeof(struct settings_archive));
+}
+
+/* ---- paths */
+
+static char *full_path(const struct series_round *r, const char *path, char out[PATH_ROOM])
+{
+	snprintf(out, PATH_ROOM, "%s/%s", r->rrd_folder, path);
+	return out;
+}
+
+/* Syncs the folder that path is in. */
+static int sync_folder_of(const char *path, struct err *e)
+{
+	char folder[PATH_ROOM];
+	int fd, rc = 0;
+
+	snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(path, '/') - path), path);
+	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return err_errno(e, "%s: cannot open", folder);
+	if (fsync(fd) < 0)
+		rc = err_errno(e, "%s: cannot sync", folder);
+	close(fd);
+	return rc;
+}
+
+static int make_folder(const char *path, struct err *e)
+{
+	if (mkdir(path, 0750) == 0 || errno == EEXIST)
+		return 0;
+	return err_errno(e, "%s: cannot make the folder", path);
+}
+
+/* Makes rrd/<check>/<vantage>/ of a file. */
+static int make_folders(const struct series_round *r, const struct series_group *g, struct err *e)
+{
+	char path[PATH_ROOM];
+
+	snprintf(path, sizeof path, "%s/%s", r->rrd_folder, g->check);
+	if (make_folder(path, e) < 0)
+		return -1;
+	snprintf(path, sizeof path, "%s/%s/%s", r->rrd_folder, g->check, g->vantage);
+	return make_folder(path, e);
+}
+
+/* Renames a file that was given up; a new one will be begun. */
+static void quarantine(struct series_round *r, const char *path, const char *why)
+{
+	char from[PATH_ROOM], to[PATH_ROOM + 32];
+	struct err e;
+
+	full_path(r, path, from);
+	snprintf(to, sizeof to, "%s.quarantine", from);
+	for (int i = 1; i < 100 && access(to, F_OK) == 0; i++)
+		snprintf(to, sizeof to, "%s.%d.quarantine", from, i);
+	if (rename(from, to) < 0 && errno != ENOENT) {
+		log_error("a series file is damaged and cannot be put aside file=%s error=\"%s\"", path,
+			strerror(errno));
+		return;
+	}
+	if (sync_folder_of(from, &e) < 0)
+		log_warn("%s", e.text);
+	r->stats.quarantined++;
+	log_error("a series file was put aside, a new one is begun file=%s why=\"%s\"", path, why);
+}
+
+/* ---- recovery */
+
+static bool is_death_by_file(int signal_number)
+{
+	return signal_number == SIGBUS || signal_number == SIGSEGV || signal_number == SIGABRT ||
+		signal_number == SIGFPE || signal_number == SIGILL;
+}
+
+static struct series_file *find_by_path(const struct series_round *r, const char *path)
+{
+	char own[SERIES_PATH_MAX];
+
+	for (size_t i = 0; i < series_catalogue_count(r->catalogue); i++) {
+		struct series_file *f = &series_catalogue_at(r->catalogue, i)->file;
+
+		for (; f != NULL; f = f->next) {
+			if (strcmp(series_file_path(f, own), path) == 0)
+				return f;
+		}
+	}
+	return NULL;
+}
+
+/* A file that processes died of, again and again, while librrd had it, is put aside. */
+static void judge_last_death(struct series_round *r, int died_of)
+{
+	struct at_work *w = r->at_work;
+	struct series_file *f;
+
+	w->path[sizeof w->path - 1] = w->struck[sizeof w->struck - 1] = '\0';
+	if (w->path[0] == '\0' || !is_death_by_file(died_of)) {
+		w->path[0] = '\0';
+		return;
+	}
+	w->strikes = strcmp(w->path, w->struck) == 0 ? w->strikes + 1 : 1;
+	memcpy(w->struck, w->path, sizeof w->struck);
+	w->path[0] = '\0';
+	log_warn("the process died while it wrote a file file=%s signal=%d times=%u", w->struck, died_of,
+		w->strikes);
+	if (w->strikes < STRIKES)
+		return;
+	quarantine(r, w->struck, "processes died of it");
+	f = find_by_path(r, w->struck);
+	if (f != NULL)
+		f->is_new = true;
+	w->strikes = 0;
+}
+
+/* What a restore has touched is durable before the next checkpoint can replace this one. */
+struct recovery {
+	struct series_round *round;
+	struct err failure;
+	bool has_failed;
+};
+
+static void restore_absent(struct recovery *v, const char *path)
+{
+	struct err e;
+
+	if (unlink(path) < 0 && errno != ENOENT)
+		log_error("a file of a round that was not done cannot be removed file=%s error=\"%s\"", path,
+			strerror(errno));
+	series_rrd_remove_leftovers(path);
+	if (sync_folder_of(path, &e) < 0)
+		log_debug("%s", e.text); /* the folder may not have been made */
+	v->round->stats.restored++;
+}
+
+static void on_file(void *ctx, const char *path, const uint8_t *head, size_t len)
+{
+	struct recovery *v = ctx;
+	char full[PATH_ROOM];
+	struct err e;
+	int fd;
+
+	full_path(v->round, path, full);
+	if (head == NULL) {
+		restore_absent(v, full);
+		return;
+	}
+	fd = series_rrd_restore(full, head, len, &e);
+	if (fd < 0) {
+		/* Gone or damaged: judged when it is opened next. */
+		log_warn("the header of a series file cannot be put back: %s", e.text);
+		return;
+	}
+	if (fdatasync(fd) < 0) {
+		err_errno(&v->failure, "%s: cannot sync", full);
+		v->has_failed = true;
+	}
+	close(fd);
+	v->round->stats.restored++;
+}
+
+/* 1 recovered from it, 0 there is none, -1 damaged or unusable. */
+static int recover_from(struct series_round *r, const char *name, uint32_t max_parts, struct err *e)
+{
+	struct recovery v = {.round = r};
+	const struct series_checkpoint_reader to = {on_file, &v};
+	struct series_checkpoint_head head;
+	bool is_done;
+	int rc;
+
+	series_catalogue_free(r->catalogue);
+	r->catalogue = series_catalogue_new(max_parts);
+	rc = series_checkpoint_read(r->folder, name, &head, r->catalogue, &is_done, &to, e);
+	if (rc <= 0)
+		return rc;
+	if (v.has_failed) {
+		*e = v.failure;
+		return -2;
+	}
+	r->number = head.number;
+	r->cursor = head.cursor;
+	r->folded = head.folded;
+	if (!is_done)
+		log_info("a round was not done, its files were put back files=%llu",
+			(unsigned long long)r->stats.restored);
+	return 1;
+}
+
+static void put_aside(struct series_round *r, const char *name, const struct err *why)
+{
+	char to[64];
+
+	snprintf(to, sizeof to, "%s.quarantine", name);
+	log_error("the checkpoint of the series is damaged and put aside, the one before and the journal must do: %s",
+		why->text);
+	renameat(r->folder, name, r->folder, to);
+	r->stats.quarantined++;
+}
+
+static int recover(struct series_round *r, uint32_t max_parts, struct err *e)
+{
+	static const char *const names[] = {"checkpoint", "checkpoint.previous"};
+
+	for (size_t i = 0; i < 2; i++) {
+		int rc = recover_from(r, names[i], max_parts, e);
+
+		if (rc == 1)
+			return 0;
+		if (rc == -2)
+			return -1;
+		if (rc == -1)
+			put_aside(r, names[i], e);
+	}
+	series_catalogue_free(r->catalogue);
+	r->catalogue = series_catalogue_new(max_parts);
+	return 0;
+}
+
+/* ---- open, close */
+
+static int map_at_work(struct series_round *r, struct err *e)
+{
+	int fd = openat(r->folder, "at-work", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	void *map = MAP_FAILED;
+
+	/* Its one page is written here, so that storing to it needs no space later. */
+	if (fd >= 0 && posix_fallocate(fd, 0, sizeof *r->at_work) == 0)
+		map = mmap(NULL, sizeof *r->at_work, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (map == MAP_FAILED)
+		err_errno(e, "cannot map series/at-work");
+	if (fd >= 0)
+		close(fd);
+	if (map == MAP_FAILED)
+		return -1;
+	r->at_work = map;
+	return 0;
+}
+
+static int open_folders(struct series_round *r, const char *state, struct err *e)
+{
+	char path[FOLDER_MAX];
+
+	if (strlen(state) > FOLDER_MAX - 16)
+		return err_set(e, "the path of the state folder is too long");
+	snprintf(r->rrd_folder, sizeof r->rrd_folder, "%s/rrd", state);
+	snprintf(path, sizeof path, "%s/series", state);
+	if (make_folder(r->rrd_folder, e) < 0 || make_folder(path, e) < 0 || sync_folder_of(path, e) < 0)
+		return -1;
+	r->folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	r->files_folder = open(r->rrd_folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return r->folder < 0 || r->files_folder < 0 ? err_errno(e, "%s: cannot open a folder", state) : 0;
+}
+
+/* Files stay open from their check to their sync, so that no error of writing them back is missed. */
+static size_t files_at_once(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return 256;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_cur < 512)
+		return 128;
+	return limit.rlim_cur / 2 < SERIES_ROUND_FILES ? limit.rlim_cur / 2 : SERIES_ROUND_FILES;
+}
+
+struct series_round *series_round_open(const char *state, const struct config_list *archives,
+	uint32_t max_parts, int died_of, struct err *e)
+{
+	struct series_round *r = mem_alloc(sizeof *r);
+
+	r->folder = r->files_folder = -1;
+	r->files_max = files_at_once();
+	series_round_set_archives(r, archives);
+	if (open_folders(r, state, e) < 0 || map_at_work(r, e) < 0 || recover(r, max_parts, e) < 0) {
+		series_round_close(r);
+		return NULL;
+	}
+	judge_last_death(r, died_of);
+	return r;
+}
+
+static void drop_items(struct series_round *r)
+{
+	for (size_t i = 0; i < r->count; i++)
+		series_rrd_close(&r->items[i].rrd);
+	free(r->items);
+	r->items = NULL;
+	r->count = r->at = 0;
+}
+
+void series_round_close(struct series_round *r)
+{
+	if (r == NULL)
+		return;
+	drop_items(r);
+	series_checkpoint_free(r->checkpoint);
+	series_catalogue_free(r->catalogue);
+	if (r->at_work != NULL)
+		munmap(r->at_work, sizeof *r->at_work);
+	if (r->folder >= 0)
+		close(r->folder);
+	if (r->files_folder >= 0)
+		close(r->files_folder);
+	free(r->archives.items);
+	free(r);
+}
+
+/* ---- choosing */
+
+static unsigned free_percent(const struct series_round *r)
+{
+	struct statvfs s;
+	uint64_t usable;
+
+	if (statvfs(r->rrd_folder, &s) < 0)
+		return 100;
+	usable = s.f_blocks - s.f_bfree + s.f_bavail;
+	return usable > 0 ? (unsigned)(s.f_bavail * 100 / usable) : 100;
+}
+
+static int by_age(const void *a, const void *b)
+{
+	const struct series_file *x = *(struct series_file *const *)a, *y = *(struct series_file *const *)b;
+
+	if (x->is_new != y->is_new)
+		return x->is_new ? -1 : 1;
+	return (x->before.seq > y->before.seq) - (x->before.seq < y->before.seq);
+}
+
+/* All files with a queue, new ones first, then the oldest queue first. */
+static struct series_file **queued_files(const struct series_round *r, size_t *count)
+{
+	struct series_file **files = mem_array(series_catalogue_files(r->catalogue), sizeof(struct series_file *));
+
+	*count = 0;
+	for (size_t i = 0; i < series_catalogue_count(r->catalogue); i++) {
+		struct series_file *f = &series_catalogue_at(r->catalogue, i)->file;
+
+		for (; f != NULL; f = f->next) {
+			if (f->queue.count > 0)
+				files[(*count)++] = f;
+		}
+	}
+	qsort(files, *count, sizeof(struct series_file *), by_age);
+	return files;
+}
+
+/* Makes a file; the caller opens it. */
+static int create(struct series_round *r, struct series_file *f, const char *path, struct err *e)
+{
+	struct series_queue_walk w = series_queue_walk(&f->queue, f->layout->columns);
+	struct series_set first;
+	char full[PATH_ROOM];
+	int rc;
+
+	series_queue_next(&w, &first);
+	if (make_folders(r, f->series->group, e) < 0)
+		return -1;
+	memcpy(r->at_work->path, path, strlen(path) + 1);
+	rc = series_rrd_create(full_path(r, path, full), f, first.time, first.interval_s, &r->archives, e);
+	r->at_work->path[0] = '\0';
+	return rc;
+}
+
+static bool fill(struct series_round *r, struct series_file *f, const char *path, struct item *item)
+{
+	char full[PATH_ROOM];
+	struct err e;
+
+	if (!r->may_create)
+		return false;
+	if (series_rrd_fill(full_path(r, path, full), &e) < 0) {
+		log_warn("a sparse series file cannot be filled: %s", e.text);
+		return false;
+	}
+	log_warn("a series file had holes and was filled file=%s", path);
+	/* Blocks that are reserved but were never written look like holes to some kernels still: good enough now. */
+	return series_rrd_open(full, f->layout->columns, &item->rrd, &e) == SERIES_RRD_GOOD;
+}
+
+static bool choose_damaged(struct series_round *r, struct series_file *f, const char *path, const struct err *why)
+{
+	f->failures++;
+	log_warn("a series file is damaged: %s", why->text);
+	if (f->failures < STRIKES)
+		return false;
+	quarantine(r, path, why->text);
+	f->failures = 0;
+	f->is_new = true;
+	return true;
+}
+
+/* A file that this catalogue has not made: that of a part cannot be trusted to be the same part. */
+static bool is_foreign(const struct series_file *f)
+{
+	return f->is_new && f->series->part_number > 0;
+}
+
+/* Opens a file for the round. False: not in this one. */
+static bool choose(struct series_round *r, struct series_file *f, struct item *item)
+{
+	char path[SERIES_PATH_MAX], full[PATH_ROOM];
+	struct err e;
+	enum series_rrd_found found;
+
+	*item = (struct item){.file = f};
+	full_path(r, series_file_path(f, path), full);
+	found = series_rrd_open(full, f->layout->columns, &item->rrd, &e);
+	if (found == SERIES_RRD_GOOD && is_foreign(f)) {
+		series_rrd_close(&item->rrd);
+		quarantine(r, path, "left by a catalogue that is lost");
+		found = SERIES_RRD_ABSENT;
+	}
+	if (found == SERIES_RRD_DAMAGED && choose_damaged(r, f, path, &e))
+		found = SERIES_RRD_ABSENT;
+	switch (found) {
+	case SERIES_RRD_GOOD:
+		if (item->rrd.last > f->written)
+			series_catalogue_written(r->catalogue, f, item->rrd.last);
+		return f->queue.count > 0 || (series_rrd_close(&item->rrd), false);
+	case SERIES_RRD_ABSENT:
+		item->is_new = true;
+		return r->may_create && r->creates++ < SERIES_ROUND_CREATES;
+	case SERIES_RRD_SPARSE:
+		log_warn("a series file is sparse, it is not written: %s", e.text);
+		return fill(r, f, path, item);
+	case SERIES_RRD_DAMAGED:
+		return false;
+	case SERIES_RRD_FAILED:
+		log_warn("a series file cannot be opened: %s", e.text);
+		return false;
+	}
+	return false;
+}
+
+static size_t how_many(enum series_round_choice choice, size_t queued)
+{
+	if (choice == SERIES_ROUND_ALL)
+		return queued;
+	if (choice == SERIES_ROUND_NEW)
+		return 0;
+	return queued / 8 > FILES_LEAST ? queued / 8 : FILES_LEAST;
+}
+
+static void choose_files(struct series_round *r, enum series_round_choice choice, int64_t flush_within, int64_t now)
+{
+	size_t queued, wanted, taken = 0;
+	struct series_file **files = queued_files(r, &queued);
+
+	r->items = mem_array(queued < r->files_max ? queued : r->files_max, sizeof *r->items);
+	r->stats.held = 0;
+	r->creates = 0;
+	wanted = how_many(choice, queued);
+	for (size_t i = 0; i < queued && r->count < r->files_max; i++) {
+		struct series_file *f = files[i];
+		bool is_due = now - f->queued_at >= flush_within / 5 * 4, is_new = f->is_new;
+
+		if (!is_new && !is_due && taken >= wanted)
+			break;
+		if (choose(r, f, &r->items[r->count]))
+			r->count++;
+		else
+			r->stats.held++;
+		taken += !is_new;
+	}
+	r->stats.waiting_new = r->may_create && r->creates > SERIES_ROUND_CREATES ?
+		r->creates - SERIES_ROUND_CREATES : 0;
+	free(files);
+}
+
+/* ---- the round */
+
+static struct position earlier(struct position a, struct position b)
+{
+	return b.seq < a.seq ? b : a;
+}
+
+/* Behind what is the journal to be read again: the oldest value that is in no file, or the last entry folded. */
+static struct position cursor_at(const struct series_round *r, struct position folded)
+{
+	struct position cursor = folded;
+
+	for (size_t i = 0; i < series_catalogue_count(r->catalogue); i++) {
+		const struct series_file *f = &series_catalogue_at(r->catalogue, i)->file;
+
+		for (; f != NULL; f = f->next) {
+			if (f->queue.count > 0)
+				cursor = earlier(cursor, f->before);
+		}
+	}
+	return cursor;
+}
+
+static int write_checkpoint(struct series_round *r, struct position folded, struct err *e)
+{
+	const struct series_checkpoint_head head = {r->number + 1, cursor_at(r, folded), folded};
+	char path[SERIES_PATH_MAX];
+
+	series_checkpoint_free(r->checkpoint);
+	r->checkpoint = series_checkpoint_begin(r->folder, &head, r->catalogue, e);
+	if (r->checkpoint == NULL)
+		return -1;
+	for (size_t i = 0; i < r->count; i++) {
+		const struct item *item = &r->items[i];
+
+		if (series_checkpoint_add(r->checkpoint, series_file_path(item->file, path),
+			    item->is_new ? NULL : item->rrd.head.data, item->rrd.head.len,
+			    item->rrd.static_len, e) < 0)
+			return -1;
+	}
+	if (series_checkpoint_finish(r->checkpoint, e) < 0)
+		return -1;
+	r->number++;
+	r->cursor = head.cursor;
+	r->stats.checkpoint_bytes += series_checkpoint_bytes(r->checkpoint);
+	return 0;
+}
+
+static void give_up_checkpoint(struct series_round *r)
+{
+	series_checkpoint_free(r->checkpoint);
+	r->checkpoint = NULL;
+	for (size_t i = 0; i < r->count; i++)
+		r->items[i].file->is_new = r->items[i].is_new;
+	drop_items(r);
+}
+
+int series_round_begin(struct series_round *r, enum series_round_choice choice, struct position folded,
+	int64_t flush_within, int64_t now, struct err *e)
+{
+	unsigned percent = free_percent(r);
+
+	r->began = now;
+	r->may_create = percent >= SERIES_FREE_CREATE;
+	if (!r->stats.paused && percent < SERIES_FREE_UPDATE)
+		log_error("the disk is nearly full, series wait free=%u%% folder=%s", percent, r->rrd_folder);
+	r->stats.paused = percent < SERIES_FREE_UPDATE;
+	if (r->stats.paused)
+		return 1;
+	if (choice != SERIES_ROUND_NONE)
+		choose_files(r, choice, flush_within, now);
+	if (r->count == 0 && choice != SERIES_ROUND_NONE) {
+		drop_items(r);
+		return 1;
+	}
+	/* From this checkpoint on they are files of this catalogue, also when it does not come to making them. */
+	for (size_t i = 0; i < r->count; i++)
+		r->items[i].file->is_new = false;
+	if (write_checkpoint(r, folded, e) < 0) {
+		give_up_checkpoint(r);
+		return -1;
+	}
+	r->folded_at_begin = folded;
+	/* The bytes are in the checkpoint now. */
+	for (size_t i = 0; i < r->count; i++)
+		buf_fini(&r->items[i].rrd.head);
+	r->phase = PHASE_UPDATE;
+	return 0;
+}
+
+static int create_and_open(struct series_round *r, struct item *item, const char *path, struct err *e)
+{
+	char full[PATH_ROOM];
+
+	full_path(r, path, full);
+	if (create(r, item->file, path, e) < 0)
+		return -1;
+	if (series_rrd_open(full, item->file->layout->columns, &item->rrd, e) != SERIES_RRD_GOOD)
+		return -1;
+	buf_fini(&item->rrd.head);
+	r->stats.created++;
+	return 0;
+}
+
+/* What a refused update has left: the sets up to there are in the file. */
+static void take_stock(struct series_round *r, struct item *item, const char *full)
+{
+	struct series_rrd now;
+	struct err ignored;
+
+	if (series_rrd_open(full, item->file->layout->columns, &now, &ignored) != SERIES_RRD_GOOD)
+		return;
+	if (now.last > item->file->written)
+		series_catalogue_written(r->catalogue, item->file, now.last);
+	series_rrd_close(&now);
+}
+
+static void update_one(struct series_round *r, struct item *item)
+{
+	struct series_file *f = item->file;
+	char path[SERIES_PATH_MAX], full[PATH_ROOM];
+	size_t sets = f->queue.count;
+	struct err e;
+	int rc = 0;
+
+	full_path(r, series_file_path(f, path), full);
+	if (item->is_new)
+		rc = create_and_open(r, item, path, &e);
+	if (rc == 0) {
+		memcpy(r->at_work->path, path, strlen(path) + 1);
+		rc = series_rrd_update(full, &item->rrd, f, &e);
+		r->at_work->path[0] = '\0';
+	}
+	if (rc == 0) {
+		series_catalogue_written(r->catalogue, f, f->queue.newest);
+		r->stats.files++;
+		r->stats.sets += sets;
+		f->failures = 0;
+		return;
+	}
+	/* Locked by a reader, no descriptors, no space to make it: it is taken again in a later round. */
+	log_warn("a series file was not written: %s", e.text);
+	r->stats.failures++;
+	r->stats.held++;
+	take_stock(r, item, full);
+}
+
+/* Errors of writing back that happened since the file was opened for this round are told here. */
+static int check_written_back(int fd, struct err *e)
+{
+	if (sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE) < 0)
+		return err_errno(e, "a series file cannot be written back");
+	return 0;
+}
+
+static int sync_step(struct series_round *r, struct err *e)
+{
+	struct item *item = &r->items[r->at];
+
+	if (r->at == 0 && r->count > SYNC_ONE_BY_ONE && syncfs(r->files_folder) < 0)
+		return err_errno(e, "cannot sync the file system of the series");
+	if (item->rrd.fd < 0) /* was to be made and could not */
+		return 0;
+	if (r->count > SYNC_ONE_BY_ONE)
+		return check_written_back(item->rrd.fd, e);
+	if (fdatasync(item->rrd.fd) < 0)
+		return err_errno(e, "cannot sync a series file");
+	return 0;
+}
+
+/* Whether a file made before it in this round is in the same folder of level 0 (vantage), 1 (check), 2 (all). */
+static bool is_synced_already(const struct series_round *r, const struct item *item, int level)
+{
+	const struct series_group *g = item->file->series->group;
+
+	for (const struct item *i = r->items; i < item; i++) {
+		const struct series_group *other = i->file->series->group;
+
+		if (i->is_new && i->rrd.fd >= 0 &&
+			(level == 2 || (level == 1 && strcmp(g->check, other->check) == 0) || g == other))
+			return true;
+	}
+	return false;
+}
+
+/* The names of a new file: in its own folder, and that one's, and that one's. */
+static int sync_folders(const struct series_round *r, const struct item *item, struct err *e)
+{
+	char path[SERIES_PATH_MAX], full[PATH_ROOM];
+
+	full_path(r, series_file_path(item->file, path), full);
+	for (int level = 0; level < 3; level++) {
+		if (!is_synced_already(r, item, level) && sync_folder_of(full, e) < 0)
+			return -1;
+		*strrchr(full, '/') = '\0';
+	}
+	return 0;
+}
+
+static void finish(struct series_round *r, int64_t now)
+{
+	struct position cursor = cursor_at(r, r->folded_at_begin);
+	struct err e;
+
+	drop_items(r);
+	r->phase = PHASE_IDLE;
+	r->stats.rounds++;
+	r->stats.round_ns = now - r->began;
+	/* Without it the files are done as well; just the cursor stays until the next checkpoint. */
+	if (series_checkpoint_done(r->checkpoint, cursor, &e) < 0)
+		log_warn("the end of a round was not noted, it may be done again: %s", e.text);
+	else
+		r->cursor = cursor;
+	series_checkpoint_free(r->checkpoint);
+	r->checkpoint = NULL;
+}
+
+int series_round_step(struct series_round *r, int64_t now, struct err *e)
+{
+	if (r->at == r->count) {
+		r->at = 0;
+		if (r->count > 0 && r->phase < PHASE_FOLDERS) {
+			r->phase++;
+			return 1;
+		}
+		finish(r, now);
+		return 0;
+	}
+	switch (r->phase) {
+	case PHASE_IDLE:
+		return 0;
+	case PHASE_UPDATE:
+		update_one(r, &r->items[r->at]);
+		break;
+	case PHASE_SYNC:
+		if (sync_step(r, e) < 0)
+			return -1;
+		break;
+	case PHASE_FOLDERS:
+		if (r->items[r->at].is_new && r->items[r->at].rrd.fd >= 0 &&
+			sync_folders(r, &r->items[r->at], e) < 0)
+			return -1;
+		break;
+	}
+	r->at++;
+	return 1;
+}
+
+/* ---- rename */
+
+static bool move_folder(void *ctx, const struct series_group *was, const struct series_group *now)
+{
+	const struct series_round *r = ctx;
+	char from[PATH_ROOM], to[PATH_ROOM];
+	struct err e;
+
+	snprintf(from, sizeof from, "%s/%s/%s", r->rrd_folder, was->check, was->vantage);
+	snprintf(to, sizeof to, "%s/%s/%s", r->rrd_folder, now->check, now->vantage);
+	if (access(from, F_OK) < 0) /* moved before a crash, or never written */
+		return true;
+	if (make_folders(r, now, &e) < 0) {
+		log_error("series cannot go on under a new id: %s", e.text);
+		return false;
+	}
+	rmdir(to); /* the one just made; one that holds files stays and wins */
+	if (rename(from, to) < 0) {
+		log_error("series cannot go on under a new id, their folder stays folder=%s error=\"%s\"", from,
+			strerror(errno));
+		return false;
+	}
+	if (sync_folder_of(from, &e) < 0 || sync_folder_of(to, &e) < 0)
+		log_warn("%s", e.text);
+	*strrchr(from, '/') = '\0';
+	rmdir(from); /* when it was the last one */
+	log_info("series go on under a new id was=%s/%s now=%s/%s", was->check, was->vantage, now->check,
+		now->vantage);
+	return true;
+}
+
+int series_round_rename(struct series_round *r, bool is_vantage, const char *was, const char *id,
+	struct position folded, int64_t now, struct err *e)
+{
+	int rc = 1;
+
+	if (!series_catalogue_rename(r->catalogue, is_vantage, was, id, move_folder, r))
+		return 0;
+	if (series_round_begin(r, SERIES_ROUND_NONE, folded, 0, now, e) < 0)
+		return -1;
+	while (series_round_is_active(r) && rc > 0)
+		rc = series_round_step(r, now, e);
+	return rc;
+}
