@@ -6,12 +6,13 @@
  *
  * A position is (epoch, seq). seq grows by one with each entry over the whole life of the folder;
  * each opening draws a new random epoch and writes an ENTRY_OPEN as its first entry, so that no
- * position ever means two things. Only synced entries may leave the process.
+ * position ever means two things. Only synced entries may leave the process: until then the seq of
+ * an entry stands, but its epoch may still change (see below).
  *
  * On disk (little-endian):
  *   <first seq, 16 hex>-<epoch, 16 hex>.seg   48-byte head (magic, format, epoch, first seq, crc),
- *     then records: magic u32 | length u32 | seq u64 | kind u8 | flags u8 | 0 u16 | crc32c u32 | payload;
- *     the crc covers the header before it and the payload.
+ *     then records: magic u32 | length u32 | seq u64 | kind u8 | flags u8 | check u16 | crc32c u32 | payload;
+ *     check covers the header, the crc header and payload. Both start from the epoch.
  *   state                                     cursors, segment list and write position in one checksummed
  *     record, replaced by rename, durable before any unlink; lock: held by the writer.
  *   quarantine/                               bytes that failed their check, kept aside.
@@ -88,13 +89,21 @@ int journal_bound(struct journal *, int64_t now_real, struct err *);
 
 /* Readers: any process that may read the folder. */
 struct journal_reader;
-/* Reads on after `after`; {0,0} starts at the oldest entry there is. */
+/* Reads on after `after`; {0,0} starts at the oldest entry there is. What was trimmed behind `after`
+ * is a gap, whatever its epoch. NULL with words that name the position when the journal has another
+ * epoch at its seq ("is not in this journal") or ends before it ("is behind the end"): a folder that
+ * was restored or exchanged. A view then starts at {0,0}. */
 struct journal_reader *journal_reader_open(const char *folder, struct position after, struct err *);
 void journal_reader_close(struct journal_reader *); /* accepts NULL */
-/* Entries behind limit are not returned: only synced entries may be seen. By default all are. */
+/* Entries behind limit are not returned: only synced entries may be seen. By default all are: that is
+ * for those that keep no position. */
 void journal_reader_limit(struct journal_reader *, struct position);
 /* 1 an entry, 0 none up to the limit now (call again when woken), -1 error (words in err).
- * A hole (trimmed or damaged) is returned as a made-up ENTRY_GAP: journal_gap_decode tells it. */
+ * Each seq comes once, as an entry or inside an ENTRY_GAP (journal_gap_decode). A hole (trimmed,
+ * dropped or damaged) is such a gap, [from, to] without a break: its position is `to` in the epoch of
+ * the entry behind it. The epoch before a change is that of the entry returned before. */
 int journal_read_next(struct journal_reader *, struct journal_entry *, struct err *);
+/* Places where this reader found damaged bytes. */
+uint64_t journal_reader_damaged(const struct journal_reader *);
 
 #endif

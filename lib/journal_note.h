@@ -15,7 +15,7 @@ struct position {
 
 struct journal_gap {
 	uint64_t from, to; /* seq, both included */
-	uint64_t count;    /* entries lost of those (kept ones in between are not) */
+	uint64_t count;    /* entries lost of those: all, to - from + 1 */
 };
 struct journal_open_note {
 	struct position previous; /* last entry recovered before this opening; {0,0} at first */

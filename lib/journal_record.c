@@ -1,6 +1,7 @@
 #include "lib/journal_record.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,44 +14,78 @@
 #define RECORD_MAGIC 0x52a7e94au  /* no text, not symmetric */
 #define FORMAT 1
 
-static void put_le(uint8_t *out, uint64_t v, unsigned bytes)
+static void put_u16(uint8_t *out, uint32_t v)
 {
-	for (unsigned i = 0; i < bytes; i++)
-		out[i] = (uint8_t)(v >> (8 * i));
+	uint16_t le = htole16((uint16_t)v);
+
+	memcpy(out, &le, sizeof le);
 }
 
-static uint64_t get_le(const uint8_t *p, unsigned bytes)
+static void put_u32(uint8_t *out, uint32_t v)
 {
-	uint64_t v = 0;
+	v = htole32(v);
+	memcpy(out, &v, sizeof v);
+}
 
-	for (unsigned i = 0; i < bytes; i++)
-		v |= (uint64_t)p[i] << (8 * i);
-	return v;
+static void put_u64(uint8_t *out, uint64_t v)
+{
+	v = htole64(v);
+	memcpy(out, &v, sizeof v);
+}
+
+static uint16_t get_u16(const uint8_t *p)
+{
+	uint16_t v;
+
+	memcpy(&v, p, sizeof v);
+	return le16toh(v);
+}
+
+static uint32_t get_u32(const uint8_t *p)
+{
+	uint32_t v;
+
+	memcpy(&v, p, sizeof v);
+	return le32toh(v);
+}
+
+static uint64_t get_u64(const uint8_t *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, sizeof v);
+	return le64toh(v);
+}
+
+/* What a header tells about itself, from the checksum over it. */
+static uint16_t fold(uint32_t crc)
+{
+	return (uint16_t)(crc ^ crc >> 16);
 }
 
 void journal_segment_encode(const struct journal_segment *s, uint8_t out[JOURNAL_SEGMENT_HEAD])
 {
 	memset(out, 0, JOURNAL_SEGMENT_HEAD);
-	put_le(out, SEGMENT_MAGIC, 4);
-	put_le(out + 4, FORMAT, 2);
-	put_le(out + 6, s->flags, 2);
-	put_le(out + 8, s->epoch, 8);
-	put_le(out + 16, s->first, 8);
-	put_le(out + 24, (uint64_t)s->real, 8);
-	put_le(out + 32, s->serial, 4);
-	put_le(out + 44, crc32c(0, out, 44), 4);
+	put_u32(out, SEGMENT_MAGIC);
+	put_u16(out + 4, FORMAT);
+	put_u16(out + 6, s->flags);
+	put_u64(out + 8, s->epoch);
+	put_u64(out + 16, s->first);
+	put_u64(out + 24, (uint64_t)s->real);
+	put_u32(out + 32, s->serial);
+	put_u32(out + 44, crc32c(0, out, 44));
 }
 
 int journal_segment_decode(const uint8_t *data, size_t len, struct journal_segment *s)
 {
-	if (len < JOURNAL_SEGMENT_HEAD || get_le(data, 4) != SEGMENT_MAGIC || get_le(data + 4, 2) != FORMAT ||
-		get_le(data + 44, 4) != crc32c(0, data, 44))
+	if (len < JOURNAL_SEGMENT_HEAD || get_u32(data) != SEGMENT_MAGIC || get_u16(data + 4) != FORMAT ||
+		get_u32(data + 44) != crc32c(0, data, 44))
 		return -1;
-	s->flags = (uint16_t)get_le(data + 6, 2);
-	s->epoch = get_le(data + 8, 8);
-	s->first = get_le(data + 16, 8);
-	s->real = (int64_t)get_le(data + 24, 8);
-	s->serial = (uint32_t)get_le(data + 32, 4);
+	s->flags = get_u16(data + 6);
+	s->epoch = get_u64(data + 8);
+	s->first = get_u64(data + 16);
+	s->real = (int64_t)get_u64(data + 24);
+	s->serial = get_u32(data + 32);
 	return 0;
 }
 
@@ -86,27 +121,32 @@ uint32_t journal_record_seed(uint64_t epoch)
 {
 	uint8_t bytes[8];
 
-	put_le(bytes, epoch, 8);
+	put_u64(bytes, epoch);
 	return crc32c(0, bytes, sizeof bytes);
 }
 
 /* Offsets: magic 0, length 4, seq 8, kind 16, flags 17, check 18, crc 20. */
+static void seal(uint8_t *p, uint32_t seed, size_t len)
+{
+	uint32_t crc = crc32c(seed, p, 18);
+
+	put_u16(p + 18, fold(crc));
+	put_u32(p + 20, crc32c(crc, p + JOURNAL_RECORD_HEAD, len));
+}
+
 void journal_record_add(struct buf *b, uint32_t seed, uint64_t seq, uint8_t kind, const void *payload, size_t len)
 {
 	uint8_t *p = buf_reserve(b, JOURNAL_RECORD_HEAD + len);
-	uint32_t crc;
 
 	assert(len <= JOURNAL_PAYLOAD_MAX && kind != 0 && seq != 0);
-	put_le(p, RECORD_MAGIC, 4);
-	put_le(p + 4, len, 4);
-	put_le(p + 8, seq, 8);
+	put_u32(p, RECORD_MAGIC);
+	put_u32(p + 4, (uint32_t)len);
+	put_u64(p + 8, seq);
 	p[16] = kind;
 	p[17] = 0;
-	crc = crc32c(seed, p, 18);
-	put_le(p + 18, (crc ^ crc >> 16) & 0xffff, 2);
 	if (len > 0)
 		memcpy(p + JOURNAL_RECORD_HEAD, payload, len);
-	put_le(p + 20, crc32c(crc, p + JOURNAL_RECORD_HEAD, len), 4);
+	seal(p, seed, len);
 	b->len += JOURNAL_RECORD_HEAD + len;
 }
 
@@ -115,13 +155,13 @@ static enum journal_record_state read_head(const uint8_t *data, size_t len, uint
 {
 	if (len < JOURNAL_RECORD_HEAD)
 		return JOURNAL_RECORD_SHORT;
-	if (get_le(data, 4) != RECORD_MAGIC)
+	if (get_u32(data) != RECORD_MAGIC)
 		return JOURNAL_RECORD_BAD;
 	*crc = crc32c(seed, data, 18);
-	r->len = (size_t)get_le(data + 4, 4);
-	r->seq = get_le(data + 8, 8);
+	r->len = get_u32(data + 4);
+	r->seq = get_u64(data + 8);
 	r->kind = data[16];
-	if (get_le(data + 18, 2) != ((*crc ^ *crc >> 16) & 0xffff) || r->len > JOURNAL_PAYLOAD_MAX || r->kind == 0 ||
+	if (get_u16(data + 18) != fold(*crc) || r->len > JOURNAL_PAYLOAD_MAX || r->kind == 0 ||
 		r->seq == 0)
 		return JOURNAL_RECORD_BAD;
 	r->size = JOURNAL_RECORD_HEAD + r->len;
@@ -147,7 +187,7 @@ enum journal_record_state journal_record_read(const uint8_t *data, size_t len, u
 		return state;
 	if (len < r->size)
 		return JOURNAL_RECORD_SHORT;
-	if (get_le(data + 20, 4) != crc32c(crc, r->payload, r->len))
+	if (get_u32(data + 20) != crc32c(crc, r->payload, r->len))
 		return JOURNAL_RECORD_BAD;
 	return JOURNAL_RECORD_WHOLE;
 }

@@ -17,6 +17,7 @@ struct buf;
 #define JOURNAL_RECORD_HEAD 24u
 #define JOURNAL_SEGMENT_HEAD 48u
 #define JOURNAL_NAME_SIZE 38 /* "<16 hex>-<16 hex>.seg" and NUL */
+#define JOURNAL_RECORD_FIRST_BYTE 0x4a
 #define JOURNAL_GAP_RECORD (JOURNAL_RECORD_HEAD + 24u)
 
 enum journal_segment_flags {
