@@ -13,17 +13,19 @@
  *   <first seq, 16 hex>-<epoch, 16 hex>.seg   48-byte head (magic, format, epoch, first seq, crc),
  *     then records: magic u32 | length u32 | seq u64 | kind u8 | flags u8 | check u16 | crc32c u32 | payload;
  *     check covers the header, the crc header and payload. Both start from the epoch.
- *   state                                     cursors, segment list and write position in one checksummed
- *     record, replaced by rename, durable before any unlink; lock: held by the writer.
- *   quarantine/                               bytes that failed their check, kept aside.
+ *   state, state.tmp                          cursors, segment list and write position in one checksummed
+ *     record, replaced by rename, durable before any unlink; and the one before it. lock: held by the writer.
+ *   quarantine/                               bytes that failed their check, kept aside (64 MiB at most).
  *
  * Recovery: the segments themselves say what counts: each ends where the next one begins. A torn tail of the
  * last one is cut; a damaged record elsewhere costs that record alone: the reader finds the next valid one,
  * logs it, keeps the bytes aside where it may write, and gives a gap over the hole.
- * Overflow (max_bytes, max_age): records of the oldest segments whose kind is not kept go first,
- * leaving an ENTRY_GAP over what went; then kept ones. Nothing goes in silence.
- * After a failed write or fsync that descriptor is never used again: the unsynced entries, still
- * in memory, go to a new segment under a new epoch at the next journal_sync.
+ * Overflow: records of the oldest segments whose kind is not kept go first (max_bytes, max_age),
+ * leaving an ENTRY_GAP over what went; then kept ones (max_bytes). Nothing goes in silence.
+ * After a failed write or fsync that descriptor is never used again: the unsynced entries, still in
+ * memory, go to a new segment under a new epoch, with their seqs and an ENTRY_OPEN behind them, at the
+ * next journal_sync. On a full disk that fails until there is room, and then goes on by itself;
+ * trimming needs no room.
  * Thread: one. Limits: payload <= JOURNAL_PAYLOAD_MAX, kinds 1..255.
  */
 #ifndef LIB_JOURNAL_H
@@ -64,10 +66,11 @@ struct journal *journal_open(const char *folder, const struct journal_options *,
 void journal_close(struct journal *); /* syncs; accepts NULL */
 
 /* Puts an entry behind the others, in memory. Never fails: what cannot be written is told by
- * journal_sync. The caller bounds what it has in flight (journal_unsynced_bytes). The position holds once
- * it is synced: after a failed sync the entry moves to a new epoch, behind that one's opening. */
+ * journal_sync. The caller bounds what it has in flight (journal_unsynced_bytes). The seq is final; the
+ * epoch is once it is synced. */
 struct position journal_append(struct journal *, uint8_t kind, const void *payload, size_t len);
-/* Writes and fdatasyncs all appended entries. -1: nothing of it may be acknowledged; call again later. */
+/* Writes and fdatasyncs all appended entries (one of each; a new segment costs the folder's too).
+ * -1: nothing of it may be acknowledged; call again later. */
 int journal_sync(struct journal *, struct err *);
 
 struct position journal_end(const struct journal *);    /* of the last appended entry */
@@ -78,13 +81,16 @@ void journal_stats(const struct journal *, struct journal_stats *);
 
 /* Durable named cursors ("uplink", "series"): the last entry that view is done with. On disk a cursor is at
  * most 5 s of syncs behind (exact at trim and close), so what stands behind one may be done twice. On
- * overflow a view that is left behind gets a gap. At most 16. */
+ * overflow a view that is left behind gets a gap. At most 16, names below 32 bytes; one set behind the
+ * synced end is set to that. */
 void journal_cursor_set(struct journal *, const char *name, struct position);
 bool journal_cursor_get(const struct journal *, const char *name, struct position *);
 void journal_cursor_drop(struct journal *, const char *name);
-/* Unlinks closed segments that all cursors have passed; state is made durable first. */
+/* Unlinks closed segments that all cursors have passed (none while there is no cursor), but for the last
+ * one; state is made durable first. */
 int journal_trim(struct journal *, struct err *);
-/* Applies max_bytes and max_age at real time now (ns). */
+/* Applies max_bytes and max_age at real time now (ns). O(segments) when nothing is to go. Segments stamped
+ * by a clock that was not set (before 2020) do not go by age. */
 int journal_bound(struct journal *, int64_t now_real, struct err *);
 
 /* Readers: any process that may read the folder. */

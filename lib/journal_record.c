@@ -150,6 +150,16 @@ void journal_record_add(struct buf *b, uint32_t seed, uint64_t seq, uint8_t kind
 	b->len += JOURNAL_RECORD_HEAD + len;
 }
 
+void journal_record_reseed(uint8_t *data, size_t len, uint32_t seed)
+{
+	for (size_t at = 0; at < len;) {
+		size_t payload = get_u32(data + at + 4);
+
+		seal(data + at, seed, payload);
+		at += JOURNAL_RECORD_HEAD + payload;
+	}
+}
+
 static enum journal_record_state read_head(const uint8_t *data, size_t len, uint32_t seed, struct journal_record *r,
 	uint32_t *crc)
 {

@@ -23,6 +23,7 @@ struct buf;
 enum journal_segment_flags {
 	JOURNAL_THINNED = 1,  /* rewritten on overflow: kept records and gaps */
 	JOURNAL_GAP_ONLY = 2, /* nothing was kept: one gap */
+	JOURNAL_GONE = 0x8000, /* in memory: to be unlinked */
 };
 
 struct journal_segment {
@@ -51,6 +52,8 @@ enum journal_record_state { JOURNAL_RECORD_WHOLE, JOURNAL_RECORD_SHORT, JOURNAL_
 
 uint32_t journal_record_seed(uint64_t epoch);
 void journal_record_add(struct buf *, uint32_t seed, uint64_t seq, uint8_t kind, const void *payload, size_t len);
+/* The same records, trusted, as those of another epoch. */
+void journal_record_reseed(uint8_t *data, size_t len, uint32_t seed);
 /* Header alone: WHOLE when it is valid (size is known), SHORT when data ends inside it. */
 enum journal_record_state journal_record_head(const uint8_t *data, size_t len, uint32_t seed,
 	struct journal_record *);
