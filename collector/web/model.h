@@ -1,0 +1,113 @@
+/*
+ * model: what the pages show: the inventory with the latest outcome of each check per vantage and family, folded
+ * into states of systems, links, sites and hosts.
+ *
+ *   model_new -> (model_take row ... -> model_settle now) ... -> model_free
+ *
+ * These are states of the moment, without votes, history or maintenance: the judgement has the last word elsewhere.
+ * The rules, so that unknown is never shown as up:
+ *   vantage   of the parts (addresses) of one family that were measured lately; none: unknown. Mixed: degraded.
+ *   check     per family: of its vantages that know. Mixed: degraded. None knows: unknown.
+ *   subject   per family: of its checks. Up and down mixed: degraded; one unknown beside others up: unknown.
+ *   over the families the same. No check at all: none ("not monitored"), which is not unknown.
+ * An outcome is old after 3 intervals and 20 s without a new one; it then counts as unknown.
+ * Every visible change gives its subject and check the next version. Pure. Thread: one.
+ * Limits: MODEL_PARTS of a check, vantage and family.
+ */
+#ifndef COLLECTOR_WEB_MODEL_H
+#define COLLECTOR_WEB_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "collector/inventory.h"
+#include "lib/sample.h"
+
+struct channel_row;
+struct model;
+
+#define MODEL_PARTS 256
+
+/* In order of worry. */
+enum model_state { MODEL_NONE, MODEL_UP, MODEL_UNKNOWN, MODEL_DEGRADED, MODEL_DOWN, MODEL_STATES };
+const char *model_state_name(enum model_state); /* "none", "up", "unknown", "degraded", "down" */
+
+enum { MODEL_V4, MODEL_V6, MODEL_FAMILIES };
+
+/* One series and its latest outcome. Texts owned, never NULL. */
+struct model_row {
+	const char *vantage; /* of the inventory */
+	enum family family;
+	char *part, *address, *reason;
+	uint32_t part_number, interval_s;
+	enum outcome outcome; /* as measured */
+	bool is_old, is_gone; /* no new one came in time; another part took its place */
+	int64_t measured, since;
+};
+
+struct model_check {
+	const struct inventory_check *of;
+	struct model_subject *subject;
+	struct model_row *rows;
+	size_t rows_count;
+	enum model_state families[MODEL_FAMILIES];
+	uint64_t changed;
+	bool is_dirty;
+};
+
+struct model_subject {
+	enum subject_kind kind;
+	const char *id, *name, *name_en;
+	const void *of; /* inventory_system, _link, _site or _agent */
+	struct model_check **checks;
+	size_t checks_count;
+	enum model_state state, families[MODEL_FAMILIES];
+	int64_t since; /* real ns, 0 not known */
+	uint64_t changed;
+	bool is_dirty;
+};
+
+struct model_site {
+	const struct inventory_site *of;
+	struct model_site *parent, **children;
+	size_t children_count;
+	struct model_subject *self, *link; /* link: NULL at the root */
+};
+
+struct model_agent {
+	const struct inventory_agent *of;
+	int64_t seen; /* newest measured, real ns; 0 never */
+	bool is_lost; /* all its outcomes are old */
+	uint64_t changed;
+};
+
+/* before: the model of the generation before, whose rows are taken over; NULL. The inventory must outlive it. */
+struct model *model_new(const struct inventory *, const struct model *before);
+void model_free(struct model *); /* accepts NULL */
+/* A row of the catalogue. False: not of this inventory, left out. */
+bool model_take(struct model *, const struct channel_row *);
+/* Folds what has come and what has become old; true when something visible changed. */
+bool model_settle(struct model *, int64_t now);
+
+const struct inventory *model_inventory(const struct model *);
+uint64_t model_version(const struct model *);
+size_t model_rows(const struct model *);
+int64_t model_newest(const struct model *); /* newest measured, real ns; 0 none */
+
+/* Arrays in the order of the inventory; systems, then links, sites, hosts. */
+const struct model_subject *model_subjects(const struct model *, enum subject_kind, size_t *count);
+const struct model_subject *model_subject(const struct model *, enum subject_kind, const char *id); /* or NULL */
+const struct model_check *model_checks(const struct model *, size_t *count);
+const struct model_check *model_check(const struct model *, const char *id); /* or NULL */
+const struct model_site *model_sites(const struct model *, size_t *count);
+const struct model_site *model_site(const struct model *, const char *id); /* or NULL */
+const struct model_agent *model_agents(const struct model *, size_t *count);
+
+enum model_state model_unit_state(const struct model *, const struct inventory_unit *, size_t counts[MODEL_STATES],
+	uint64_t *changed);
+enum model_state model_row_state(const struct model_row *);
+/* Fold of counts as a check does (unknown beside known does not count), and as a subject does. */
+enum model_state model_fold(const size_t counts[MODEL_STATES], bool unknown_counts);
+
+#endif

@@ -1,0 +1,196 @@
+#include "collector/render_draw.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "collector/channel.h"
+#include "lib/buf.h"
+#include "lib/clock.h"
+#include "lib/err.h"
+#include "probes/catalog.h"
+
+#define ROWS 480
+#define START 1700006400
+
+static double up[ROWS], low[ROWS], p25[ROWS], middle[ROWS], p75[ROWS], high[ROWS], loss[ROWS], short_time[ROWS];
+static const struct channel_column smoke[] = {{0, 0, up}, {ICMP_LOSS, 0, loss}, {ICMP_RTT_MIN, 0, low},
+	{ICMP_RTT_P25, 0, p25}, {ICMP_RTT_MEDIAN, 0, middle}, {ICMP_RTT_P75, 0, p75}, {ICMP_RTT_MAX, 0, high}};
+static const struct channel_column phases[] = {{0, 0, up}, {HTTP_RESOLVE, 0, short_time},
+	{HTTP_CONNECT, 0, short_time}, {HTTP_TLS, 0, short_time}, {HTTP_FIRST_BYTE, 0, p25},
+	{HTTP_TOTAL, 0, high}, {HTTP_STATUS, 0, up}};
+
+static int make_values(void **state)
+{
+	(void)state;
+	for (int i = 0; i < ROWS; i++) {
+		double wave = 0.012 + 0.004 * sin(i / 40.0);
+		bool is_down = i > 200 && i < 215, is_missing = i > 330 && i < 360;
+
+		up[i] = is_missing ? NAN : !is_down;
+		loss[i] = is_missing ? NAN : is_down ? 100 : i > 100 && i < 120 ? 30 : 0;
+		middle[i] = is_missing || is_down ? NAN : wave + 0.001 * (i % 7) / 7;
+		low[i] = middle[i] - 0.002;
+		p25[i] = middle[i] - 0.001;
+		p75[i] = middle[i] + 0.002;
+		high[i] = middle[i] + 0.006;
+		short_time[i] = middle[i] / 8;
+	}
+	render_draw_init();
+	return 0;
+}
+
+static struct channel_layer layer_of(const char *label, enum family family, const struct channel_column *column,
+	size_t columns)
+{
+	return (struct channel_layer){.label = label, .family = family,
+		.values = {.start = START, .step = 180, .rows = ROWS, .columns = columns, .column = column}};
+}
+
+static struct channel_render picture_of(uint8_t format, const struct channel_layer *layers, size_t count)
+{
+	return (struct channel_render){.format = format, .width = 900, .height = 300,
+		.title = "统一身份认证平台  identity-http", .language = "zh", .from = START,
+		.to = START + ROWS * 180, .layers = layers, .layers_count = count};
+}
+
+/* For the eye: RENDER_KEEP=folder keeps what the tests draw. */
+static void keep(const struct buf *b, const char *name)
+{
+	const char *folder = getenv("RENDER_KEEP");
+	char path[300];
+	FILE *f;
+
+	if (folder == NULL)
+		return;
+	snprintf(path, sizeof path, "%s/%s", folder, name);
+	f = fopen(path, "wb");
+	assert_non_null(f);
+	fwrite(b->data, 1, b->len, f);
+	fclose(f);
+}
+
+static void draw_well(const struct channel_render *r, const char *name)
+{
+	static const char *const begins[] = {"<?xml", "\x89PNG"};
+	struct buf out = {0};
+	struct err e;
+
+	if (render_draw(r, &out, &e) < 0)
+		fail_msg("%s", e.text);
+	assert_true(out.len > 2000);
+	assert_memory_equal(out.data, begins[r->format], 4);
+	keep(&out, name);
+	buf_fini(&out);
+}
+
+static void one_layer_shows_all_that_its_type_knows(void **state)
+{
+	struct channel_layer icmp = layer_of("IPv4", FAMILY_V4, smoke, 7);
+	struct channel_layer http = layer_of("IPv6", FAMILY_V6, phases, 7);
+	struct channel_render r = picture_of(1, &icmp, 1);
+
+	(void)state;
+	draw_well(&r, "smoke.png");
+	r.layers = &http;
+	r.language = "en";
+	draw_well(&r, "phases.png");
+	r.format = 0;
+	draw_well(&r, "phases.svg");
+}
+
+static void layers_share_one_picture(void **state)
+{
+	struct channel_layer both[] = {layer_of("IPv4 市观测点", FAMILY_V4, phases, 7),
+		layer_of("IPv6 市观测点", FAMILY_V6, smoke, 7)};
+	struct channel_render r = picture_of(1, both, 2);
+
+	(void)state;
+	draw_well(&r, "layers.png");
+	r.from = r.to - 3600;
+	draw_well(&r, "hour.png");
+	r.from = r.to - 366 * 86400;
+	draw_well(&r, "year.png");
+}
+
+static void no_text_breaks_out_of_its_place(void **state)
+{
+	static const char *const hostile[] = {"a:b:LINE9:x#ff0000", "\\g\\l\\s\\u", "%s%n%lf%%", "</svg><script>",
+		"\x01\x1b[31m", "\xff\xfe\x80", "\xe2\x80\xae" "drawkcab", "--imginfo=/tmp/x", "cb//0", ":", "\\", "",
+		"巡检:检测\\"};
+	char longest[2000];
+
+	(void)state;
+	memset(longest, ':', sizeof longest);
+	longest[sizeof longest - 1] = '\0';
+	for (size_t i = 0; i <= sizeof hostile / sizeof *hostile; i++) {
+		const char *text = i < sizeof hostile / sizeof *hostile ? hostile[i] : longest;
+		struct channel_layer both[] = {
+			layer_of(text, FAMILY_V4, smoke, 7), layer_of(text, FAMILY_V6, smoke, 7)};
+		struct channel_render r = picture_of(0, both, 2);
+		struct buf out = {0};
+		struct err e;
+
+		r.title = text;
+		if (render_draw(&r, &out, &e) < 0)
+			fail_msg("text %zu: %s", i, e.text);
+		assert_null(memmem(out.data, out.len, "<script", 7));
+		buf_fini(&out);
+	}
+}
+
+static void nothing_measured_is_a_picture_too(void **state)
+{
+	struct channel_layer none = layer_of("IPv4", FAMILY_V4, NULL, 0);
+	struct channel_layer empty = layer_of("IPv4", FAMILY_V4, smoke, 7);
+	struct channel_render r = picture_of(1, &none, 1);
+
+	(void)state;
+	draw_well(&r, "none.png");
+	r.layers_count = 0;
+	draw_well(&r, "none.png");
+	empty.values.rows = 0;
+	r.layers = &empty;
+	r.layers_count = 1;
+	draw_well(&r, "empty.png");
+}
+
+static void a_drawn_picture_costs_little_time_and_no_memory(void **state)
+{
+	struct channel_layer icmp = layer_of("IPv4", FAMILY_V4, smoke, 7);
+	int64_t begun;
+
+	(void)state;
+	for (uint8_t format = 0; format < 2; format++) {
+		struct channel_render r = picture_of(format, &icmp, 1);
+		struct buf out = {0};
+		struct err e;
+
+		begun = clock_mono();
+		for (int i = 0; i < 20; i++) {
+			buf_clear(&out);
+			assert_int_equal(render_draw(&r, &out, &e), 0);
+		}
+		printf("  figure: %s of %d rows: %.1f ms, %zu bytes\n", format == 0 ? "SVG" : "PNG", ROWS,
+			(double)(clock_mono() - begun) / 20 / NS_PER_MS, out.len);
+		buf_fini(&out);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(one_layer_shows_all_that_its_type_knows),
+		cmocka_unit_test(layers_share_one_picture),
+		cmocka_unit_test(no_text_breaks_out_of_its_place),
+		cmocka_unit_test(nothing_measured_is_a_picture_too),
+		cmocka_unit_test(a_drawn_picture_costs_little_time_and_no_memory),
+	};
+
+	return cmocka_run_group_tests(tests, make_values, NULL);
+}
