@@ -18,6 +18,7 @@
 #include "lib/log.h"
 
 #define SIZE_MAX_PIXELS 4000
+#define PICTURES_MAX 100000 /* librrd 1.7 loses some 600 bytes with each: then a fresh worker */
 
 struct worker {
 	struct process *process;
@@ -81,6 +82,8 @@ static void on_message(void *ctx, struct ipc_message *m)
 		ipc_send(w->web, CHANNEL_FAILED, m->id, e.text, strlen(e.text), -1);
 	}
 	buf_fini(&out);
+	if (w->drawn + w->failed >= PICTURES_MAX)
+		process_end(w->process, 0);
 }
 
 static void on_gone(void *ctx, const char *why)

@@ -14,6 +14,7 @@
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "probes/catalog.h"
+#include "tests/support/librrd_leaks.h"
 
 #define ROWS 480
 #define START 1700006400
