@@ -69,6 +69,17 @@ $(B)/wire.pb-c.o: $(B)/wire.pb-c.c
 	$(Q)$(CC) $(ALL_CFLAGS) -Wno-conversion -c -o $@ $<
 $(B)/lib/wire.o $(B)/lib/wire_rows.o $(B)/lib/wire_packer.o $(B)/tests/unit/lib/test_wire.o: $(B)/wire.pb-c.h
 
+# The page: bundled by node into files and a table of them, when its sources have changed.
+UI := collector/web/ui
+build/ui/assets_table.c: $(UI)/node_modules/.ready $(filter-out $(UI)/node_modules,$(wildcard $(UI)/* $(UI)/src/*))
+	$(call say,UI,$(UI))
+	$(Q)cd $(UI) && node_modules/.bin/tsc --noEmit && node build.mjs
+$(UI)/node_modules/.ready: $(UI)/package-lock.json
+	$(call say,NPM,$<)
+	$(Q)cd $(UI) && npm ci --ignore-scripts --silent && touch node_modules/.ready
+$(B)/assets_table.o: build/ui/assets_table.c
+	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -c -o $@ $<
+
 $(B)/%.o: %.c
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
@@ -82,7 +93,7 @@ $(B)/xunjian-agent: $(LIB_OBJ) $(PROBES_OBJ) $(call obj,$(AGENT) agent/main.c)
 
 # Of probes/ the collector links the pure parts only.
 COLLECTOR_PROBES := probes/catalog.c probes/match.c
-$(B)/xunjian-collector: $(LIB_OBJ) $(call obj,$(COLLECTOR_PROBES) $(COLLECTOR) collector/main.c)
+$(B)/xunjian-collector: $(LIB_OBJ) $(call obj,$(COLLECTOR_PROBES) $(COLLECTOR) collector/main.c) $(B)/assets_table.o
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) $(RRD_LIBS) -lm
 
@@ -92,7 +103,7 @@ archive = $(patsubst %,$(B)/%.a,$(1))
 $(B)/lib.a: $(LIB_OBJ)
 $(B)/probes.a: $(PROBES_OBJ)
 $(B)/agent.a: $(call obj,$(AGENT))
-$(B)/collector.a: $(call obj,$(COLLECTOR))
+$(B)/collector.a: $(call obj,$(COLLECTOR)) $(B)/assets_table.o
 $(B)/support.a: $(call obj,$(SUPPORT))
 $(call archive,$(archives)):
 	$(Q)rm -f $@ && $(AR) rcs $@ $^

@@ -118,7 +118,7 @@ void json_bool(struct json *j, const char *key, bool v)
 	buf_add_text(&j->out, v ? "true" : "false");
 }
 
-void json_null(struct json *j, const char *key)
+void json_nothing(struct json *j, const char *key)
 {
 	begin(j, key);
 	buf_add_text(&j->out, "null");
@@ -148,7 +148,7 @@ void json_numbers(struct json *j, const char *key, const double *v, size_t count
 void json_time(struct json *j, const char *key, int64_t ns)
 {
 	if (ns <= 0) {
-		json_null(j, key);
+		json_nothing(j, key);
 		return;
 	}
 	begin(j, key);

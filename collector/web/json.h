@@ -27,7 +27,7 @@ void json_close(struct json *, char bracket);
 void json_text(struct json *, const char *key, const char *text);
 void json_int(struct json *, const char *key, int64_t);
 void json_bool(struct json *, const char *key, bool);
-void json_null(struct json *, const char *key);
+void json_nothing(struct json *, const char *key);
 /* null when not finite. */
 void json_number(struct json *, const char *key, double, int digits);
 /* An array; NaN is null. */

@@ -1,0 +1,3 @@
+import { render } from 'preact';
+
+render(<p>巡检</p>, document.getElementById('app')!);

@@ -1,0 +1,316 @@
+#include "tests/support/fake_peers.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "collector/channel.h"
+#include "collector/inventory.h"
+#include "collector/render_draw.h"
+#include "collector/web/front.h"
+#include "lib/buf.h"
+#include "lib/clock.h"
+#include "lib/err.h"
+#include "lib/ipc.h"
+#include "lib/mem.h"
+#include "probes/catalog.h"
+
+#define INSTANCE 42
+#define ROWS_MAX 2000
+
+struct fake_row {
+	const struct inventory_check *check;
+	const char *vantage;
+	enum family family;
+	enum outcome outcome;
+	char reason[SAMPLE_TEXT_MAX + 1], address[64];
+	int64_t measured, since;
+	uint64_t version;
+};
+
+struct fake_peer {
+	struct fake_peers *all;
+	enum process_role role;
+	struct ipc *channel;
+	bool is_mute;
+};
+
+struct fake_peers {
+	struct event_base *base;
+	struct fake_peer peers[PROCESS_ROLES];
+	struct fake_row *rows;
+	size_t count;
+	uint64_t version;
+};
+
+static uint32_t hash_of(const char *text, uint32_t seed)
+{
+	uint32_t h = 2166136261u ^ seed;
+
+	for (; *text != '\0'; text++)
+		h = (h ^ (uint8_t)*text) * 16777619u;
+	return h ^ h >> 15;
+}
+
+static void set_address(struct fake_row *r)
+{
+	const struct catalog_target_options t = catalog_target_options(r->check->of_options);
+
+	snprintf(r->address, sizeof r->address, "%s", r->family == FAMILY_V4 ? t.ipv4 : t.ipv6);
+}
+
+static void add_row(struct fake_peers *p, const struct inventory_check *c, const char *vantage, enum family family)
+{
+	uint32_t luck = hash_of(c->subject, (uint32_t)family * 77u) % 100;
+	struct fake_row *r;
+
+	if (hash_of(c->subject, 5) % 100 == 7) /* never heard of */
+		return;
+	p->rows = mem_resize(p->rows, p->count + 1, sizeof *p->rows);
+	r = &p->rows[p->count++];
+	*r = (struct fake_row){.check = c, .vantage = vantage, .family = family, .outcome = OUTCOME_UP,
+		.version = ++p->version, .measured = clock_real(),
+		.since = clock_real() - (int64_t)(hash_of(c->id, 9) % 900000) * NS_PER_S};
+	set_address(r);
+	if (luck < 4) {
+		r->outcome = OUTCOME_DOWN;
+		snprintf(r->reason, sizeof r->reason, "connect: connection refused by %s", r->address);
+	} else if (luck == 5) {
+		r->outcome = OUTCOME_UNKNOWN;
+		snprintf(r->reason, sizeof r->reason, "no route to this family from the agent itself");
+	}
+}
+
+struct fake_peers *fake_peers_new(struct event_base *base, const struct inventory *v)
+{
+	struct fake_peers *p = mem_alloc(sizeof *p);
+
+	p->base = base;
+	for (int i = 0; i < PROCESS_ROLES; i++)
+		p->peers[i] = (struct fake_peer){.all = p, .role = (enum process_role)i};
+	for (size_t i = 0; i < v->checks_count; i++) {
+		const struct inventory_check *c = &v->checks[i];
+
+		for (size_t k = 0; k < c->vantages.count; k++) {
+			if (c->families != 2)
+				add_row(p, c, c->vantages.items[k], FAMILY_V4);
+			if (c->families != 1)
+				add_row(p, c, c->vantages.items[k], FAMILY_V6);
+		}
+	}
+	render_draw_init();
+	return p;
+}
+
+void fake_peers_free(struct fake_peers *p)
+{
+	for (int i = 0; i < PROCESS_ROLES; i++)
+		ipc_free(p->peers[i].channel);
+	free(p->rows);
+	free(p);
+}
+
+void fake_peers_beat(struct fake_peers *p)
+{
+	for (size_t i = 0; i < p->count; i++) {
+		p->rows[i].measured = clock_real();
+		p->rows[i].version = ++p->version;
+	}
+}
+
+void fake_peers_set(struct fake_peers *p, const char *check, enum family family, enum outcome outcome,
+	const char *reason)
+{
+	for (size_t i = 0; i < p->count; i++) {
+		struct fake_row *r = &p->rows[i];
+
+		if (strcmp(r->check->id, check) != 0 || r->family != family)
+			continue;
+		r->outcome = outcome;
+		r->since = r->measured = clock_real();
+		snprintf(r->reason, sizeof r->reason, "%s", reason);
+		r->version = ++p->version;
+	}
+}
+
+void fake_peers_mute(struct fake_peers *p, enum process_role role, bool mute)
+{
+	p->peers[role].is_mute = mute;
+}
+
+/* ---- answers */
+
+static void answer_latest(struct fake_peer *p, const struct ipc_message *m)
+{
+	struct cursor c = cursor_over(m->body, m->len);
+	uint64_t since = cursor_u64(&c);
+	struct buf out = {0};
+
+	channel_rows_begin(p->all->version, INSTANCE, &out);
+	for (size_t i = 0; i < p->all->count; i++) {
+		const struct fake_row *r = &p->all->rows[i];
+
+		if (r->version > since)
+			channel_rows_add(&(struct channel_row){.check = r->check->id, .vantage = r->vantage,
+				.type = r->check->type, .part = "", .address = r->address, .reason = r->reason,
+				.interval_s = (uint32_t)(r->check->interval / NS_PER_S), .family = r->family,
+				.outcome = r->outcome, .measured = r->measured, .since = r->since,
+				.version = r->version}, &out);
+	}
+	ipc_send(p->channel, CHANNEL_LATEST_ROWS, m->id, out.data, out.len, -1);
+	buf_fini(&out);
+}
+
+static double wave(int64_t t, uint32_t seed, double size)
+{
+	double jitter = (double)(((uint64_t)t * 2654435761u + seed) >> 7 & 1023) / 1023;
+
+	return size * (1 + 0.35 * sin((double)t / 9000 + seed % 7) + 0.25 * jitter);
+}
+
+static double value_of(const struct metric *metric, const char *type, int64_t t, uint32_t seed)
+{
+	static const double smoke[] = {0.7, 0.85, 1, 1.2, 1.7};
+	bool is_lossy = (t / 1800 + seed) % 37 == 0;
+
+	if (metric->number == ICMP_LOSS)
+		return is_lossy ? 30 : 0;
+	if (metric->number >= ICMP_RTT_MIN && metric->number <= ICMP_RTT_MAX)
+		return wave(t, seed, 0.012) * smoke[metric->number - ICMP_RTT_MIN];
+	if (strcmp(type, "http") == 0 && metric->number == HTTP_TOTAL)
+		return wave(t, seed, 0.05);
+	if (strcmp(type, "http") == 0 && metric->number < HTTP_TOTAL)
+		return wave(t, seed, 0.05) / 4;
+	if (metric->number == HTTP_STATUS)
+		return 200;
+	if (metric->number == HTTP_CERT_DAYS)
+		return 87.5;
+	return wave(t, seed, 0.008);
+}
+
+static void fill(double *numbers, const struct metric *metric, const char *type, const struct channel_values *v,
+	uint32_t seed)
+{
+	for (size_t i = 0; i < v->rows; i++) {
+		int64_t t = v->start + (int64_t)(i + 1) * v->step;
+		bool is_down = (t / 1200 + seed) % 61 == 0, is_missing = (t / 2400 + seed) % 53 == 0;
+
+		numbers[i] = is_missing ? NAN : metric == NULL ? !is_down : is_down ? NAN :
+			value_of(metric, type, t, seed);
+	}
+}
+
+static void answer_fetch(struct fake_peer *p, const struct ipc_message *m)
+{
+	struct channel_fetch f;
+	struct channel_values v = {0};
+	struct channel_column columns[32];
+	const struct catalog_type *type = NULL;
+	struct buf out = {0};
+
+	assert(channel_fetch_decode(m->body, m->len, &f) == 0);
+	for (size_t i = 0; i < p->all->count && type == NULL; i++) {
+		if (strcmp(p->all->rows[i].check->id, f.check) == 0)
+			type = p->all->rows[i].check->of_type;
+	}
+	if (type == NULL) {
+		ipc_send(p->channel, CHANNEL_FAILED, m->id, "no such series", 14, -1);
+		return;
+	}
+	v.step = (f.to - f.from) / f.points + 1;
+	v.step = v.step < 10 ? 10 : (v.step + 59) / 60 * 60;
+	v.start = f.from / v.step * v.step;
+	v.rows = (size_t)((f.to - v.start) / v.step);
+	v.rows = v.rows < ROWS_MAX ? v.rows : ROWS_MAX;
+	for (const struct metric *metric = NULL; v.columns < 32; v.columns++) {
+		double *numbers;
+
+		metric = metric == NULL && v.columns > 0 ? type->metrics : v.columns > 1 ? metric + 1 : metric;
+		if (metric != NULL && metric->number == 0)
+			break;
+		numbers = mem_array(v.rows + 1, sizeof *numbers);
+		fill(numbers, metric, type->name, &v, hash_of(f.check, (uint32_t)f.family));
+		columns[v.columns] = (struct channel_column){metric != NULL ? metric->number : 0, 0, numbers};
+	}
+	v.column = columns;
+	channel_values_encode(&v, &out);
+	ipc_send(p->channel, CHANNEL_VALUES, m->id, out.data, out.len, -1);
+	buf_fini(&out);
+	for (size_t i = 0; i < v.columns; i++)
+		free((void *)(uintptr_t)columns[i].numbers);
+}
+
+static void answer_render(struct fake_peer *p, const struct ipc_message *m)
+{
+	struct channel_render r;
+	void *block;
+	struct buf out = {0};
+	struct err e;
+
+	assert(channel_render_decode(m->body, m->len, &r, &block) == 0);
+	if (render_draw(&r, &out, &e) == 0)
+		ipc_send(p->channel, CHANNEL_PICTURE, m->id, out.data, out.len, -1);
+	else
+		ipc_send(p->channel, CHANNEL_FAILED, m->id, e.text, strlen(e.text), -1);
+	free(block);
+	buf_fini(&out);
+}
+
+static void on_message(void *ctx, struct ipc_message *m)
+{
+	static const char *const names[] = {"ingest", "series", "web", "render"};
+	struct fake_peer *p = ctx;
+	const char *name = names[p->role];
+	struct buf out = {0};
+
+	if (p->is_mute)
+		return;
+	switch (m->type) {
+	case CHANNEL_LATEST:
+		answer_latest(p, m);
+		break;
+	case CHANNEL_FETCH:
+		answer_fetch(p, m);
+		break;
+	case CHANNEL_RENDER:
+		answer_render(p, m);
+		break;
+	case CHANNEL_METRICS:
+		buf_add_format(&out, "# HELP xunjian_fake_%s_total A figure.\n"
+			"# TYPE xunjian_fake_%s_total counter\nxunjian_fake_%s_total 1", name, name, name);
+		ipc_send(p->channel, CHANNEL_METRICS_TEXT, m->id, out.data, out.len, -1);
+		break;
+	default:
+		assert(false);
+	}
+	buf_fini(&out);
+}
+
+void fake_peers_disconnect(struct fake_peers *p, enum process_role role)
+{
+	ipc_free(p->peers[role].channel);
+	p->peers[role].channel = NULL;
+}
+
+static void on_gone(void *ctx, const char *why)
+{
+	struct fake_peer *p = ctx;
+
+	(void)why;
+	fake_peers_disconnect(p->all, p->role);
+}
+
+void fake_peers_connect(struct fake_peers *p, struct front *front, enum process_role role)
+{
+	int fds[2];
+	struct err e;
+
+	if (ipc_pair(fds, &e) < 0)
+		abort();
+	fake_peers_disconnect(p, role);
+	p->peers[role].channel = ipc_new(fds[0]);
+	ipc_start(p->peers[role].channel, p->base, on_message, on_gone, &p->peers[role]);
+	front_connect(front, role, fds[1]);
+}
