@@ -451,7 +451,7 @@ static void answer_assignments(struct ingest *in, struct evhttp_request *req, co
 	if (inventory_assignments(process_inventory(in->process), agent, &b, &generation) < 0) {
 		answer_refusal(req, 403, "this agent is not in the inventory");
 	} else {
-		snprintf(tag, sizeof tag, "\"%016" PRIx64 "\"", generation);
+		snprintf(tag, sizeof tag, "\"%" PRIu64 "\"", generation);
 		evhttp_add_header(evhttp_request_get_output_headers(req), "ETag", tag);
 		ingest_server_answer(req, generation == known ? 304 : 200, b.data, generation == known ? 0 : b.len, 0);
 	}
@@ -508,7 +508,7 @@ static void on_assignments(struct ingest *in, struct evhttp_request *req, const 
 	uint64_t known = 0;
 	int seconds = 0;
 
-	if (tag != NULL && sscanf(tag, "\"%16" SCNx64 "\"", &known) != 1)
+	if (tag != NULL && sscanf(tag, "\"%20" SCNu64 "\"", &known) != 1)
 		known = 0;
 	if (prefer != NULL && sscanf(prefer, "wait=%3d", &seconds) == 1 && seconds > WAIT_MAX_S)
 		seconds = WAIT_MAX_S;

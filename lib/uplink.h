@@ -36,6 +36,7 @@ struct uplink_options {
 	size_t batch_bytes;  /* 0: 512 KiB */
 	int64_t retry_first, retry_most; /* ns, pauses grow from up to most; 0: 1 s, 120 s */
 	int64_t now_every;   /* ns; 0: 30 s */
+	int64_t answer_within; /* ns for a whole request; 0: 60 s. The long GET may wait 60 s more */
 	/* Adds the rows of a Now (outcome of each check and position of its result). May be NULL. */
 	void (*add_now)(void *ctx, struct wire_packer *);
 	/* Assignments arrived (checked and decodable bytes of wire.proto Assignments), also the same again after a
