@@ -1,0 +1,684 @@
+#include "agent/engine.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/assignments.h"
+#include "agent/helper.h"
+#include "agent/metrics.h"
+#include "agent/notify.h"
+#include "agent/patrol.h"
+#include "agent/settings.h"
+#include "agent/spool.h"
+#include "agent/targets.h"
+#include "lib/buf.h"
+#include "lib/clock.h"
+#include "lib/err.h"
+#include "lib/fence.h"
+#include "lib/http.h"
+#include "lib/journal.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "lib/sample.h"
+#include "lib/tls.h"
+#include "lib/uplink.h"
+#include "lib/wire.h"
+#include "probes/probe.h"
+#include "probes/resolve.h"
+#include "probes/run.h"
+
+#define SYNC_WITHIN NS_PER_S             /* a result waits for the disk at most this long */
+#define SYNC_SPACING (200 * NS_PER_MS)   /* from one sync to the next when nothing is measured */
+#define SYNC_AGAIN (2 * NS_PER_S)        /* after one that failed */
+#define KEEP_HOUSE (10 * NS_PER_S)       /* bounds and trims the journal */
+#define DESCRIPTORS 65536
+
+enum { EXIT_FINE = 0, EXIT_RUNTIME = 1, EXIT_CONFIG = 3 };
+enum { SIGNALS = 3 };
+
+struct engine {
+	const char *settings_path;
+	struct agent_settings *settings;
+	struct helper *helper;
+	struct notify notify;
+	struct event_base *base;
+	struct event *signals[SIGNALS], *sync, *house, *watchdog;
+	struct journal *journal;
+	struct spool *spool;
+	struct probe_env env;
+	struct runner *runner;
+	struct patrol *patrol;
+	struct wire_assignments *assigned; /* by the collector; NULL: nothing yet */
+	size_t refused;                    /* checks that cannot be done here */
+	struct uplink *uplink;
+	uint64_t uplink_files;             /* what the files of TLS were when it was made */
+	struct metrics *metrics;
+	int64_t start_real, start_mono;
+	int64_t last_sync;
+	bool sync_failed;
+	uint64_t reloads, reload_failures;
+};
+
+static struct timeval time_of(int64_t ns)
+{
+	return (struct timeval){ns / NS_PER_S, ns % NS_PER_S / NS_PER_US};
+}
+
+static void set_timer(struct event *timer, int64_t ns)
+{
+	struct timeval tv = time_of(ns);
+
+	evtimer_add(timer, &tv);
+}
+
+/* ---- results into the journal */
+
+static bool is_kept(uint8_t kind)
+{
+	return kind != ENTRY_RESULT;
+}
+
+static struct position on_result(void *ctx, const struct result *r)
+{
+	struct engine *g = ctx;
+
+	if (!evtimer_pending(g->sync, NULL))
+		set_timer(g->sync, SYNC_WITHIN);
+	return spool_add(g->spool, r);
+}
+
+/* A sync stops the loop for as long as the disk takes, which would count as time of whatever is measured:
+ * the best moment is when nothing is. */
+static void on_idle(void *ctx)
+{
+	struct engine *g = ctx;
+	int64_t since = clock_mono() - g->last_sync;
+
+	if (spool_has_more(g->spool) && !g->sync_failed)
+		set_timer(g->sync, since < SYNC_SPACING ? SYNC_SPACING - since : 0);
+}
+
+static void tell_sync(struct engine *g, bool failed, const struct err *e)
+{
+	struct spool_stats stats;
+
+	if (failed && !g->sync_failed)
+		log_error("the journal cannot be written, results wait in memory: %s", e->text);
+	spool_stats(g->spool, &stats);
+	if (!failed && g->sync_failed)
+		log_info("the journal is written again lost=%llu", (unsigned long long)stats.lost);
+	g->sync_failed = failed;
+}
+
+static int sync_now(struct engine *g)
+{
+	struct err e;
+	int status = spool_sync(g->spool, &e);
+
+	g->last_sync = clock_mono();
+	tell_sync(g, status < 0, &e);
+	if (status == 0 && g->uplink != NULL)
+		uplink_wake(g->uplink);
+	return status;
+}
+
+static void on_sync(evutil_socket_t fd, short what, void *ctx)
+{
+	struct engine *g = ctx;
+
+	(void)fd, (void)what;
+	if (sync_now(g) < 0)
+		set_timer(g->sync, SYNC_AGAIN);
+}
+
+/* A wall clock that jumps forward must not make results too old to keep. */
+static int64_t careful_now(const struct engine *g)
+{
+	int64_t real = clock_real(), steady = g->start_real + clock_mono() - g->start_mono;
+
+	return real < steady ? real : steady;
+}
+
+static void on_house(evutil_socket_t fd, short what, void *ctx)
+{
+	struct engine *g = ctx;
+	struct err e;
+
+	(void)fd, (void)what;
+	set_timer(g->house, KEEP_HOUSE);
+	if (g->sync_failed)
+		return; /* there the disk is tried already */
+	if (journal_bound(g->journal, careful_now(g), &e) < 0 || journal_trim(g->journal, &e) < 0)
+		log_warn("the journal cannot be trimmed: %s", e.text);
+}
+
+static void on_watchdog(evutil_socket_t fd, short what, void *ctx)
+{
+	struct engine *g = ctx;
+
+	(void)fd, (void)what;
+	notify_alive(&g->notify);
+	set_timer(g->watchdog, g->notify.watchdog / 2);
+}
+
+/* ---- what probes borrow */
+
+static int open_icmp(void *ctx, enum family family, struct err *e)
+{
+	struct engine *g = ctx;
+
+	return helper_open_icmp(g->helper, family, e);
+}
+
+static bool may_probe(void *ctx, const struct sockaddr *address)
+{
+	struct engine *g = ctx;
+
+	return targets_allow(&g->settings->targets, address);
+}
+
+static void on_helper_gone(void *ctx, const char *why)
+{
+	(void)ctx;
+	log_error("the helper process is gone: new ICMP sockets cannot be opened, what needs them is unknown "
+		"until the agent is started again why=\"%s\"", why);
+}
+
+/* ---- assignments */
+
+static void on_refused(void *ctx, const char *check, const char *why)
+{
+	(void)ctx;
+	log_warn("a check cannot be done here check=%s why=\"%s\"", check, why);
+}
+
+/* From the settings given and what the collector assigned last. */
+static void set_checks(struct engine *g, const struct agent_settings *settings)
+{
+	struct assignments *set = assignments_new(settings, g->assigned, on_refused, NULL);
+	struct patrol_change change;
+
+	g->refused = set->refused;
+	patrol_set(g->patrol, set, &change);
+	log_info("checks=%zu added=%zu removed=%zu changed=%zu refused=%zu", set->count, change.added,
+		change.removed, change.changed, set->refused);
+	assignments_drop(set);
+}
+
+static struct wire_assignments *decode_ours(const struct agent_settings *s, const void *data, size_t len,
+	struct err *e)
+{
+	struct wire_assignments *a = wire_assignments_decode(data, len, e);
+
+	if (a != NULL && strcmp(a->agent, s->id) != 0) {
+		err_set(e, "assignments are for the agent \"%s\"", a->agent);
+		wire_assignments_free(a);
+		return NULL;
+	}
+	return a;
+}
+
+static void on_assignments(void *ctx, const void *data, size_t len)
+{
+	struct engine *g = ctx;
+	struct err e;
+	struct wire_assignments *a = decode_ours(g->settings, data, len, &e);
+
+	if (a == NULL) {
+		log_error("assignments refused, the old ones stay: %s", e.text);
+		return;
+	}
+	wire_assignments_free(g->assigned);
+	g->assigned = a;
+	if (assignments_write(g->settings->state, data, len, &e) < 0)
+		log_warn("assignments are not kept over a restart: %s", e.text);
+	set_checks(g, g->settings);
+}
+
+/* What stood there before: an agent starts without its collector. */
+static void recall_assignments(struct engine *g)
+{
+	struct buf data = {0};
+	struct err e;
+	int status = assignments_read(g->settings->state, &data, &e);
+
+	if (status == 1)
+		g->assigned = decode_ours(g->settings, data.data, data.len, &e);
+	if (status < 0 || (status == 1 && g->assigned == NULL))
+		log_error("assignments of the last time are of no use, waiting for the collector: %s", e.text);
+	buf_fini(&data);
+}
+
+static void add_now(void *ctx, struct wire_packer *packer)
+{
+	struct engine *g = ctx;
+
+	patrol_add_now(g->patrol, journal_synced(g->journal), packer);
+}
+
+/* ---- uplink */
+
+static bool has_collector(const struct agent_settings *s)
+{
+	return *s->collector.url != '\0';
+}
+
+/* Changes with each renewal of a file. */
+static uint64_t files_stamp(const struct tls_files *files)
+{
+	const char *const paths[] = {files->ca, files->certificate, files->key};
+	uint64_t stamp = 0;
+
+	for (size_t i = 0; i < 3; i++) {
+		struct stat st;
+
+		if (stat(paths[i], &st) != 0)
+			continue;
+		stamp = (stamp ^ (uint64_t)st.st_ino ^ (uint64_t)st.st_size << 40) * UINT64_C(0x100000001b3);
+		stamp = (stamp ^ (uint64_t)st.st_mtim.tv_sec << 20 ^ (uint64_t)st.st_mtim.tv_nsec) *
+			UINT64_C(0x100000001b3);
+	}
+	return stamp;
+}
+
+static int open_uplink(struct engine *g, const struct agent_settings *s, struct uplink **out, struct err *e)
+{
+	const struct uplink_options options = {.url = s->collector.url, .agent = s->id, .tls = s->collector.tls,
+		.address = *s->collector.address != '\0' ? s->collector.address : NULL,
+		.add_now = add_now, .on_assignments = on_assignments, .ctx = g};
+
+	*out = NULL;
+	if (!has_collector(s))
+		return 0;
+	*out = uplink_new(g->base, g->env.http, g->journal, &options, e);
+	return *out != NULL ? 0 : -1;
+}
+
+static bool same_uplink(const struct engine *g, const struct agent_settings *now)
+{
+	const struct agent_settings_collector *a = &g->settings->collector, *b = &now->collector;
+
+	return strcmp(a->url, b->url) == 0 && strcmp(a->address, b->address) == 0 &&
+		strcmp(a->tls.ca, b->tls.ca) == 0 && strcmp(a->tls.certificate, b->tls.certificate) == 0 &&
+		strcmp(a->tls.key, b->tls.key) == 0 && g->uplink_files == files_stamp(&b->tls);
+}
+
+/* ---- figures */
+
+static void collect(void *ctx, struct metrics_figures *f)
+{
+	struct engine *g = ctx;
+
+	f->id = g->settings->id;
+	f->helper_is_there = helper_is_there(g->helper);
+	f->is_ready = !g->sync_failed;
+	f->refused_checks = g->refused;
+	f->reloads = g->reloads;
+	f->reload_failures = g->reload_failures;
+	f->now_mono = clock_mono();
+	f->now_real = clock_real();
+	patrol_stats(g->patrol, &f->patrol);
+	spool_stats(g->spool, &f->spool);
+	journal_stats(g->journal, &f->journal);
+	f->has_collector = g->uplink != NULL;
+	if (f->has_collector)
+		uplink_stats(g->uplink, &f->uplink);
+}
+
+static int open_metrics(struct engine *g, const struct agent_settings *s, struct metrics **out, struct err *e)
+{
+	*out = NULL;
+	if (s->metrics.listen.count == 0)
+		return 0;
+	*out = metrics_open(g->base, &s->metrics.listen, collect, g, e);
+	return *out != NULL ? 0 : -1;
+}
+
+static bool same_texts(const struct config_texts *a, const struct config_texts *b)
+{
+	for (size_t i = 0; i < a->count && i < b->count; i++) {
+		if (strcmp(a->items[i], b->items[i]) != 0)
+			return false;
+	}
+	return a->count == b->count;
+}
+
+/* ---- reload */
+
+static void tell_restart(bool differs, const char *name)
+{
+	if (differs)
+		log_warn("%s is changed at the next start, not by a reload", name);
+}
+
+static void tell_what_stays(const struct agent_settings *old, const struct agent_settings *now)
+{
+	tell_restart(strcmp(old->id, now->id) != 0, "id");
+	tell_restart(strcmp(old->state, now->state) != 0, "state");
+	tell_restart(strcmp(old->user, now->user) != 0, "user");
+	tell_restart(old->journal.segment_bytes != now->journal.segment_bytes ||
+		old->journal.max_bytes != now->journal.max_bytes ||
+		old->journal.max_age != now->journal.max_age, "journal");
+}
+
+static void keep_what_stays(const struct agent_settings *old, struct agent_settings *now)
+{
+	tell_what_stays(old, now);
+	now->id = arena_strdup(now->arena, old->id);
+	now->state = arena_strdup(now->arena, old->state);
+	now->user = arena_strdup(now->arena, old->user);
+	now->journal = old->journal;
+}
+
+static const char *servers_of(const struct agent_settings *s)
+{
+	return *s->resolver != '\0' ? s->resolver : NULL;
+}
+
+/* Old listeners end before new ones begin, as they may want the same port. */
+static int change_metrics(struct engine *g, const struct agent_settings *now, struct err *e)
+{
+	struct err ignored;
+
+	if (same_texts(&g->settings->metrics.listen, &now->metrics.listen))
+		return 0;
+	metrics_close(g->metrics);
+	if (open_metrics(g, now, &g->metrics, e) == 0)
+		return 0;
+	if (open_metrics(g, g->settings, &g->metrics, &ignored) < 0)
+		log_error("the figures of the agent are not served any more: %s", ignored.text);
+	return -1;
+}
+
+/* What can fail, each with the old one in place until the new one is there. */
+static int change_parts(struct engine *g, const struct agent_settings *now, struct err *e)
+{
+	struct uplink *uplink = NULL;
+	bool same = same_uplink(g, now);
+
+	if (!same && open_uplink(g, now, &uplink, e) < 0)
+		return -1;
+	if (change_metrics(g, now, e) < 0) {
+		uplink_free(uplink);
+		return -1;
+	}
+	if (resolver_reload(g->env.resolver, servers_of(now), e) < 0)
+		log_warn("name servers stay as they were: %s", e->text);
+	if (!same) {
+		uplink_free(g->uplink);
+		g->uplink = uplink;
+		g->uplink_files = files_stamp(&now->collector.tls);
+	}
+	return 0;
+}
+
+static int reload(struct engine *g, struct err *e)
+{
+	struct agent_settings *old = g->settings, *now = agent_settings_load(g->settings_path, e);
+
+	if (now == NULL)
+		return -1;
+	keep_what_stays(old, now);
+	if (engine_check_files(now, e) < 0 || change_parts(g, now, e) < 0) {
+		agent_settings_free(now);
+		return -1;
+	}
+	g->settings = now;
+	log_level_set((enum log_level)now->log_level);
+	set_checks(g, now);
+	patrol_set_concurrency(g->patrol, (size_t)now->concurrency);
+	agent_settings_free(old);
+	return 0;
+}
+
+static void on_sighup(evutil_socket_t sig, short what, void *ctx)
+{
+	struct engine *g = ctx;
+	struct err e;
+
+	(void)sig, (void)what;
+	notify_reloading(&g->notify);
+	if (reload(g, &e) < 0) {
+		g->reload_failures++;
+		log_error("reload refused, the old settings stay: %s", e.text);
+	} else {
+		g->reloads++;
+		log_info("reloaded");
+	}
+	notify_ready(&g->notify);
+}
+
+static void on_sigterm(evutil_socket_t sig, short what, void *ctx)
+{
+	struct engine *g = ctx;
+
+	(void)sig, (void)what;
+	log_info("ending");
+	notify_stopping(&g->notify);
+	event_base_loopbreak(g->base);
+}
+
+/* ---- start */
+
+int engine_check_files(const struct agent_settings *s, struct err *e)
+{
+	char identity[TLS_NAME_MAX + 1];
+
+	if (!has_collector(s))
+		return 0;
+	if (tls_own_identity(s->collector.tls.certificate, identity, sizeof identity, e) < 0)
+		return -1;
+	if (strcmp(identity, s->id) != 0)
+		return config_error(&s->collector.where, e, "the certificate is of \"%s\", not of our id \"%s\"",
+			identity, s->id);
+	return 0;
+}
+
+/* The state folder, belonging to the user that we become. */
+static int make_state(const struct agent_settings *s, struct err *e)
+{
+	const struct passwd *user;
+
+	if (mkdir(s->state, 0700) != 0 && errno != EEXIST)
+		return err_errno(e, "%.200s", s->state);
+	if (geteuid() != 0 || *s->user == '\0')
+		return 0;
+	user = getpwnam(s->user);
+	if (user != NULL && chown(s->state, user->pw_uid, user->pw_gid) != 0)
+		return err_errno(e, "%.200s", s->state);
+	return 0;
+}
+
+static void raise_limits(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= DESCRIPTORS)
+		return;
+	limit.rlim_cur = limit.rlim_max < DESCRIPTORS ? limit.rlim_max : DESCRIPTORS;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static int open_journal(struct engine *g, struct err *e)
+{
+	const struct agent_settings_journal *j = &g->settings->journal;
+	const struct journal_options options = {.segment_bytes = j->segment_bytes, .max_bytes = j->max_bytes,
+		.max_age = j->max_age, .is_kept = is_kept};
+	char *folder = mem_format("%s/journal", g->settings->state);
+
+	g->journal = journal_open(folder, &options, e);
+	free(folder);
+	if (g->journal == NULL)
+		return -1;
+	g->spool = spool_new(g->journal);
+	return 0;
+}
+
+static int open_parts(struct engine *g, struct err *e)
+{
+	static const struct patrol_events events = {on_result, on_idle};
+	const struct agent_settings *s = g->settings;
+
+	if (open_journal(g, e) < 0)
+		return -1;
+	g->env = (struct probe_env){.base = g->base, .priv_open_icmp = open_icmp, .may_probe = may_probe, .ctx = g};
+	g->env.http = http_client_new(g->base);
+	g->env.resolver = resolver_new(g->base, servers_of(s), e);
+	if (g->env.resolver == NULL)
+		return -1;
+	g->runner = runner_new(&g->env);
+	g->patrol = patrol_new(g->base, g->runner, s->id, (size_t)s->concurrency, &events, g);
+	recall_assignments(g);
+	if (open_uplink(g, s, &g->uplink, e) < 0 || open_metrics(g, s, &g->metrics, e) < 0)
+		return -1;
+	g->uplink_files = files_stamp(&s->collector.tls);
+	return 0;
+}
+
+static void open_events(struct engine *g)
+{
+	static const struct {
+		int number;
+		event_callback_fn on_signal;
+	} handled[SIGNALS] = {{SIGTERM, on_sigterm}, {SIGINT, on_sigterm}, {SIGHUP, on_sighup}};
+
+	g->start_real = clock_real();
+	g->start_mono = clock_mono();
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGCHLD, SIG_IGN); /* the helper's end is told by its channel */
+	g->base = event_base_new();
+	for (size_t i = 0; i < SIGNALS; i++) {
+		g->signals[i] = evsignal_new(g->base, handled[i].number, handled[i].on_signal, g);
+		evsignal_add(g->signals[i], NULL);
+	}
+	g->sync = evtimer_new(g->base, on_sync, g);
+	g->house = evtimer_new(g->base, on_house, g);
+	g->watchdog = evtimer_new(g->base, on_watchdog, g);
+	helper_watch(g->helper, g->base, on_helper_gone, g);
+}
+
+/* The folder that a file stands in, in the arena. */
+static const char *folder_of(struct arena *a, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash == NULL ? "" : arena_format(a, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+}
+
+/* From here on the process reads the settings, the files beside them and those of TLS, and writes its state. A file that
+ * a reload names elsewhere cannot be read. */
+static int raise_fence(const struct agent_settings *s, struct err *e)
+{
+	const char *const readable[] = {folder_of(s->arena, s->path), "/etc/resolv.conf", "/etc/hosts",
+		"/etc/nsswitch.conf", "/etc/host.conf", "/etc/gai.conf", "/etc/services", "/etc/ssl", "/etc/localtime",
+		"/usr", "/lib", "/lib64", "/proc/self", "/proc/sys/kernel/random",
+		has_collector(s) ? folder_of(s->arena, s->collector.tls.ca) : NULL,
+		has_collector(s) ? folder_of(s->arena, s->collector.tls.certificate) : NULL,
+		has_collector(s) ? folder_of(s->arena, s->collector.tls.key) : NULL, NULL};
+	const char *const writable[] = {s->state, NULL};
+	int active;
+
+	if (fence_paths(readable, writable, &active, e) < 0 || fence_syscalls(FENCE_ENGINE, e) < 0)
+		return -1;
+	if (!active)
+		log_info("this kernel has no Landlock, paths are bounded by the file system's own rights");
+	return 0;
+}
+
+static int start(struct engine *g, struct err *e)
+{
+	if (make_state(g->settings, e) < 0)
+		return -1;
+	raise_limits();
+	if (fence_drop_rights(g->settings->user, e) < 0)
+		return -1;
+	open_events(g);
+	if (open_parts(g, e) < 0 || raise_fence(g->settings, e) < 0)
+		return -1;
+	log_info("started id=%s collector=%s", g->settings->id,
+		has_collector(g->settings) ? g->settings->collector.url : "none");
+	set_checks(g, g->settings);
+	set_timer(g->house, KEEP_HOUSE);
+	if (g->notify.watchdog > 0)
+		set_timer(g->watchdog, 0);
+	return 0;
+}
+
+/* ---- end */
+
+static void free_event(struct event *e)
+{
+	if (e != NULL)
+		event_free(e);
+}
+
+static void close_events(struct engine *g)
+{
+	for (size_t i = 0; i < SIGNALS; i++)
+		free_event(g->signals[i]);
+	free_event(g->sync);
+	free_event(g->house);
+	free_event(g->watchdog);
+	helper_free(g->helper);
+	if (g->base != NULL)
+		event_base_free(g->base);
+}
+
+static void stop(struct engine *g)
+{
+	metrics_close(g->metrics);
+	patrol_free(g->patrol);
+	runner_free(g->runner);
+	uplink_free(g->uplink);
+	resolver_free(g->env.resolver);
+	http_client_free(g->env.http);
+	spool_free(g->spool);
+	journal_close(g->journal);
+	wire_assignments_free(g->assigned);
+	close_events(g);
+	notify_close(&g->notify);
+	agent_settings_free(g->settings);
+}
+
+static int run(struct engine *g)
+{
+	struct err e;
+
+	if (start(g, &e) < 0) {
+		log_error("cannot start: %s", e.text);
+		return EXIT_RUNTIME;
+	}
+	notify_ready(&g->notify);
+	event_base_dispatch(g->base);
+	if (sync_now(g) < 0) {
+		log_error("ended; the last results could not be written");
+		return EXIT_RUNTIME;
+	}
+	log_info("ended");
+	return EXIT_FINE;
+}
+
+int engine_run(const char *settings_path, struct helper *helper)
+{
+	struct engine g = {.settings_path = settings_path, .helper = helper};
+	struct err e;
+	int status = EXIT_CONFIG;
+
+	notify_open(&g.notify);
+	g.settings = agent_settings_load(settings_path, &e);
+	if (g.settings == NULL || engine_check_files(g.settings, &e) < 0) {
+		log_error("%s", e.text);
+	} else {
+		log_level_set((enum log_level)g.settings->log_level);
+		status = run(&g);
+	}
+	stop(&g);
+	return status;
+}

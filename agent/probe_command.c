@@ -1,0 +1,419 @@
+#include "agent/probe_command.h"
+
+#include <event2/event.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/helper.h"
+#include "agent/settings.h"
+#include "agent/targets.h"
+#include "lib/clock.h"
+#include "lib/err.h"
+#include "lib/fence.h"
+#include "lib/http.h"
+#include "lib/mem.h"
+#include "probes/catalog.h"
+#include "probes/registry.h"
+#include "probes/resolve.h"
+#include "probes/run.h"
+
+#define TABLE_WIDTH 100
+#define CELL_MAX 80
+
+enum { EXIT_UP = 0, EXIT_DOWN = 1, EXIT_USAGE = 2, EXIT_UNKNOWN = 3 };
+
+/* ---- arguments */
+
+struct common {
+	int families;
+	int64_t timeout;
+};
+
+static const struct config_field common_fields[] = {
+	{.name = "families", .kind = CONFIG_CHOICE, .offset = offsetof(struct common, families),
+		.fallback = "both", .choices = "both|ipv4|ipv6", .help = "families that are measured"},
+	{.name = "timeout", .kind = CONFIG_DURATION, .offset = offsetof(struct common, timeout),
+		.fallback = "5s", .min = 10 * NS_PER_MS, .max = 300 * NS_PER_S,
+		.help = "time that one measurement may take"},
+	{.name = NULL},
+};
+static const struct config_schema common_schema = {sizeof(struct common), common_fields, -1};
+
+static bool is_common(const char *key)
+{
+	return strcmp(key, "families") == 0 || strcmp(key, "timeout") == 0;
+}
+
+static int add_pair(const char *argument, struct arena *a, struct config_pairs *common,
+	struct config_pairs *options, struct err *e)
+{
+	const char *equals = strchr(argument, '=');
+	struct config_pairs *to;
+	const char *key;
+
+	if (equals == NULL || equals == argument)
+		return err_set(e, "\"%.100s\" is not an option: write key=value", argument);
+	key = arena_format(a, "%.*s", (int)(equals - argument), argument);
+	to = is_common(key) ? common : options;
+	to->items[to->count++] = (struct config_pair){.key = key, .value = equals + 1};
+	return 0;
+}
+
+static int read_pairs(const struct config_pairs *common, const struct config_pairs *options,
+	struct arena *a, struct probe_request *out, struct err *e)
+{
+	struct common c;
+	void *filled;
+
+	if (config_read_pairs(&common_schema, common, a, &c, e) < 0 ||
+		catalog_options(out->type, options, a, &filled, e) < 0)
+		return -1;
+	out->families = agent_settings_families(c.families);
+	out->timeout = c.timeout;
+	out->options = filled;
+	return 0;
+}
+
+int probe_request_read(int argc, char **argv, struct arena *a, struct probe_request *out, struct err *e)
+{
+	size_t room = (size_t)argc * sizeof(struct config_pair);
+	struct config_pairs common = {.items = arena_alloc(a, room)};
+	struct config_pairs options = {.items = arena_alloc(a, room), .beside = &common_schema};
+
+	*out = (struct probe_request){0};
+	for (int i = 1; i < argc; i++) {
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+			out->wants_help = true;
+		} else if (strcmp(argv[i], "--json") == 0) {
+			out->is_json = true;
+		} else if (argv[i][0] == '-') {
+			return err_set(e, "unknown flag \"%.60s\": known here are --json and --help", argv[i]);
+		} else if (out->type == NULL) {
+			out->type = catalog_find(argv[i]);
+			if (out->type == NULL)
+				return err_set(e, "unknown probe type \"%.60s\": probe --help lists them", argv[i]);
+		} else if (add_pair(argv[i], a, &common, &options, e) < 0) {
+			return -1;
+		}
+	}
+	if (out->wants_help)
+		return 0;
+	if (out->type == NULL)
+		return err_set(e, "no probe type is given: probe --help lists them");
+	return read_pairs(&common, &options, a, out, e);
+}
+
+static void print_help(const struct catalog_type *type, FILE *out)
+{
+	if (type == NULL) {
+		fputs("usage: xunjian-agent probe TYPE [key=value ...] [--json]\n\n", out);
+		for (const struct catalog_type *const *t = catalog_types; *t != NULL; t++)
+			fprintf(out, "  %-6s %s\n", (*t)->name, (*t)->summary);
+		fputs("\n`probe TYPE --help` prints the options of a type. Exit status: 0 all up, 1 any\n"
+		      "down, 2 usage, 3 unknown. Manual: xunjian-agent(8).\n", out);
+		return;
+	}
+	fprintf(out, "usage: xunjian-agent probe %s [key=value ...] [--json]\n\n%s\n\n", type->name,
+		type->summary);
+	config_print_help(type->schema, out);
+	config_print_help(&common_schema, out);
+	fputs("\nvalues:\n", out);
+	for (const struct metric *m = type->metrics; m->number != 0; m++)
+		fprintf(out, "  %-12s %-4s %s\n", m->name, strcmp(m->unit, "1") == 0 ? "" : m->unit,
+			m->label_en);
+}
+
+/* ---- results as text */
+
+int probe_exit_status(const struct result *const *results, size_t count)
+{
+	int status = count == 0 ? EXIT_UNKNOWN : EXIT_UP;
+
+	for (size_t i = 0; i < count; i++) {
+		if (results[i]->outcome == OUTCOME_DOWN)
+			return EXIT_DOWN;
+		if (results[i]->outcome == OUTCOME_UNKNOWN)
+			status = EXIT_UNKNOWN;
+	}
+	return status;
+}
+
+/* Texts of results are clean UTF-8: two signs alone need an escape. */
+static void put_json_text(const char *text, FILE *out)
+{
+	fputc('"', out);
+	for (; *text != '\0'; text++) {
+		if (*text == '"' || *text == '\\')
+			fputc('\\', out);
+		fputc(*text, out);
+	}
+	fputc('"', out);
+}
+
+static void put_json_member(const char *name, const char *text, FILE *out)
+{
+	fprintf(out, ", \"%s\": ", name);
+	put_json_text(text, out);
+}
+
+static void put_json_values(const struct result *r, FILE *out)
+{
+	const char *between = "";
+
+	fputs(", \"values\": {", out);
+	for (size_t i = 0; i < r->count; i++) {
+		const struct metric *m = catalog_metric(r->values[i].metric);
+
+		if (m == NULL)
+			continue;
+		fprintf(out, "%s\"%s\": {\"value\": %.*f, \"unit\": \"%s\"}", between, m->name,
+			(int)m->decimals, r->values[i].number, m->unit);
+		between = ", ";
+	}
+	fputc('}', out);
+}
+
+void probe_print_json(const struct result *const *results, size_t count, FILE *out)
+{
+	fputc('[', out);
+	for (size_t i = 0; i < count; i++) {
+		const struct result *r = results[i];
+
+		fprintf(out, "%s\n  {\"type\": \"%s\", \"family\": %d", i > 0 ? "," : "", r->type, (int)r->family);
+		put_json_member("address", r->address, out);
+		put_json_member("part", r->part, out);
+		put_json_member("outcome", outcome_name(r->outcome), out);
+		put_json_member("reason", r->reason, out);
+		put_json_values(r, out);
+		fputc('}', out);
+	}
+	fputs("\n]\n", out);
+}
+
+static const struct value *find_value(const struct result *r, uint32_t metric)
+{
+	for (size_t i = 0; i < r->count; i++) {
+		if (r->values[i].metric == metric)
+			return &r->values[i];
+	}
+	return NULL;
+}
+
+/* "0.031 ms", "1.200 s", "12 B", "3"; "-" where nothing was measured. */
+static void format_value(const struct metric *m, const struct value *v, char out[CELL_MAX])
+{
+	if (v == NULL)
+		snprintf(out, CELL_MAX, "-");
+	else if (strcmp(m->unit, "s") == 0 && v->number < 1)
+		snprintf(out, CELL_MAX, "%.3f ms", v->number * 1000);
+	else if (strcmp(m->unit, "s") == 0)
+		snprintf(out, CELL_MAX, "%.3f s", v->number);
+	else if (strcmp(m->unit, "1") == 0)
+		snprintf(out, CELL_MAX, "%.*f", (int)m->decimals, v->number);
+	else
+		snprintf(out, CELL_MAX, "%.*f %s", (int)m->decimals, v->number, m->unit);
+}
+
+enum { ROW_FAMILY = -3, ROW_ADDRESS = -2, ROW_OUTCOME = -1 }; /* then the metrics of the type */
+
+/* One cell of the table: rows are what is told, columns the results. */
+static void format_cell(const struct metric *metrics, int row, const struct result *r, char out[CELL_MAX])
+{
+	if (row == ROW_FAMILY)
+		snprintf(out, CELL_MAX, "%s", family_name(r->family));
+	else if (row == ROW_ADDRESS)
+		snprintf(out, CELL_MAX, "%s", *r->address != '\0' ? r->address : "-");
+	else if (row == ROW_OUTCOME)
+		snprintf(out, CELL_MAX, "%s", outcome_name(r->outcome));
+	else
+		format_value(&metrics[row], find_value(r, metrics[row].number), out);
+}
+
+static const char *row_name(const struct metric *metrics, int row)
+{
+	static const char *const heads[] = {"", "address", "outcome"};
+
+	return row < 0 ? heads[row - ROW_FAMILY] : metrics[row].name;
+}
+
+static int rows_count(const struct metric *metrics)
+{
+	int n = 0;
+
+	while (metrics[n].number != 0)
+		n++;
+	return n;
+}
+
+static int column_width(const struct metric *metrics, const struct result *r)
+{
+	int width = 0;
+
+	for (int row = ROW_FAMILY; row < rows_count(metrics); row++) {
+		char cell[CELL_MAX];
+
+		format_cell(metrics, row, r, cell);
+		width = (int)strlen(cell) > width ? (int)strlen(cell) : width;
+	}
+	return width;
+}
+
+/* As many results side by side as fit, at least one; returns how many. */
+static size_t print_block(const struct metric *metrics, const struct result *const *results, size_t count,
+	FILE *out)
+{
+	int widths[2 * RUN_ADDRESSES_MAX], total = 12;
+	size_t n = 0;
+
+	for (; n < count && n < 2 * RUN_ADDRESSES_MAX; n++) {
+		widths[n] = column_width(metrics, results[n]);
+		total += widths[n] + 2;
+		if (n > 0 && total > TABLE_WIDTH)
+			break;
+	}
+	for (int row = ROW_FAMILY; row < rows_count(metrics); row++) {
+		fprintf(out, "%-12s", row_name(metrics, row));
+		for (size_t i = 0; i < n; i++) {
+			char cell[CELL_MAX];
+
+			format_cell(metrics, row, results[i], cell);
+			fprintf(out, "  %*s", widths[i], cell);
+		}
+		fputc('\n', out);
+	}
+	return n;
+}
+
+void probe_print_table(const struct probe_request *q, const struct result *const *results, size_t count,
+	FILE *out)
+{
+	for (size_t at = 0; at < count;) {
+		at += print_block(q->type->metrics, results + at, count - at, out);
+		if (at < count)
+			fputc('\n', out);
+	}
+	for (size_t i = 0; i < count; i++) {
+		const struct result *r = results[i];
+
+		if (*r->reason != '\0')
+			fprintf(out, "%s%s %s%s%s: %s\n", i == 0 || *results[i - 1]->reason == '\0' ? "\n" : "",
+				outcome_name(r->outcome), family_name(r->family), *r->address != '\0' ? " " : "",
+				r->address, r->reason);
+	}
+}
+
+/* ---- the measurement */
+
+struct once {
+	struct event_base *base;
+	struct helper *helper;
+	struct targets targets;
+	struct arena *arena;
+	const struct result *results[2 * RUN_ADDRESSES_MAX];
+	size_t count;
+};
+
+static int open_icmp(void *ctx, enum family family, struct err *e)
+{
+	struct once *o = ctx;
+
+	return helper_open_icmp(o->helper, family, e);
+}
+
+static bool may_probe(void *ctx, const struct sockaddr *address)
+{
+	struct once *o = ctx;
+
+	return targets_allow(&o->targets, address);
+}
+
+static void on_result(void *ctx, const struct result *r)
+{
+	struct once *o = ctx;
+	struct result *copy = arena_alloc(o->arena, sizeof *copy);
+
+	*copy = *r;
+	copy->type = arena_strdup(o->arena, r->type);
+	copy->part = arena_strdup(o->arena, r->part);
+	copy->address = arena_strdup(o->arena, r->address);
+	copy->reason = arena_strdup(o->arena, r->reason);
+	if (o->count < 2 * RUN_ADDRESSES_MAX)
+		o->results[o->count++] = copy;
+}
+
+static void on_done(void *ctx)
+{
+	struct once *o = ctx;
+
+	event_base_loopbreak(o->base);
+}
+
+static int measure(struct once *o, const struct probe_request *q, struct err *e)
+{
+	struct probe_env env = {.base = o->base, .priv_open_icmp = open_icmp, .may_probe = may_probe, .ctx = o};
+	struct run_spec spec = {.check = "", .type = registry_find(q->type->name), .options = q->options,
+		.families = q->families, .timeout = q->timeout};
+	struct runner *runner;
+
+	if (spec.type == NULL)
+		return err_set(e, "this build has no probe type \"%s\"", q->type->name);
+	env.resolver = resolver_new(o->base, NULL, e);
+	if (env.resolver == NULL)
+		return -1;
+	env.http = http_client_new(o->base);
+	runner = runner_new(&env);
+	run_group_begin(runner, &spec, on_result, on_done, o);
+	event_base_dispatch(o->base);
+	runner_free(runner);
+	http_client_free(env.http);
+	resolver_free(env.resolver);
+	return 0;
+}
+
+static int run_once(const struct probe_request *q, struct arena *a)
+{
+	struct once o = {.arena = a};
+	struct err e;
+	int status = EXIT_UNKNOWN;
+
+	signal(SIGPIPE, SIG_IGN);
+	o.helper = helper_start(&e);
+	if (o.helper == NULL || fence_drop_rights(NULL, &e) < 0) {
+		fprintf(stderr, "probe: %s\n", e.text);
+		helper_free(o.helper);
+		return status;
+	}
+	o.base = event_base_new();
+	if (measure(&o, q, &e) < 0) {
+		fprintf(stderr, "probe: %s\n", e.text);
+	} else {
+		if (q->is_json)
+			probe_print_json(o.results, o.count, stdout);
+		else
+			probe_print_table(q, o.results, o.count, stdout);
+		status = probe_exit_status(o.results, o.count);
+	}
+	event_base_free(o.base);
+	helper_free(o.helper);
+	return status;
+}
+
+int probe_command(int argc, char **argv)
+{
+	struct arena *a = arena_new();
+	struct probe_request q;
+	struct err e;
+	int status = EXIT_UP;
+
+	if (probe_request_read(argc, argv, a, &q, &e) < 0) {
+		fprintf(stderr, "probe: %s\n", e.text);
+		status = EXIT_USAGE;
+	} else if (q.wants_help) {
+		print_help(q.type, stdout);
+	} else {
+		status = run_once(&q, a);
+	}
+	arena_free(a);
+	return status;
+}
