@@ -115,8 +115,10 @@ static int compile(struct match *m, const char *pattern, struct err *e)
 		error = regcomp(&m->pattern, walking, REG_EXTENDED | REG_NOSUB);
 		free(walking);
 	}
-	if (error == 0)
+	if (error == 0) {
+		m->takes_empty = regexec(&m->pattern, "", 0, NULL, 0) == 0;
 		return 0;
+	}
 	regerror(error, &m->pattern, words, sizeof words);
 	return err_set(e, "\"%.100s\" is not a POSIX extended pattern: %s", pattern, words);
 }
@@ -147,7 +149,7 @@ void match_fini(struct match *m)
 
 /* Each line by itself, as grep does. Over a text of several lines glibc's "^" holds or not behind a newline as its cache of
  * states happens to be filled. */
-static bool find_pattern(const regex_t *pattern, const char *text, size_t len)
+static bool find_pattern(const struct match *m, const char *text, size_t len)
 {
 	const char *end = text + len;
 
@@ -156,8 +158,9 @@ static bool find_pattern(const regex_t *pattern, const char *text, size_t len)
 		size_t n = (size_t)((newline != NULL ? newline : end) - text);
 		regmatch_t range = {.rm_so = 0};
 
-		range.rm_eo = (regoff_t)(n > 0 && text[n - 1] == '\r' ? n - 1 : n);
-		if (regexec(pattern, text, 1, &range, REG_STARTEND) == 0)
+		n -= n > 0 && text[n - 1] == '\r';
+		range.rm_eo = (regoff_t)n;
+		if (n == 0 ? m->takes_empty : regexec(&m->pattern, text, 1, &range, REG_STARTEND) == 0)
 			return true;
 		if (newline == NULL || newline + 1 == end)
 			return false;
@@ -168,7 +171,7 @@ static bool find_pattern(const regex_t *pattern, const char *text, size_t len)
 bool match_find(const struct match *m, struct buf *data)
 {
 	if (m->is_pattern)
-		return find_pattern(&m->pattern, buf_text(data), data->len);
+		return find_pattern(m, buf_text(data), data->len);
 	return m->len == 0 || (data->len > 0 && memmem(data->data, data->len, m->bytes, m->len) != NULL);
 }
 

@@ -19,7 +19,7 @@ struct buf;
 struct err;
 
 struct match {
-	bool is_pattern;
+	bool is_pattern, takes_empty; /* an empty line too */
 	regex_t pattern;
 	uint8_t *bytes;
 	size_t len;

@@ -4,11 +4,12 @@
 #include <string.h>
 
 #include "probes/catalog.h"
+#include "probes/http.h"
 #include "probes/icmp.h"
 #include "probes/probe.h"
 #include "probes/tcp.h"
 
-const struct probe_type *const registry_types[] = {&icmp_probe, &tcp_probe, NULL};
+const struct probe_type *const registry_types[] = {&icmp_probe, &tcp_probe, &http_probe, NULL};
 
 const struct probe_type *registry_find(const char *name)
 {

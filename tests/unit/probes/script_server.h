@@ -49,10 +49,11 @@ struct script_server {
 	struct event *accepts[2];
 	int listeners[2];
 	LIST_HEAD(, script_connection) connections;
-	struct script_step script[16];
+	struct script_step scripts[8][16]; /* of the first, the second ... connection; the last of all others */
+	unsigned script_count, turn;
 	uint16_t port;
 	unsigned accepted, ended_well, ended_badly; /* by FIN, by RST of the other side */
-	char last[4096]; /* all that came in on the connection that was last read from */
+	char last[4096]; /* what came in since the last SCRIPT_READ on the connection that was last read from */
 };
 
 static void script_drop(struct script_connection *c)
@@ -175,7 +176,9 @@ static void script_on_accept(evutil_socket_t fd, short what, void *ctx)
 	(void)what;
 	c->server = ctx;
 	c->fd = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	c->step = c->server->script;
+	c->step = c->server->scripts[c->server->turn];
+	if (c->server->turn + 1 < c->server->script_count)
+		c->server->turn++;
 	c->server->accepted++;
 	setsockopt(c->fd, IPPROTO_TCP, 1 /* TCP_NODELAY */, &(int){1}, sizeof(int));
 	LIST_INSERT_HEAD(&c->server->connections, c, link);
@@ -232,15 +235,24 @@ static void script_server_close(struct script_server *s)
 	}
 }
 
+/* What is done to the connection after those that have a script already. */
+static void script_then(struct script_server *s, const struct script_step *steps)
+{
+	struct script_step *script = s->scripts[s->script_count++];
+	size_t n = 0;
+
+	assert_true(s->script_count <= sizeof s->scripts / sizeof *s->scripts);
+	do
+		script[n] = steps[n];
+	while (steps[n++].verb != SCRIPT_END);
+	assert_true(n <= sizeof s->scripts[0] / sizeof *script);
+}
+
 /* What is done to the connections from now on. */
 static void script_set(struct script_server *s, const struct script_step *steps)
 {
-	size_t n = 0;
-
-	do
-		s->script[n] = steps[n];
-	while (steps[n++].verb != SCRIPT_END);
-	assert_true(n <= sizeof s->script / sizeof *s->script);
+	s->script_count = s->turn = 0;
+	script_then(s, steps);
 }
 
 #define SCRIPT_SILENT ((const struct script_step[]){{SCRIPT_END, "", 0}})

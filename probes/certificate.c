@@ -1,0 +1,223 @@
+#include "probes/certificate.h"
+
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "lib/clock.h"
+#include "lib/err.h"
+#include "lib/mem.h"
+#include "probes/resolve.h"
+
+#define STORE_AGE_MAX (300 * NS_PER_S)
+
+struct store {
+	LIST_ENTRY(store) link;
+	char *ca;
+	X509_STORE *roots;
+	int64_t loaded;
+};
+
+struct certificate_stores {
+	LIST_HEAD(, store) list;
+};
+
+/* ---- stores */
+
+struct certificate_stores *certificate_stores_new(void)
+{
+	struct certificate_stores *s = mem_alloc(sizeof *s);
+
+	LIST_INIT(&s->list);
+	return s;
+}
+
+static void store_drop(struct store *s)
+{
+	LIST_REMOVE(s, link);
+	X509_STORE_free(s->roots);
+	free(s->ca);
+	free(s);
+}
+
+void certificate_stores_free(struct certificate_stores *s)
+{
+	if (s == NULL)
+		return;
+	while (!LIST_EMPTY(&s->list))
+		store_drop(LIST_FIRST(&s->list));
+	free(s);
+}
+
+static X509_STORE *load(const char *ca, struct err *e)
+{
+	X509_STORE *roots = X509_STORE_new();
+	int ok;
+
+	if (*ca == '\0')
+		ok = X509_STORE_set_default_paths(roots);
+	else
+		ok = X509_STORE_load_locations(roots, ca, NULL);
+	if (ok == 1)
+		return roots;
+	X509_STORE_free(roots);
+	err_set(e, "ca: no certificate can be read from %s", *ca != '\0' ? ca : "the system's store");
+	ERR_clear_error();
+	return NULL;
+}
+
+struct x509_store_st *certificate_store(struct certificate_stores *stores, const char *ca, int64_t now,
+	struct err *e)
+{
+	struct store *s;
+	X509_STORE *roots;
+
+	LIST_FOREACH(s, &stores->list, link) {
+		if (strcmp(s->ca, ca) == 0)
+			break;
+	}
+	if (s != NULL && now - s->loaded < STORE_AGE_MAX)
+		return s->roots;
+	if (s != NULL)
+		store_drop(s);
+	roots = load(ca, e);
+	if (roots == NULL)
+		return NULL;
+	s = mem_alloc(sizeof *s);
+	*s = (struct store){.ca = mem_strdup(ca), .roots = roots, .loaded = now};
+	LIST_INSERT_HEAD(&stores->list, s, link);
+	return roots;
+}
+
+/* ---- words */
+
+static void format_day(const ASN1_TIME *t, char out[16])
+{
+	struct tm tm;
+
+	if (ASN1_TIME_to_tm(t, &tm) != 1 || strftime(out, 16, "%Y-%m-%d", &tm) == 0)
+		snprintf(out, 16, "an unknown day");
+}
+
+/* The names it is for, as many as there is room for. */
+static void list_names(X509 *leaf, char *out, size_t room)
+{
+	GENERAL_NAMES *names = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
+	size_t n = 0;
+
+	out[0] = '\0';
+	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+		const GENERAL_NAME *g = sk_GENERAL_NAME_value(names, i);
+		int len;
+
+		if (g->type != GEN_DNS)
+			continue;
+		len = ASN1_STRING_length(g->d.dNSName);
+		if (n + (size_t)len + 8 >= room) {
+			snprintf(out + n, room - n, ", ...");
+			break;
+		}
+		n += (size_t)snprintf(out + n, room - n, "%s%.*s", n > 0 ? ", " : "", len,
+			(const char *)ASN1_STRING_get0_data(g->d.dNSName));
+	}
+	GENERAL_NAMES_free(names);
+}
+
+static void tell_name(X509 *leaf, char *out, size_t room)
+{
+	char names[160];
+
+	list_names(leaf, names, sizeof names);
+	if (names[0] != '\0')
+		snprintf(out, room, "certificate is for other names: %s", names);
+	else
+		snprintf(out, room, "certificate is for another name");
+}
+
+static void tell(X509_STORE_CTX *ctx, int error, char *out, size_t room)
+{
+	X509 *leaf = X509_STORE_CTX_get0_cert(ctx), *at = X509_STORE_CTX_get_current_cert(ctx);
+	const char *which = at == NULL || at == leaf ? "certificate" : "a certificate above it";
+	char day[16];
+
+	switch (error) {
+	case X509_V_ERR_CERT_HAS_EXPIRED:
+		format_day(X509_get0_notAfter(at), day);
+		snprintf(out, room, "%s expired on %s", which, day);
+		return;
+	case X509_V_ERR_CERT_NOT_YET_VALID:
+		format_day(X509_get0_notBefore(at), day);
+		snprintf(out, room, "%s is not valid before %s", which, day);
+		return;
+	case X509_V_ERR_HOSTNAME_MISMATCH:
+	case X509_V_ERR_IP_ADDRESS_MISMATCH:
+		tell_name(leaf, out, room);
+		return;
+	case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+		snprintf(out, room, "certificate is self-signed and not trusted here");
+		return;
+	case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+		snprintf(out, room, "certificate comes from a root that is not trusted here");
+		return;
+	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+	case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+		snprintf(out, room, "certificate comes from an issuer that is not known here");
+		return;
+	default:
+		snprintf(out, room, "certificate: %s", X509_verify_cert_error_string(error));
+	}
+}
+
+/* ---- the handshake */
+
+/* Sets what the leaf must be for. */
+static void ask_name(X509_VERIFY_PARAM *param, const char *host)
+{
+	struct sockaddr_storage address;
+	char name[256];
+	socklen_t len;
+	size_t n;
+
+	snprintf(name, sizeof name, "%s", host);
+	if (resolve_literal(name, &address, &len) == 0) {
+		name[strcspn(name, "%")] = '\0';
+		X509_VERIFY_PARAM_set1_ip_asc(param, name);
+		return;
+	}
+	n = strlen(name);
+	if (n > 0 && name[n - 1] == '.')
+		name[n - 1] = '\0';
+	X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+	X509_VERIFY_PARAM_set1_host(param, name, 0);
+}
+
+static int on_verify(X509_STORE_CTX *ctx, void *arg)
+{
+	struct certificate *c = arg;
+	int days, seconds, ok;
+
+	if (ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(X509_STORE_CTX_get0_cert(ctx))) == 1) {
+		c->seen = true;
+		c->days = days + seconds / 86400.0;
+	}
+	ask_name(X509_STORE_CTX_get0_param(ctx), c->host);
+	ok = X509_verify_cert(ctx);
+	c->words[0] = '\0';
+	if (ok != 1)
+		tell(ctx, X509_STORE_CTX_get_error(ctx), c->words, sizeof c->words);
+	if (!c->verify)
+		X509_STORE_CTX_set_error(ctx, X509_V_OK);
+	return !c->verify || ok == 1;
+}
+
+void certificate_watch(struct ssl_ctx_st *ctx, struct x509_store_st *roots, struct certificate *c)
+{
+	X509_STORE_up_ref(roots);
+	SSL_CTX_set_cert_store(ctx, roots);
+	SSL_CTX_set_cert_verify_callback(ctx, on_verify, c);
+}
