@@ -646,6 +646,89 @@ static void ten_cities_are_loaded(void **state)
 	inventory_free(inv);
 }
 
+/* ---- conf/ */
+
+static size_t sites_of(const struct inventory *inv, enum inventory_level level)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < inv->sites_count; i++)
+		n += inv->sites[i].level == (int)level;
+	return n;
+}
+
+static void the_example_city_is_as_it_is_told(void **state)
+{
+	struct err e;
+	struct inventory *inv = inventory_load("conf/city/inventory.d", &e);
+
+	(void)state;
+	if (inv == NULL)
+		fail_msg("%s", e.text);
+	assert_int_equal(inv->units_count, 33);
+	assert_int_equal(inv->systems_count, 67);
+	assert_int_equal(sites_of(inv, LEVEL_CITY), 1);
+	assert_int_equal(sites_of(inv, LEVEL_COUNTY), 7);
+	assert_int_equal(sites_of(inv, LEVEL_TOWN), 100);
+	assert_int_equal(sites_of(inv, LEVEL_VILLAGE), 1400);
+	assert_int_equal(inv->links_count, 1507);
+	inventory_free(inv);
+}
+
+static bool is_checked(const struct inventory *inv, const char *type, const char *system)
+{
+	for (size_t i = 0; i < inv->checks_count; i++) {
+		const struct inventory_check *c = &inv->checks[i];
+
+		if (strcmp(c->type, type) == 0 && c->subject_kind == SUBJECT_SYSTEM &&
+			strcmp(c->subject_id, system) == 0 && c->families == FAMILIES_BOTH)
+			return true;
+	}
+	return false;
+}
+
+static void every_unit_of_the_city_has_a_system_and_every_system_a_check(void **state)
+{
+	struct err e;
+	struct inventory *inv = inventory_load("conf/city/inventory.d", &e);
+
+	(void)state;
+	assert_non_null(inv);
+	for (size_t i = 0; i < inv->systems_count; i++) {
+		assert_true(is_checked(inv, "http", inv->systems[i].id));
+		assert_true(inv->systems[i].name[0] != '\0' && inv->systems[i].name_en[0] != '\0');
+	}
+	for (size_t i = 0; i < inv->units_count; i++) {
+		size_t owned = 0;
+
+		for (size_t j = 0; j < inv->systems_count; j++)
+			owned += inv->systems[j].of_unit == &inv->units[i];
+		assert_true(owned > 0);
+	}
+	inventory_free(inv);
+}
+
+static void the_sample_is_good_and_shows_each_type(void **state)
+{
+	struct err e;
+	struct inventory *inv = inventory_load("conf/inventory.d", &e);
+	size_t seen = 0, types = 0;
+
+	(void)state;
+	if (inv == NULL)
+		fail_msg("%s", e.text);
+	for (; catalog_types[types] != NULL; types++) {
+		for (size_t i = 0; i < inv->checks_count; i++) {
+			if (inv->checks[i].of_type == catalog_types[types]) {
+				seen++;
+				break;
+			}
+		}
+	}
+	assert_int_equal(seen, types);
+	inventory_free(inv);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -673,6 +756,9 @@ int main(void)
 		cmocka_unit_test(only_vantages_may_report),
 		cmocka_unit_test(an_agent_with_too_much_to_do_is_told),
 		cmocka_unit_test(ten_cities_are_loaded),
+		cmocka_unit_test(the_example_city_is_as_it_is_told),
+		cmocka_unit_test(every_unit_of_the_city_has_a_system_and_every_system_a_check),
+		cmocka_unit_test(the_sample_is_good_and_shows_each_type),
 	};
 
 	return cmocka_run_group_tests(tests, begin, end);

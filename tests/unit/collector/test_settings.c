@@ -194,6 +194,32 @@ static void connections_outlive_the_wait_for_assignments(void **state)
 	assert_refused("ingest = { max_connections_per_agent = 1; };", 1, "max_connections_per_agent: 1 is");
 }
 
+static void the_sample_says_what_is_usual(void **state)
+{
+	struct settings *usual = read_good(""), *s;
+	struct err e;
+
+	(void)state;
+	s = settings_load("conf/collector.conf", &e);
+	if (s == NULL)
+		fail_msg("%s", e.text);
+	assert_int_equal(s->journal.segment_bytes, usual->journal.segment_bytes);
+	assert_int_equal(s->journal.max_bytes, usual->journal.max_bytes);
+	assert_int_equal(s->journal.max_age, usual->journal.max_age);
+	assert_int_equal(s->series.max_bytes, usual->series.max_bytes);
+	assert_int_equal(s->series.archives.count, usual->series.archives.count);
+	for (size_t i = 0; i < s->series.archives.count; i++) {
+		const struct settings_archive *a = s->series.archives.items, *b = usual->series.archives.items;
+
+		assert_int_equal(a[i].step, b[i].step);
+		assert_int_equal(a[i].keep, b[i].keep);
+	}
+	assert_string_equal(s->state, usual->state);
+	assert_string_equal(s->web.listen.items[1], usual->web.listen.items[1]);
+	settings_free(s);
+	settings_free(usual);
+}
+
 static void a_file_that_is_not_there_is_told(void **state)
 {
 	struct err e;
@@ -215,6 +241,7 @@ int main(void)
 		cmocka_unit_test(archives_grow_coarser_and_longer),
 		cmocka_unit_test(a_journal_holds_four_segments),
 		cmocka_unit_test(connections_outlive_the_wait_for_assignments),
+		cmocka_unit_test(the_sample_says_what_is_usual),
 		cmocka_unit_test(a_file_that_is_not_there_is_told),
 	};
 
