@@ -572,16 +572,36 @@ static const char *folder_of(struct arena *a, const char *path)
 	return slash == NULL ? "" : arena_format(a, "%.*s", slash == path ? 1 : (int)(slash - path), path);
 }
 
+/* What libraries read, what the settings name, NULL at the end; in the arena. */
+static const char *const *readable_paths(const struct agent_settings *s)
+{
+	static const char *const libraries[] = {"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf",
+		"/etc/host.conf", "/etc/gai.conf", "/etc/services", "/etc/ssl", "/etc/localtime", "/usr", "/lib",
+		"/lib64", "/proc/self", "/proc/sys/kernel/random"};
+	const size_t count = sizeof libraries / sizeof *libraries;
+	const char **paths = arena_alloc(s->arena, (count + s->readable.count + 5) * sizeof *paths);
+	size_t n = 0;
+
+	while (n < count) {
+		paths[n] = libraries[n];
+		n++;
+	}
+	for (size_t i = 0; i < s->readable.count; i++)
+		paths[n++] = s->readable.items[i];
+	paths[n++] = folder_of(s->arena, s->path);
+	if (has_collector(s)) {
+		paths[n++] = folder_of(s->arena, s->collector.tls.ca);
+		paths[n++] = folder_of(s->arena, s->collector.tls.certificate);
+		paths[n++] = folder_of(s->arena, s->collector.tls.key);
+	}
+	return paths;
+}
+
 /* From here on the process reads the settings, the files beside them and those of TLS, and writes its state. A file that
  * a reload names elsewhere cannot be read. */
 static int raise_fence(const struct agent_settings *s, struct err *e)
 {
-	const char *const readable[] = {folder_of(s->arena, s->path), "/etc/resolv.conf", "/etc/hosts",
-		"/etc/nsswitch.conf", "/etc/host.conf", "/etc/gai.conf", "/etc/services", "/etc/ssl", "/etc/localtime",
-		"/usr", "/lib", "/lib64", "/proc/self", "/proc/sys/kernel/random",
-		has_collector(s) ? folder_of(s->arena, s->collector.tls.ca) : NULL,
-		has_collector(s) ? folder_of(s->arena, s->collector.tls.certificate) : NULL,
-		has_collector(s) ? folder_of(s->arena, s->collector.tls.key) : NULL, NULL};
+	const char *const *readable = readable_paths(s);
 	const char *const writable[] = {s->state, NULL};
 	int active;
 

@@ -165,6 +165,8 @@ static const struct config_field fields[] = {
 	{.name = "allow_targets", .kind = CONFIG_TEXTS, .offset = AT(, allow_targets), .fallback = "",
 		.max = 1000, .check = check_net, .help = "networks that may be probed; none: all but the metadata services of "
 			"clouds, which never may"},
+	{.name = "readable", .kind = CONFIG_TEXTS, .offset = AT(, readable), .fallback = "", .max = 16,
+		.help = "files and folders that checks may read, such as the ca of an http check; read at the start"},
 	{.name = "resolver", .kind = CONFIG_TEXT, .offset = AT(, resolver), .fallback = "", .max = 512,
 		.help = "name servers, as in \"192.0.2.1,[2001:db8::1]:5353\"; none: those of /etc/resolv.conf"},
 	{.name = "concurrency", .kind = CONFIG_INT, .offset = AT(, concurrency), .fallback = "256",

@@ -56,6 +56,7 @@ struct agent_settings {
 	struct agent_settings_journal journal;
 	struct agent_settings_metrics metrics;
 	struct config_texts allow_targets;
+	struct config_texts readable; /* files and folders besides that checks may read */
 	const char *resolver;   /* "192.0.2.1,[2001:db8::1]:5353"; "": /etc/resolv.conf */
 	int64_t concurrency;    /* checks under way at most */
 	struct config_list checks; /* struct agent_settings_check */

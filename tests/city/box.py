@@ -1,11 +1,12 @@
 """The city in a box: the example city of conf/city as network namespaces on one machine.
 
-    launch(main, ports)   starts main(box) inside private network, mount and pid namespaces. The listening
-                          sockets of `ports` are opened before, so they are the only door to the host.
+    launch(script, ...)   starts `script --inside ...` as the first process of private network, mount and pid
+                          namespaces. A listening socket handed to it is the only door to the host.
     Box                   the network, nginx for the systems, the collector, the agents, the faults.
+    LoopbackBox           the same without namespaces: on 127.0.0.0/8 and ::1, one port per system.
 
-Everything lives in namespaces that end with the first process of the box, however it ends: nothing is
-left behind, no packet finds a way out (there is no default route and no interface to the host).
+A Box lives in namespaces that end with its first process, however that ends: nothing is left behind, no
+packet finds a way out (there is no default route and no interface to the host).
 """
 
 import ctypes
@@ -14,18 +15,23 @@ import ipaddress
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+import urllib.parse
+import urllib.request
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CONF = os.path.join(ROOT, "conf", "city")
 SUPERNETS4 = ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")
 SUPERNET6 = "2001:db8::/32"
 SYSTEMS4, SYSTEMS6 = "198.51.100.0/24", "2001:db8:100::/48"
+WEB_CA = "/run/xunjian-city/ca.pem"  # where the checks of the example look for it
+WEB = ("127.0.0.1", 8080)  # of the collector, in its namespace
 
 
 class BoxError(Exception):
@@ -72,9 +78,26 @@ def unshare_argv():
 
 
 def launch(script, *args, pass_fds=()):
-    """Runs `python3 script --inside ...` as the first process of a new box; returns the Popen."""
+    """Runs `python3 script --inside ...` as the first process of a new box; returns the Popen of its parent."""
     argv = unshare_argv() + [sys.executable, script, "--inside", *args]
     return subprocess.Popen(argv, pass_fds=pass_fds)
+
+
+def signal_first(launched, number):
+    """Sends a signal to the first process of a box: its parent, unshare, blocks the usual ones."""
+    for pid in os.listdir("/proc"):
+        try:
+            with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
+                parent = int(f.read().rpartition(")")[2].split()[1])
+        except (OSError, ValueError, IndexError):
+            continue
+        if parent == launched.pid:
+            os.kill(int(pid), number)
+
+
+def end_with_parent():
+    """In a child before exec: SIGTERM when the process that started it is gone."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
 # ---------------------------------------------------------------- the example inventory, as far as the box needs it
@@ -118,6 +141,11 @@ class City:
 # ---------------------------------------------------------------- the network
 
 
+def device(name):
+    """What the parent calls its end of the link to this namespace: 15 bytes, the end of the name tells it apart."""
+    return name if len(name) <= 15 else name[:5] + "~" + name[-9:]
+
+
 class Network:
     """Namespaces by name, joined by veth pairs, routed along the tree; `core` and `cloud` hang on the city."""
 
@@ -140,12 +168,39 @@ class Network:
         self.sh(name, "sysctl", "-qw", "net.ipv4.icmp_ratelimit=0", "net.ipv6.icmp.ratelimit=0")
         self.names.append(name)
 
+    def argv(self, name, *argv):
+        """A command line that runs in a namespace."""
+        return ["ip", "netns", "exec", name, *argv]
+
     def sh(self, name, *argv, check=True):
-        return run("ip", "netns", "exec", name, *argv, check=check)
+        return run(*self.argv(name, *argv), check=check)
+
+    def call(self, name, function):
+        """What a function gives that runs in a namespace."""
+        out = []
+
+        def work():
+            try:
+                enter_netns(name)
+                out.append((function(), None))
+            except BaseException as e:  # handed to the caller
+                out.append((None, e))
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        result, error = out[0]
+        if error:
+            raise error
+        return result
+
+    def claim(self, name, ipv4, ipv6):
+        """Addresses of a namespace's own."""
+        run("ip", "-n", name, "addr", "add", f"{ipv4}/32", "dev", "lo")
+        run("ip", "-n", name, "addr", "add", f"{ipv6}/128", "dev", "lo", "nodad")
 
     def join(self, parent, child, parent4, child4, parent6, child6):
         """A link: the parent's end is called after the child, the child's end is `uplink`."""
-        end = child[:15]
+        end = device(child)
         run("ip", "-n", parent, "link", "add", end, "type", "veth", "peer", "name", "uplink", "netns", child)
         for ns, dev, a4, a6 in ((parent, end, parent4, parent6), (child, "uplink", child4, child6)):
             run("ip", "-n", ns, "addr", "add", a4, "dev", dev)
@@ -161,15 +216,6 @@ class Network:
                 run("ip", "-n", child, "route", "add", net, "via", p4)
             run("ip", "-n", child, "-6", "route", "add", SUPERNET6, "via", p6)
             self.route_down(child, f"{a4}/32", f"{a6}/128")
-
-    def restore(self, child):
-        """Routes that the kernel dropped when the link above the child was down."""
-        parent, a4, a6 = self.parents[child][:3]
-        self.route_down(child, f"{a4}/32", f"{a6}/128")
-        for below, (above, *_rest) in self.parents.items():
-            if above == child:
-                run("ip", "-n", parent, "route", "replace", self.parents[below][1] + "/32", "via", a4)
-                run("ip", "-n", parent, "-6", "route", "replace", self.parents[below][2] + "/128", "via", a6)
 
     def route_down(self, child, net4, net6):
         """Teaches all ancestors of child but its parent (which is connected) the way down to it."""
@@ -188,16 +234,15 @@ class Systems:
     """One nginx that answers for all systems, each on addresses of its own."""
 
     def __init__(self, folder, systems, network):
-        """systems: dicts with id, name, ipv4, ipv6, tls (bool)."""
+        """systems: dicts with id, name, host, ipv4, ipv6, port, tls (bool)."""
         self.folder, self.systems, self.network = folder, systems, network
-        self.stopped, self.expired, self.process = set(), set(), None
+        self.stopped, self.expired, self.process, self.generation = set(), set(), None, 0
 
     def start(self, ca):
         for s in self.systems:
-            run("ip", "-n", "cloud", "addr", "add", f"{s['ipv4']}/32", "dev", "lo")
-            run("ip", "-n", "cloud", "addr", "add", f"{s['ipv6']}/128", "dev", "lo", "nodad")
+            self.network.claim("cloud", s["ipv4"], s["ipv6"])
             if s["tls"]:
-                ca.issue_server(self.folder, s["id"], (s["ipv4"], s["ipv6"]))
+                ca.issue_server(self.folder, s["id"], s["host"], (s["ipv4"], s["ipv6"]))
         for name in ("log", "page", "tmp"):
             os.makedirs(os.path.join(self.folder, name), exist_ok=True)
         for s in self.systems:
@@ -205,13 +250,11 @@ class Systems:
             os.makedirs(os.path.join(self.folder, "page", s["id"]), exist_ok=True)
             with open(os.path.join(self.folder, "page", s["id"], "index.html"), "w", encoding="utf-8") as f:
                 f.write(page)
-        self.write_config()
-        self.process = subprocess.Popen(["ip", "netns", "exec", "cloud", "nginx", "-p", self.folder, "-e", "log/error",
-                                         "-c", os.path.join(self.folder, "nginx.conf"), "-g", "daemon off;"])
+        self.process = self.spawn()
 
     def server(self, s):
-        port = "443 ssl" if s["tls"] else "80"
-        lines = [f"server {{ listen {s['ipv4']}:{port}; listen [{s['ipv6']}]:{port}; server_name {s['id']};",
+        port = f"{s['port']} ssl reuseport" if s["tls"] else f"{s['port']} reuseport"
+        lines = [f"server {{ listen {s['ipv4']}:{port}; listen [{s['ipv6']}]:{port}; server_name {s['host']};",
                  f"  root {self.folder}/page/{s['id']};"]
         if s["tls"]:
             name = s["id"] + (".expired" if s["id"] in self.expired else "")
@@ -219,8 +262,9 @@ class Systems:
         return "\n".join(lines) + " }\n"
 
     def write_config(self):
+        # Without a master no user is changed, which a namespace of a plain user does not allow.
         user = "user root;" if os.geteuid() == 0 else ""
-        head = (f"{user}\nworker_processes 1;\npid {self.folder}/nginx.pid;\n"
+        head = (f"master_process off;\n{user}\npid {self.pid_file()};\n"
                 "events { worker_connections 1024; }\nhttp {\n  access_log off;\n"
                 + "".join(f"  {k}_temp_path {self.folder}/tmp/{k};\n"
                           for k in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
@@ -228,9 +272,29 @@ class Systems:
         with open(os.path.join(self.folder, "nginx.conf"), "w", encoding="utf-8") as f:
             f.write(head + "".join(self.server(s) for s in self.systems if s["id"] not in self.stopped) + "}\n")
 
-    def reload(self):
+    def pid_file(self):
+        return os.path.join(self.folder, f"nginx-{self.generation}.pid")
+
+    def spawn(self):
+        """An nginx of the present configuration that listens already; the one before may run on beside it."""
+        self.generation += 1
         self.write_config()
-        self.process.send_signal(signal.SIGHUP)
+        argv = self.network.argv("cloud", "nginx", "-p", self.folder, "-e", "log/error",
+                                 "-c", os.path.join(self.folder, "nginx.conf"), "-g", "daemon off;")
+        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=end_with_parent)
+        end = time.monotonic() + 10
+        while not os.path.exists(self.pid_file()):  # made once the sockets listen
+            if process.poll() is not None or time.monotonic() > end:
+                with open(os.path.join(self.folder, "log", "error"), encoding="utf-8") as f:
+                    raise BoxError(f"nginx does not start: {f.read().strip()[-500:]}")
+            time.sleep(0.01)
+        return process
+
+    def reload(self):
+        """A system that is not touched answers all the time: the new nginx listens before the old one ends."""
+        old, self.process = self.process, self.spawn()
+        old.terminate()
+        old.wait()
 
 
 class Authority:
@@ -242,12 +306,12 @@ class Authority:
         run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3650",
             "-subj", "/CN=box web CA", "-keyout", self.key, "-out", self.pem)
 
-    def issue_server(self, folder, name, addresses):
+    def issue_server(self, folder, name, host, addresses):
         key, csr, ext = (os.path.join(folder, name + x) for x in (".key", ".csr", ".ext"))
         with open(ext, "w", encoding="utf-8") as f:
-            f.write("subjectAltName=DNS:" + name + "".join(f",IP:{a}" for a in addresses) + "\n")
+            f.write("subjectAltName=DNS:" + host + "".join(f",IP:{a}" for a in addresses) + "\n")
         run("openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-            "-subj", "/CN=" + name, "-keyout", key, "-out", csr)
+            "-subj", "/CN=" + host, "-keyout", key, "-out", csr)
         self.sign(csr, ext, os.path.join(folder, name + ".pem"), 90)
 
     def sign(self, csr, ext, out, days):
@@ -338,7 +402,7 @@ class Faults:
         site = self.box.city.links.get(link, {}).get("site")
         if site not in self.box.network.parents:
             raise BoxError(f"no link '{link}' in the box")
-        return site, self.box.network.parents[site][0], site[:15]
+        return site, self.box.network.parents[site][0], device(site)
 
     def stop_system(self, ident):
         self.box.systems.stopped.add(self.system(ident)["id"])
@@ -363,20 +427,32 @@ class Faults:
         self.box.network.sh("cloud", "nft", "add", "rule", "inet", "box", "input", word, "daddr", key, "drop")
 
     def table(self, ns):
-        """A table of our own with input and forward chains; adding what is there is not an error."""
+        """A table of our own with all that the faults need, made once; what it drops it drops on arrival."""
+        if "table inet box" in self.box.network.sh(ns, "nft", "list", "tables"):
+            return
         for line in ("add table inet box",
+                     "add set inet box cut { type ifname ; }",
+                     "add chain inet box arriving { type filter hook prerouting priority -300 ; }",
+                     "add rule inet box arriving icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept",
+                     "add rule inet box arriving iifname @cut drop",
                      "add chain inet box input { type filter hook input priority 0 ; }",
                      "add chain inet box forward { type filter hook forward priority 0 ; }"):
             self.box.network.sh(ns, "nft", line)
 
+    def ends_of(self, link):
+        site, parent, dev = self.end(link)
+        return (parent, dev), (site, "uplink")
+
     def cut_link(self, link):
-        _, parent, dev = self.end(link)
-        run("ip", "-n", parent, "link", "set", dev, "down")
+        """Both ends lose what arrives. The interfaces stay up: a probe then waits in vain, as it does behind a cable
+        that was dug up somewhere, instead of being told by its own kernel that there is no way."""
+        for ns, dev in self.ends_of(link):
+            self.table(ns)
+            self.box.network.sh(ns, "nft", "add", "element", "inet", "box", "cut", "{ " + dev + " }")
 
     def mend_link(self, link):
-        site, parent, dev = self.end(link)
-        run("ip", "-n", parent, "link", "set", dev, "up")
-        self.box.network.restore(site)
+        for ns, dev in self.ends_of(link):
+            self.box.network.sh(ns, "nft", "delete", "element", "inet", "box", "cut", "{ " + dev + " }", check=False)
 
     def lose(self, link, percent="30"):
         site, _, _ = self.end(link)
@@ -385,21 +461,17 @@ class Faults:
             self.box.network.sh(site, "nft", "add", "rule", "inet", "box", chain, "iifname", "uplink", "numgen", "random",
                                 "mod", "100", "<", str(int(percent)), "drop")
 
-    def slow(self, link, rate="64kbit"):
+    def slow(self, link, rate="32kbit"):
         _, parent, dev = self.end(link)
-        run("tc", "-n", parent, "qdisc", "replace", "dev", dev, "root", "tbf", "rate", rate, "burst", "2kb",
-            "latency", "400ms")
+        run("tc", "-n", parent, "qdisc", "replace", "dev", dev, "root", "tbf", "rate", rate, "burst", "1600",
+            "latency", "2s")
 
     def clear(self):
         """Mends everything."""
         for name in self.box.network.names:
             self.box.network.sh(name, "nft", "delete", "table", "inet", "box", check=False)
         for site, (parent, *_rest) in self.box.network.parents.items():
-            dev = site[:15]
-            run("tc", "-n", parent, "qdisc", "del", "dev", dev, "root", check=False)
-            run("ip", "-n", parent, "link", "set", dev, "up")
-        for site in self.box.network.parents:
-            self.box.network.restore(site)
+            run("tc", "-n", parent, "qdisc", "del", "dev", device(site), "root", check=False)
         self.box.systems.stopped.clear()
         self.box.systems.expired.clear()
         self.box.systems.reload()
@@ -411,23 +483,20 @@ class Faults:
 class Box:
     """All of it. start() builds everything and returns when the collector serves; end() ends what runs."""
 
-    def __init__(self, folder, say=print):
-        self.folder, self.say = folder, say
-        self.city, self.network, self.programs = City(), Network(), {}
-        self.faults = Faults(self)
+    def __init__(self, folder, say=print, inventory=os.path.join(CONF, "inventory.d"), network=None):
+        self.folder, self.say, self.inventory = folder, say, inventory
+        self.city, self.network, self.programs = City(inventory), network or Network(), {}
+        self.systems, self.web, self.faults = None, WEB, Faults(self)
 
     def start(self):
         self.say("box: network")
         self.build_network()
         self.say(f"box: {len(self.city.systems)} systems")
-        os.makedirs(os.path.join(self.folder, "systems"))
-        self.authority = Authority(self.folder)
-        self.systems = Systems(os.path.join(self.folder, "systems"), self.systems_of_city(), self.network)
-        self.systems.start(self.authority)
-        self.say("box: collector and agents")
+        self.start_systems()
+        self.say(f"box: a collector and {len(self.city.agents)} agents")
         self.start_collector()
-        for a in self.city.agents:
-            self.start_agent(a)
+        for i, agent in enumerate(self.city.agents):
+            self.start_agent(agent, self.collector_addresses()[i % 2])
         self.say("box: running")
 
     # ---- the network
@@ -457,62 +526,99 @@ class Box:
     def root_site(self):
         return next(i for i, s in self.city.sites.items() if not s.get("parent"))
 
+    # ---- the systems
+
     def systems_of_city(self):
         """What nginx has to answer for: taken from the http checks of the inventory."""
-        out, seen = [], set()
+        names = {s["id"]: s["name"] for s in self.city.systems}
+        out = {}
         for c in self.city.checks:
-            kind, _, ident = c.get("subject", "").partition("/")
-            if kind != "system" or c.get("type") != "http" or ident in seen:
+            kind, _, ident = c["subject"].partition("/")
+            if kind != "system" or c["type"] != "http" or ident in out:
                 continue
-            seen.add(ident)
-            name = next(s["name"] for s in self.city.systems if s["id"] == ident)
-            out.append({"id": ident, "name": name, "ipv4": c["ipv4"], "ipv6": c["ipv6"],
-                        "tls": c["url"].startswith("https:")})
-        return out
+            url = urllib.parse.urlsplit(c["url"])
+            tls = url.scheme == "https"
+            out[ident] = {"id": ident, "name": names[ident], "host": url.hostname, "ipv4": c["ipv4"], "ipv6": c["ipv6"],
+                          "port": url.port or (443 if tls else 80), "tls": tls}
+        return list(out.values())
+
+    def web_ca(self):
+        """Where the checks look for the authority of the systems' certificates."""
+        return WEB_CA
+
+    def start_systems(self):
+        self.authority = Authority(self.folder)
+        os.makedirs(os.path.dirname(self.web_ca()), exist_ok=True)
+        shutil.copy(self.authority.pem, self.web_ca())
+        folder = os.path.join(self.folder, "systems")
+        os.makedirs(folder)
+        self.systems = Systems(folder, self.systems_of_city(), self.network)
+        self.systems.start(self.authority)
 
     # ---- the programs
 
+    def program(self, name):
+        path = os.path.join(ROOT, "build", name)
+        if not os.access(path, os.X_OK):
+            raise BoxError(f"{path} is not there: run make")
+        return path
+
+    def collector_addresses(self):
+        """Where agents push: of each family one, with port."""
+        _, ipv4, ipv6, *_rest = self.network.parents["core"]
+        return f"{ipv4}:8443", f"[{ipv6}]:8443"
+
     def start_collector(self):
-        pki = os.path.join(self.folder, "pki")
-        self.collector_program = os.path.join(ROOT, "build", "xunjian-collector")
-        run(self.collector_program, "ca", "init", pki)
-        address = self.network.parents["core"][1]
-        run(self.collector_program, "ca", "issue", "--ca", pki, "--ip", address, "collector")
+        self.pki, program = os.path.join(self.folder, "pki"), self.program("xunjian-collector")
+        run(program, "ca", "init", self.pki)
+        listen = self.collector_addresses()
+        ips = [word for a in listen for word in ("--ip", a.rpartition(":")[0].strip("[]"))]
+        run(program, "ca", "issue", "--ca", self.pki, *ips, "collector")
         for a in self.city.agents:
-            run(self.collector_program, "ca", "issue", "--ca", pki, a["id"])
-        state = os.path.join(self.folder, "collector")
-        os.makedirs(state)
+            run(program, "ca", "issue", "--ca", self.pki, a["id"])
         path = os.path.join(self.folder, "collector.conf")
         with open(path, "w", encoding="utf-8") as f:
-            f.write(f'''name = "city-box";
-state = "{state}";
-inventory = "{CONF}/inventory.d";
-ingest: {{ listen = [ "{address}:8443" ];
-  ca = "{pki}/ca.pem"; certificate = "{pki}/collector.pem"; key = "{pki}/collector.key"; }};
-web: {{ listen = [ "127.0.0.1:8080" ]; }};
+            f.write(f'''# Made by tests/city. Archives are short: a demonstration need not fill a disk.
+name = "city-box"; state = "collector"; inventory = "{self.inventory}";
+ingest = {{ listen = ( "{listen[0]}", "{listen[1]}" );
+  ca = "pki/ca.pem"; certificate = "pki/collector.pem"; key = "pki/collector.key"; }};
+series = {{ archives = ( {{ keep = "3h"; }}, {{ step = "5m"; keep = "2d"; }}, {{ step = "1h"; keep = "30d"; }} ); }};
+web = {{ listen = "{self.web[0]}:{self.web[1]}"; }};
 ''')
-        self.start_program("collector", "core", [self.collector_program, "run", "-c", path])
+        self.start_program("collector", "core", [program, "run", "-c", path])
+        self.wait_for_collector()
 
-    def start_agent(self, agent):
-        pki = os.path.join(self.folder, "pki")
-        state = os.path.join(self.folder, "agent-" + agent["id"])
-        os.makedirs(state)
-        path = os.path.join(self.folder, f"agent-{agent['id']}.conf")
-        address = self.network.parents["core"][1]
+    def ask(self, path):
+        """A page of the collector, from beside it."""
+        def get():
+            with urllib.request.urlopen(f"http://{self.web[0]}:{self.web[1]}{path}", timeout=10) as answer:
+                return answer.read()
+        return self.network.call("core", get)
+
+    def wait_for_collector(self, seconds=20):
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                return self.ask("/-/ready")
+            except OSError as e:
+                if self.failed() or time.monotonic() > end:
+                    raise BoxError(f"the collector does not serve: {e}") from e
+            time.sleep(0.1)
+
+    def start_agent(self, agent, address):
+        path = os.path.join(self.folder, f"{agent['id']}.conf")
         with open(path, "w", encoding="utf-8") as f:
-            f.write(f'''id = "{agent["id"]}";
-state = "{state}";
-collector: {{ url = "https://{address}:8443"; ca = "{pki}/ca.pem";
-  certificate = "{pki}/{agent["id"]}.pem"; key = "{pki}/{agent["id"]}.key"; }};
+            f.write(f'''id = "{agent["id"]}"; state = "{agent["id"]}"; readable = "{os.path.dirname(self.web_ca())}";
+collector = {{ url = "https://{address}"; ca = "pki/ca.pem";
+  certificate = "pki/{agent["id"]}.pem"; key = "pki/{agent["id"]}.key"; }};
 ''')
-        program = os.path.join(ROOT, "build", "xunjian-agent")
-        self.start_program("agent-" + agent["id"], agent["site"], [program, "run", "-c", path])
+        self.start_program(agent["id"], agent["site"], [self.program("xunjian-agent"), "run", "-c", path])
 
     def start_program(self, name, namespace, argv):
-        log = open(os.path.join(self.folder, name + ".log"), "ab")
-        self.programs[name] = subprocess.Popen(["ip", "netns", "exec", namespace, *argv], stdin=subprocess.DEVNULL,
-                                               stdout=log, stderr=log, start_new_session=True)
-        log.close()
+        with open(os.path.join(self.folder, name + ".log"), "ab") as log:
+            self.programs[name] = subprocess.Popen(self.network.argv(namespace, *argv), stdin=subprocess.DEVNULL,
+                                                   stdout=log, stderr=log, start_new_session=True,
+                                                   preexec_fn=end_with_parent)
 
     def failed(self):
         """The name of a program that ended although nobody asked it to, or ''."""
@@ -539,7 +645,7 @@ collector: {{ url = "https://{address}:8443"; ca = "{pki}/ca.pem";
                     bad.append(f"{name} ended with status {status}")
             except BoxError as e:
                 bad.append(str(e))
-        if self.systems.process:
+        if self.systems and self.systems.process:
             self.systems.process.terminate()
             self.systems.process.wait()
         if bad:
@@ -569,3 +675,96 @@ def ends(lower4, lower6):
     a4, a6 = ipaddress.ip_address(lower4), ipaddress.ip_address(lower6)
     return (f"{ipaddress.ip_address(int(a4) ^ 1)}/31", f"{a4}/31",
             f"{ipaddress.ip_address(int(a6) ^ 1)}/127", f"{a6}/127")
+
+
+# ---------------------------------------------------------------- where namespaces are not allowed
+
+
+class NoNetwork:
+    """Everything on the loopback of this host."""
+
+    names, parents = [], {}
+
+    def prepare(self):
+        pass
+
+    def argv(self, _name, *argv):
+        return list(argv)
+
+    def call(self, _name, function):
+        return function()
+
+    def claim(self, _name, _ipv4, _ipv6):
+        pass
+
+
+def free_port(start, *addresses):
+    """The first port from start on that is free on all addresses."""
+    for port in range(start, 65536):
+        sockets = []
+        try:
+            for a in addresses:
+                s = socket.socket(socket.AF_INET6 if ":" in a else socket.AF_INET)
+                sockets.append(s)
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                s.bind((a, port))
+            return port
+        except OSError as e:
+            if e.errno != errno.EADDRINUSE:
+                raise BoxError(f"{a}: {e.strerror}") from e
+        finally:
+            for s in sockets:
+                s.close()
+    raise BoxError(f"no free port from {start} on")
+
+
+def to_loopback(source, target, ca):
+    """Copies an inventory so that its systems and boxed links are on loopback addresses, one port per system."""
+    city = City(source)
+    hosts = {urllib.parse.urlsplit(c["url"]).hostname: n
+             for n, c in enumerate((c for c in city.checks if c["type"] == "http"), 1)}
+    ports, links = {}, {x["id"]: n for n, x in enumerate(city.boxed_links(), 1)}
+    for host, n in hosts.items():
+        ports[host] = free_port(max(ports.values(), default=20000) + 1, f"127.0.1.{n}", "::1")
+
+    def rewrite(m):
+        group = m.group(0)
+        host = re.search(r'(?:host = "|://)([a-z0-9.-]+)', group)
+        link = re.search(r'subject = "link/([a-z0-9-]+)"', group)
+        if host and host.group(1) in ports:
+            group = re.sub(r'ipv4 = "[^"]*"', f'ipv4 = "127.0.1.{hosts[host.group(1)]}"', group)
+            group = re.sub(r'ipv6 = "[^"]*"', 'ipv6 = "::1"', group)
+            group = re.sub(r"(://[a-z0-9.-]+)/", rf"\1:{ports[host.group(1)]}/", group)
+            group = re.sub(r"port = [0-9]+", f"port = {ports[host.group(1)]}", group)
+        elif link and "host =" not in group:
+            group = group[:-1] + f'host = "{link.group(1)}"; ipv4 = "127.0.2.{links[link.group(1)]}"; ipv6 = "::1"; }}'
+        return group.replace(WEB_CA, ca)
+
+    os.makedirs(target)
+    for name in os.listdir(source):
+        with open(os.path.join(source, name), encoding="utf-8") as f:
+            text = f.read()
+        if re.search(r"(?m)^checks\s*[=:]", text):
+            text = re.sub(r"\{[^{}]*\}", rewrite, text)
+        with open(os.path.join(target, name), "w", encoding="utf-8") as f:
+            f.write(text)
+
+
+class LoopbackBox(Box):
+    """No links can be cut here, but systems answer, agents measure and the pages show it."""
+
+    def __init__(self, folder, say=print, source=os.path.join(CONF, "inventory.d")):
+        inventory = os.path.join(folder, "inventory.d")
+        to_loopback(source, inventory, os.path.join(folder, "systems-ca.pem"))
+        super().__init__(folder, say, inventory, NoNetwork())
+        self.web = ("127.0.0.1", free_port(8080, "127.0.0.1"))
+        self.ingest = free_port(8443, "127.0.0.1", "::1")
+
+    def build_network(self):
+        pass
+
+    def web_ca(self):
+        return os.path.join(self.folder, "systems-ca.pem")
+
+    def collector_addresses(self):
+        return f"127.0.0.1:{self.ingest}", f"[::1]:{self.ingest}"

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """make demo: the city in a box, with its page on a port of this host.
 
-DEMO_SECONDS=60  ends by itself after that time and checks on the way that every step worked (exit 0 only then).
+DEMO_SECONDS=60  checks that every step works and ends by itself, after that time at the earliest (exit 0 only then).
 DEMO_PORT=8080   where the page is to be (the next free port if that is taken).
 """
 
@@ -9,11 +9,10 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import box as city  # noqa: E402
@@ -39,14 +38,17 @@ LOOK = """
 
 
 class Page:
-    """The web API of the box as a visitor sees it."""
+    """The web API of the box as a visitor sees it; asked from beside the collector."""
 
-    def __init__(self, url):
-        self.url = url
+    def __init__(self, url, box):
+        self.url, self.box = url, box
 
     def raw(self, path):
-        with urllib.request.urlopen(self.url + path, timeout=10) as answer:
-            return answer.read()
+        return self.box.ask(path)
+
+    def picture(self, system):
+        check = self.json(f"/api/v1/systems/{system}")["list"][0]
+        return self.raw(f"/api/v1/graph.svg?check={check['id']}&span=1h&lang=zh")
 
     def json(self, path):
         return json.loads(self.raw(path))
@@ -69,43 +71,53 @@ def outside():
     """On the host: opens the door, starts the box, hands signals on, clears the folder."""
     reason = city.namespaces_work()
     folder = tempfile.mkdtemp(prefix="xunjian-demo-")
-    status = 1
+    os.chmod(folder, 0o755)
     try:
         if reason:
             print(f"demo: no private namespaces here ({reason}); falling back to loopback addresses", flush=True)
-            os.environ["BOX_LOOPBACK"] = "1"
-            return inside(folder, -1, int(os.environ.get("DEMO_PORT", "8080")))
+            return run_box(city.LoopbackBox(folder, say=say), None)
         door = city.listen_on_host(int(os.environ.get("DEMO_PORT", "8080")))
-        child = city.launch(os.path.abspath(__file__), folder, str(door.fileno()), str(door.getsockname()[1]),
-                            pass_fds=(door.fileno(),))
+        child = city.launch(os.path.abspath(__file__), folder, str(door.fileno()), pass_fds=(door.fileno(),))
         # Ctrl-C reaches the box too (same terminal); it ends in order and we wait for it.
         signal.signal(signal.SIGINT, lambda *_: None)
-        signal.signal(signal.SIGTERM, lambda *_: child.send_signal(signal.SIGTERM))
-        status = child.wait()
+        signal.signal(signal.SIGTERM, lambda *_: city.signal_first(child, signal.SIGTERM))
+        return child.wait()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return status
 
 
-def inside(folder, door_fd, port):
-    """First process of the box: builds it, shows it, waits for the end."""
-    box = city.Box(folder, say=lambda text: print(text, flush=True))
+def inside(folder, door_fd):
+    """First process of the box: hands the one door to it."""
+    return run_box(city.Box(folder, say=say), socket.socket(fileno=door_fd))
+
+
+def say(text):
+    print(text, flush=True)
+
+
+def run_box(box, door):
+    """Builds it, shows it, waits for the end; 0 only when all went well."""
     stop = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.append(True))
+    status = 1
     try:
         box.start()
-        if door_fd >= 0:
-            import socket
-            city.Door(socket.socket(fileno=door_fd), "core", ("127.0.0.1", 8080))
-        page = Page(f"http://127.0.0.1:{8080 if door_fd >= 0 else port}")
-        return stay(box, page, port, stop)
+        box.serve_control()
+        port = door.getsockname()[1] if door else box.web[1]
+        if door:
+            city.Door(door, "core", box.web)
+        status = stay(box, Page(f"http://127.0.0.1:{port}", box), stop)
     except city.BoxError as e:
         print(f"demo: {e}", file=sys.stderr, flush=True)
         show_logs(box)
-        return 1
-    finally:
-        print("demo: ending", flush=True)
+    print("demo: ending", flush=True)
+    try:
+        box.end()
+    except city.BoxError as e:
+        print(f"demo: {e}", file=sys.stderr, flush=True)
+        status = 1
+    return status
 
 
 def show_logs(box):
@@ -114,3 +126,68 @@ def show_logs(box):
             with open(os.path.join(box.folder, name), encoding="utf-8", errors="replace") as f:
                 lines = f.read().splitlines()[-15:]
             print(f"--- {name}", *lines, sep="\n", file=sys.stderr, flush=True)
+
+
+def examples(box):
+    """A system, one with a certificate, and a link, to name in what can be tried."""
+    systems = box.systems.systems
+    return {"system": systems[-1]["id"], "tls": next(s["id"] for s in systems if s["tls"]),
+            "link": box.city.boxed_links()[0]["id"]}
+
+
+def stay(box, page, stop):
+    """Prints what to look at; waits for the end, or checks all steps when the time is limited."""
+    say(LOOK.format(url=page.url, folder=box.folder, **examples(box)))
+    limit = int(os.environ.get("DEMO_SECONDS", "0"))
+    began = time.monotonic()
+    if limit:
+        walk(box, page, max(limit, 60))
+    while not stop and (not limit or time.monotonic() - began < limit):
+        name = box.failed()
+        if name:
+            raise city.BoxError(f"{name} ended although nobody asked it to")
+        time.sleep(0.2)
+    return 0
+
+
+def walk(box, page, seconds):
+    """Every step that a visitor would make, each with its own words when it does not work."""
+    def states(ident):
+        s = page.json(f"/api/v1/systems/{ident}")
+        return s["v4"], s["v6"]
+
+    def all_up():
+        seen = page.json("/api/v1/overview")["systems"]
+        bad = [s["id"] for s in seen if (s["v4"], s["v6"]) != ("up", "up")]
+        if bad:
+            raise ValueError(f"{len(bad)} are not: {', '.join(bad[:5])}")
+        return len(seen) == len(box.city.systems)
+
+    page.wait(f"{len(box.city.systems)} systems answer over IPv4 and IPv6", all_up, seconds)
+    say("demo: all systems answer over both families")
+    example = examples(box)
+    page.wait("a picture is drawn", lambda: b"<svg" in page.picture(example["system"]), 20)
+    say("demo: the render worker draws")
+    if box.network.names:
+        walk_faults(box, page, states, example)
+    say("demo: every step worked")
+
+
+def walk_faults(box, page, states, example):
+    ident = example["system"]
+    box.faults.apply("cut-family", ident, "6")
+    page.wait(f"{ident} is seen down over IPv6 alone", lambda: states(ident) == ("up", "down"), 40)
+    say(f"demo: {ident} without IPv6 is seen")
+    box.faults.apply("clear")
+    page.wait(f"{ident} is seen up again", lambda: states(ident) == ("up", "up"), 40)
+    box.faults.apply("cut-link", example["link"])
+    page.wait(f"{example['link']} is seen down",
+              lambda: page.json(f"/api/v1/links/{example['link']}")["v4"] == "down", 40)
+    box.faults.apply("clear")
+    page.wait(f"{example['link']} is seen up again",
+              lambda: page.json(f"/api/v1/links/{example['link']}")["v4"] == "up", 40)
+    say("demo: a cut link is seen, and seen mended")
+
+
+if __name__ == "__main__":
+    sys.exit(inside(sys.argv[2], int(sys.argv[3])) if sys.argv[1:2] == ["--inside"] else outside())
