@@ -4,6 +4,7 @@
 ## make               build/xunjian-agent, build/xunjian-collector
 ## make install       below PREFIX (/usr/local), DESTDIR respected
 ## make unit          unit tests            make check-asan  the same under sanitizers
+## make browser       the page in Chromium
 ## make system        system tests at length (root)
 ## make fuzz          each fuzz target for FUZZ_SECONDS (60)
 ## make deps          what the build needs   make clean
@@ -54,7 +55,7 @@ obj = $(patsubst %.c,$(B)/%.o,$(1))
 
 .DEFAULT_GOAL := all
 .SECONDARY:
-.PHONY: all deps check unit check-asan floors system system-quick fuzz fuzz-run demo install clean help
+.PHONY: all deps check browser unit check-asan floors system system-quick fuzz fuzz-run demo install clean help
 
 all: build/xunjian-agent build/xunjian-collector
 
@@ -139,12 +140,15 @@ deps:
 
 check: deps
 	$(Q)tests/deps test
-	$(Q)$(MAKE) --no-print-directory floors all unit system-quick
+	$(Q)$(MAKE) --no-print-directory floors all unit system-quick browser
 
 SYSTEM := $(sort $(wildcard tests/system/test_*.py))
 # In check: a slice of each system test; `make system` runs them at length.
 system-quick: all $(patsubst %.c,$(B)/%,$(TOOLS))
 	$(Q)tests/run-system $(SYSTEM)
+
+browser: $(B)/tests/tools/serve_page
+	$(Q)for t in tests/browser/*.test.mjs; do node $$t; rc=$$?; [ $$rc -eq 0 ] || [ $$rc -eq 77 ] || exit 1; done
 
 system: all $(patsubst %.c,$(B)/%,$(TOOLS))
 	$(Q)FULL=1 SYSTEM_TIMEOUT=3600 tests/run-system $(SYSTEM)

@@ -22,7 +22,7 @@ await build({
 	bundle: true,
 	minify: true,
 	format: 'esm',
-	target: ['chrome87', 'firefox78', 'safari14'],
+	target: 'es2020',
 	charset: 'utf8',
 	entryNames: '[name]-[hash]',
 	jsx: 'automatic',

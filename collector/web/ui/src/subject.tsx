@@ -1,0 +1,262 @@
+// One system, link, site or agent: its checks with the latest outcome per vantage, family and address, and their graphs.
+import { useEffect, useMemo, useState } from 'preact/hooks';
+import { type Check, Failure, type Kind, type Ref, type Row, type Subject, type Values, get, query, worstFirst } from './api';
+import { Chart, Summary, drawingOf } from './chart';
+import { Legend, Pair, StateWord } from './marks';
+import { href, setQuery, store, usePlace, useStore } from './store';
+import { Path } from './tree';
+import { type Key, currentLanguage, formatDuration, formatTime, nameOf, t } from './words';
+
+const spans = { '1h': 3600, '24h': 86400, '7d': 604800, '1y': 31622400 } as const;
+type Span = keyof typeof spans;
+const folders: Record<Kind, string> = { system: 'systems', link: 'links', site: 'sites', host: 'agents' };
+
+function useSubject(kind: Kind, id: string) {
+	const [state, setState] = useState<{ subject: Subject | null; error: Failure | null }>({ subject: null, error: null });
+	useEffect(() => {
+		const abort = new AbortController();
+		let timer = 0, checks: string[] = [];
+		const load = () => get<Subject>(`${folders[kind]}/${encodeURIComponent(id)}`, abort.signal)
+			.then((subject) => { checks = subject.list.map((c) => c.id); setState({ subject, error: null }); })
+			.catch((error) => abort.signal.aborted || setState((s) => ({ subject: s.subject, error })));
+		const soon = () => { clearTimeout(timer); timer = window.setTimeout(load, 200); };
+		const stop = store.watch((c) => { if (!c || c.checks.some((x) => checks.includes(x))) soon(); });
+		const slow = setInterval(load, 10_000); // the age of what does not change
+		load();
+		return () => { abort.abort(); clearTimeout(timer); clearInterval(slow); stop(); };
+	}, [kind, id]);
+	return state;
+}
+
+function RowLine({ row, name, now }: { row: Row; name: string; now: number }) {
+	return (
+		<tr class={row.gone ? 'gone' : row.state}>
+			<th scope="row"><bdi>{name}</bdi></th>
+			<td>IPv{row.family}</td>
+			<td class="address"><bdi>{row.address || row.part_name || '–'}</bdi></td>
+			<td><StateWord state={row.state} /></td>
+			<td class="reason">{row.old && <em>{t(row.gone ? 'gone' : 'old')}{row.outcome ? ` · ${t('lastKnown')} ${t(row.outcome as Key)}` : ''}</em>}{row.old && row.reason ? ' · ' : ''}<bdi>{row.reason}</bdi></td>
+			<td class="since">{row.since ? <time dateTime={new Date(row.since * 1000).toISOString()} title={formatTime(row.since)}>{formatDuration(now - row.since)}</time> : '–'}</td>
+			<td class="since">{row.measured ? <time dateTime={new Date(row.measured * 1000).toISOString()} title={formatTime(row.measured)}>{t('ago', { t: formatDuration(now - row.measured) })}</time> : '–'}</td>
+		</tr>
+	);
+}
+
+function Rows({ check }: { check: Check }) {
+	const now = useStore().now();
+	const names = new Map(check.vantages.map((v) => [v.id, v.name || v.id]));
+	const missing = check.vantages.flatMap((v) => check.families.filter((f) => !check.rows.some((r) => r.vantage === v.id && r.family === f)).map((f) => ({ v, f })));
+	const rows = check.rows.slice().sort((a, b) => a.vantage.localeCompare(b.vantage) || a.family - b.family || a.part - b.part);
+	return (
+		<div class="scroll" tabIndex={0} role="region" aria-label={check.id}>
+			<table class="rows">
+				<thead><tr>
+					<th scope="col">{t('vantage')}</th><th scope="col">{t('family')}</th><th scope="col">{t('address')}</th><th scope="col">{t('state')}</th>
+					<th scope="col">{t('reason')}</th><th scope="col">{t('sinceWord')}</th><th scope="col">{t('age')}</th>
+				</tr></thead>
+				<tbody>
+					{rows.map((r) => <RowLine key={`${r.vantage}/${r.family}/${r.part}`} row={r} name={names.get(r.vantage) ?? r.vantage} now={now} />)}
+					{missing.map(({ v, f }) => (
+						<tr key={`${v.id}/${f}`} class="unknown"><th scope="row"><bdi>{v.name || v.id}</bdi></th><td>IPv{f}</td><td>–</td><td><StateWord state="unknown" /></td><td class="reason"><em>{t('noRows')}</em></td><td>–</td><td>–</td></tr>
+					))}
+				</tbody>
+			</table>
+		</div>
+	);
+}
+
+/* ---- graphs */
+
+interface Shown { from: number; to: number; values: (Values | null)[] }
+
+/** The series of both families that one vantage and place in the list of addresses have. */
+function seriesOf(check: Check, vantage: string) {
+	const of = (f: 4 | 6) => check.rows.filter((r) => r.vantage === vantage && r.family === f && !r.gone).sort((a, b) => a.part - b.part)[0];
+	return check.families.map((f) => ({ family: f, row: of(f) }));
+}
+
+function useValues(check: Check, vantage: string, span: Span, zoom: [number, number] | null, points: number) {
+	const [shown, setShown] = useState<Shown | null>(null);
+	const [error, setError] = useState('');
+	const parts = seriesOf(check, vantage).map((s) => `${s.family}:${s.row?.part ?? ''}`).join();
+	useEffect(() => {
+		const abort = new AbortController();
+		const load = async () => {
+			const to = zoom ? Math.ceil(zoom[1]) : Math.floor(store.now()), from = zoom ? Math.floor(zoom[0]) : to - spans[span];
+			try {
+				const values = await Promise.all(seriesOf(check, vantage).map(({ family, row }) => row
+					? get<Values>('values?' + query({ check: check.id, vantage, family, part: row.part, from, to, points }), abort.signal)
+					: null));
+				setShown({ from, to, values });
+				setError('');
+			} catch (e) {
+				if (!abort.signal.aborted)
+					setError((e as Error).message);
+			}
+		};
+		load();
+		const timer = setInterval(load, span === '1h' && !zoom ? 10_000 : 60_000);
+		return () => { abort.abort(); clearInterval(timer); };
+	}, [check.id, vantage, span, zoom?.[0], zoom?.[1], parts]);
+	return { shown, error };
+}
+
+function Key({ type }: { type: string }) {
+	const items = type === 'icmp' ? [['smoke', 'minmax'], ['core', 'quarter'], ['median', 'median'], ['loss', 'loss']]
+		: type === 'http' ? [['resolve', 'resolve'], ['connect', 'connect'], ['tls', 'tls'], ['first-byte', 'firstByte'], ['ink', 'total']]
+			: [['median', 'connect'], ['first-byte', 'total']];
+	return (
+		<ul class="key">
+			{items.map(([c, w]) => <li key={w}><span class={`swatch k-${c}`} />{t(w as Key)}</li>)}
+			<li><span class="swatch k-down" />{t('wasDown')}</li><li><span class="swatch k-unknown" />{t('notMeasured')}</li>
+		</ul>
+	);
+}
+
+function Graphs({ check, subject }: { check: Check; subject: Subject }) {
+	const q = usePlace().query;
+	const span = (q.get('span') ?? '24h') in spans ? (q.get('span') ?? '24h') as Span : '24h';
+	const vantage = check.vantages.find((v) => v.id === q.get('vantage'))?.id ?? check.vantages[0]?.id ?? '';
+	const from = Number(q.get('from')), to = Number(q.get('to'));
+	const zoom = useMemo<[number, number] | null>(() => from > 0 && to > from ? [from, to] : null, [from, to]);
+	const { shown, error } = useValues(check, vantage, span, zoom, 600);
+	const theme = document.documentElement.dataset.theme ?? 'day';
+	const max = shown ? Math.max(...shown.values.map((v) => v ? drawingOf(v, check.type).max : 0)) : 0;
+	const onZoom = (a: number, b: number) => setQuery({ from: String(Math.floor(a)), to: String(Math.ceil(b)) });
+	const onReset = () => setQuery({ from: undefined, to: undefined });
+	const picture = (family: 4 | 6 | undefined, format: 'svg' | 'png') => `/api/v1/graph.${format}?` + query({
+		check: check.id, vantage, family, ...(zoom ? { from, to } : { span }), lang: currentLanguage(), width: 900, height: 320 });
+	return (
+		<div class="graphs">
+			<div class="bar">
+				<div class="choice" role="group" aria-label={t('span')}>
+					{(Object.keys(spans) as Span[]).map((s) => (
+						<button key={s} type="button" aria-pressed={s === span && !zoom} onClick={() => setQuery({ span: s, from: undefined, to: undefined })}>{t(`span${s}` as Key)}</button>
+					))}
+				</div>
+				{check.vantages.length > 1 && (
+					<label>{t('vantage')} <select value={vantage} onChange={(e) => setQuery({ vantage: e.currentTarget.value })}>
+						{check.vantages.map((v) => <option key={v.id} value={v.id}>{v.name || v.id}</option>)}
+					</select></label>
+				)}
+				{zoom && <span class="zoom">{t('zoomed', { from: formatTime(zoom[0]), to: formatTime(zoom[1]) })} <button type="button" onClick={onReset}>{t('resetZoom')}</button></span>}
+				<span class="pictures">{t('picture')}: <a href={picture(undefined, 'png')}>PNG</a> <a href={picture(undefined, 'svg')}>SVG</a></span>
+			</div>
+			<Key type={check.type} />
+			{error && <p class="error" role="alert">{t('failed', { why: error })}</p>}
+			<div class="beside">
+				{seriesOf(check, vantage).map(({ family, row }, i) => {
+					const values = shown?.values[i];
+					const label = `${t('graphOf', { what: `${nameOf(subject)} ${check.id} IPv${family}` })}`;
+					return (
+						<section key={family} class="family" aria-label={`IPv${family}`}>
+							<h4>IPv{family} <small><bdi>{row?.address}</bdi> {t(check.type in { icmp: 1, http: 1, tcp: 1 } ? 'ms' : 'available')}</small> {row && <StateWord state={row.state} />}
+								<span class="pictures"><a href={picture(family, 'png')} aria-label={`IPv${family} PNG`}>PNG</a> <a href={picture(family, 'svg')} aria-label={`IPv${family} SVG`}>SVG</a></span></h4>
+							{shown && values ? <Chart values={values} type={check.type} label={label} from={shown.from} to={shown.to} max={max} theme={theme} onZoom={onZoom} onReset={onReset} />
+								: <div class="chart empty"><p>{shown && !row ? t('noRows') : t('loading')}</p></div>}
+							{values && <Summary values={values} type={check.type} label={label} />}
+						</section>
+					);
+				})}
+			</div>
+		</div>
+	);
+}
+
+function CheckPart({ check, subject }: { check: Check; subject: Subject }) {
+	return (
+		<section class="check" aria-labelledby={'c-' + check.id}>
+			<header>
+				<h2 id={'c-' + check.id}><a href={href('checks/' + check.id)}>{check.id}</a></h2>
+				<Pair v4={check.v4} v6={check.v6} />
+				<span>{check.type.toUpperCase()}</span>
+				{check.target && <bdi class="target">{check.target}</bdi>}
+				<span>{t('interval', { t: formatDuration(check.interval) })}</span>
+				{check.priority && <span class="priority">{t('priority')}</span>}
+			</header>
+			<Rows check={check} />
+			<Graphs check={check} subject={subject} />
+		</section>
+	);
+}
+
+const RefLink = ({ r }: { r: Ref }) =>
+	<a class={`ref ${r.state}`} href={href(`${folders[r.kind]}/${r.id}`)}><bdi>{nameOf(r)}</bdi> <Pair v4={r.v4} v6={r.v6} /></a>;
+
+/** Many: those that are not up are shown, the others on demand. */
+function Refs({ title, refs }: { title: string; refs: Ref[] }) {
+	const first = refs.length <= 8 ? refs : refs.filter((r) => r.state !== 'up').sort(worstFirst);
+	const rest = refs.filter((r) => !first.includes(r));
+	return (
+		<div class="refs">
+			<dt>{title}</dt>
+			<dd>
+				{refs.length === 0 && t('nothing')}
+				{first.map((r) => <RefLink key={r.id} r={r} />)}
+				{rest.length > 0 && <details><summary>{t('up')} {rest.length}</summary>{rest.map((r) => <RefLink key={r.id} r={r} />)}</details>}
+			</dd>
+		</div>
+	);
+}
+
+export function SubjectPage({ kind, id }: { kind: Kind; id: string }) {
+	const { subject, error } = useSubject(kind, id);
+	const now = useStore().now();
+	if (!subject)
+		return error
+			? <div class="wait" role="alert"><p>{error.status === 404 ? t('notFound') : t('failed', { why: error.message })}</p><p><a href={href('')}>{t('back')}</a></p></div>
+			: <p class="wait">{t('loading')}</p>;
+	return (
+		<article class="subject">
+			<header class="head">
+				{subject.path && <Path path={subject.path} />}
+				{subject.unit && <a class="path" href={href('', { q: subject.unit.name })}><bdi>{nameOf(subject.unit)}</bdi></a>}
+				<h1><bdi>{nameOf(subject.site ?? subject)}</bdi></h1>
+				<StateWord state={subject.state} />
+				<Pair v4={subject.v4} v6={subject.v6} />
+				{subject.since && <span>{t('since', { t: formatTime(subject.since) })} · {t('forTime', { t: formatDuration(now - subject.since) })}</span>}
+				{kind === 'link' && <span class="address">{t('link')} <bdi>{subject.id}</bdi> {subject.ipv4 && <bdi>{subject.ipv4}</bdi>} {subject.ipv6 && <bdi>{subject.ipv6}</bdi>}</span>}
+			</header>
+			{error && <p class="error" role="alert">{t('failed', { why: error.message })}</p>}
+			{(subject.depends || subject.link) && (
+				<dl class="about">
+					{subject.depends && <Refs title={t('depends')} refs={subject.depends} />}
+					{subject.dependents && <Refs title={t('dependents')} refs={subject.dependents} />}
+					{subject.link && <Refs title={t('link')} refs={[subject.link]} />}
+				</dl>
+			)}
+			{subject.list.length === 0 && <p class="wait">{t('none')}</p>}
+			{subject.list.map((c) => <CheckPart key={c.id} check={c} subject={subject} />)}
+			<p class="note">{t('dragZoom')}</p>
+			<Legend />
+		</article>
+	);
+}
+
+/** A check by its own id: its subject is asked for first. */
+export function CheckPage({ id }: { id: string }) {
+	const [found, setFound] = useState<{ subject: Ref; list: Check[] } | null>(null);
+	const [error, setError] = useState<Failure | null>(null);
+	useEffect(() => {
+		const abort = new AbortController();
+		const load = () => get<{ subject: Ref; list: Check[] }>('checks/' + encodeURIComponent(id), abort.signal).then(setFound)
+			.catch((e) => abort.signal.aborted || setError(e));
+		const timer = setInterval(load, 5000);
+		load();
+		return () => { abort.abort(); clearInterval(timer); };
+	}, [id]);
+	if (!found)
+		return <div class="wait"><p>{error ? error.status === 404 ? t('notFound') : t('failed', { why: error.message }) : t('loading')}</p></div>;
+	const subject = { ...found.subject, list: found.list } as unknown as Subject;
+	return (
+		<article class="subject">
+			<header class="head">
+				<a class="path" href={href(`${folders[found.subject.kind]}/${found.subject.id}`)}><bdi>{nameOf(found.subject)}</bdi></a>
+				<h1>{id}</h1>
+			</header>
+			{found.list.map((c) => <CheckPart key={c.id} check={c} subject={subject} />)}
+			<p class="note">{t('dragZoom')}</p>
+			<Legend />
+		</article>
+	);
+}

@@ -1,0 +1,279 @@
+// The page in a real browser, over made-up peers and the example city (tests/tools/serve_page).
+// Exit 0 all well, 1 not, 77 skipped with the reason on the last line. SHOTS=folder keeps pictures of the views.
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const require = createRequire(join(root, 'collector/web/ui/'));
+const browserPath = ['/usr/bin/chromium', '/usr/bin/chromium-headless-shell'].find(existsSync);
+if (!browserPath) {
+	console.log('no chromium here');
+	process.exit(77);
+}
+const { chromium } = require('playwright-core');
+const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
+const shots = process.env.SHOTS;
+
+/* ---- the server */
+
+const freePort = () => new Promise((done) => {
+	const s = createServer().listen(0, '127.0.0.1', () => {
+		const { port } = s.address();
+		s.close(() => done(port));
+	});
+});
+
+/** The example city, and all its links watched: 1,507 checks more. */
+function inventory(folder) {
+	const from = join(root, 'conf/city/inventory.d');
+	const links = readFileSync(join(from, '40-links.conf'), 'utf8').match(/id = "link-[a-z0-9-]+"/g).map((x) => x.slice(6, -1));
+	const watched = new Set(readFileSync(join(from, '60-checks.conf'), 'utf8').match(/subject = "link\/[a-z0-9-]+"/g).map((x) => x.slice(16, -1)));
+	for (const n of ['10-units', '20-systems', '30-sites', '40-links', '50-agents', '60-checks'])
+		writeFileSync(join(folder, n + '.conf'), readFileSync(join(from, n + '.conf')));
+	const checks = links.filter((l) => !watched.has(l)).map((l) =>
+		`{ id = "${l}-all"; type = "icmp"; subject = "link/${l}"; vantages = [ "agent-city" ]; interval = "60s"; host = "${l}.example"; }`);
+	writeFileSync(join(folder, '70-all-links.conf'), `checks = (\n${checks.join(',\n')}\n);\n`);
+	return folder;
+}
+
+async function serve(folder) {
+	const port = await freePort();
+	const child = spawn(join(root, 'build/release/tests/tools/serve_page'), [folder, String(port)], { stdio: ['pipe', 'pipe', 'inherit'] });
+	await new Promise((done, fail) => {
+		child.stdout.once('data', done);
+		child.once('exit', (code) => fail(new Error(`serve_page ended with ${code}`)));
+	});
+	child.removeAllListeners('exit');
+	return { url: `http://127.0.0.1:${port}/`, say: (line) => child.stdin.write(line + '\n'), end: () => child.stdin.end(), child };
+}
+
+/* ---- the browser */
+
+const broken = [];
+const assert = (good, words) => {
+	if (!good)
+		throw new Error(words);
+};
+
+async function open(browser, server, hash, options = {}) {
+	const context = await browser.newContext({ viewport: { width: 1920, height: 1080 }, locale: 'zh-CN', ...options });
+	const page = await context.newPage();
+	page.setDefaultTimeout(10_000);
+	page.on('console', (m) => (m.type() === 'error' || m.type() === 'warning') && !/ERR_CONNECTION|ERR_INCOMPLETE|503|404|willReadFrequently/.test(m.text()) && broken.push(`console: ${m.text()}`));
+	page.on('pageerror', (e) => broken.push(`error on the page: ${e}`));
+	page.on('request', (r) => r.url().startsWith(server.url) || r.url().startsWith('data:') || broken.push(`request to elsewhere: ${r.url()}`));
+	await page.addInitScript(() => document.addEventListener('securitypolicyviolation', (e) => console.error('policy: ' + e.violatedDirective + ' ' + e.blockedURI)));
+	await page.goto(server.url + hash);
+	return page;
+}
+
+async function shoot(page, name, fullPage = false) {
+	if (shots)
+		await page.screenshot({ path: join(shots, name + '.png'), fullPage });
+}
+
+async function isAccessible(page, what) {
+	// Through the debugger's own world: the page's policy forbids scripts of others.
+	const session = await page.context().newCDPSession(page);
+	await session.send('Page.setBypassCSP', { enabled: true });
+	await page.reload();
+	await page.waitForSelector('main :is(.tile, table, .grid, .subject, .wait)');
+	await page.waitForTimeout(300);
+	await page.evaluate(axe);
+	const result = await page.evaluate(() => window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa'] }));
+	await session.send('Page.setBypassCSP', { enabled: false });
+	assert(result.violations.length === 0, `${what} is not accessible: ` + result.violations.map((v) =>
+		`${v.id} (${v.nodes.length}): ${v.nodes[0].html.slice(0, 200)} ${v.nodes[0].failureSummary}`).join('\n'));
+}
+
+/** How many different colours a canvas shows: an empty one has one. */
+const colours = (page) => page.$$eval('.plot canvas', (all) => all.map((c) => {
+	const data = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+	return new Set(new Uint32Array(data.buffer)).size;
+}));
+
+/* ---- what must be true */
+
+const cases = {
+	async 'the wall shows 33 units and 67 systems, both families, the worst first'(browser, server) {
+		const page = await open(browser, server, '');
+		await page.waitForSelector('.tile');
+		assert(await page.locator('.tile').count() === 33, 'not 33 tiles');
+		assert(await page.locator('.system').count() === 67, 'not 67 systems');
+		assert(await page.locator('.system .mark').count() === 134, 'not two marks a system');
+		const states = await page.$$eval('.tile', (all) => all.map((x) => x.classList[1]));
+		const order = ['down', 'degraded', 'unknown', 'up', 'none'];
+		assert(states.every((s, i) => i === 0 || order.indexOf(states[i - 1]) <= order.indexOf(s)), 'not the worst first: ' + states);
+		assert(await page.title() === '巡检 · example-city', 'title');
+		await shoot(page, 'wall');
+		await page.fill('#search', '统一身份');
+		await page.waitForFunction(() => document.querySelectorAll('.tile').length === 1);
+		assert(page.url().includes('q='), 'the search is not in the link');
+		await page.context().close();
+	},
+
+	async 'a change arrives without a reload, hostile texts stay text'(browser, server) {
+		const page = await open(browser, server, '');
+		await page.waitForSelector('.tile');
+		await page.evaluate(() => { window.same = true; });
+		server.say('set budget-http 6 down <img src=x onerror=alert(1)>"\'&\u202Eevil ' + '长'.repeat(60));
+		await page.waitForFunction(() => [...document.querySelectorAll('.system.degraded')].some((x) => x.textContent.includes('财政预算')), null, { timeout: 5000 });
+		assert(await page.evaluate(() => window.same), 'the page was loaded again');
+		await page.click('text=财政预算管理一体化系统');
+		await page.waitForFunction(() => document.querySelector('.rows')?.textContent.includes('<img src=x onerror=alert(1)>'), null, { timeout: 5000 });
+		await shoot(page, 'hostile');
+		assert(await page.locator('main img').count() === 0, 'a text became an element');
+		server.say('set budget-http 6 up');
+		await page.context().close();
+	},
+
+	async 'graphs of both families are drawn, zoomed together, and are pictures too'(browser, server) {
+		const page = await open(browser, server, '#/systems/identity?span=24h');
+		await page.waitForFunction(() => document.querySelectorAll('.plot canvas').length >= 4);
+		await page.waitForTimeout(500);
+		assert((await colours(page)).every((n) => n > 20), 'a canvas is empty: ' + await colours(page));
+		await shoot(page, 'system', true);
+		const box = await page.locator('.u-over').first().boundingBox();
+		await page.mouse.move(box.x + 100, box.y + 50);
+		await page.mouse.down();
+		await page.mouse.move(box.x + 260, box.y + 50, { steps: 4 });
+		await page.mouse.up();
+		await page.waitForFunction(() => location.hash.includes('from='));
+		await page.waitForSelector('.zoom');
+		await page.waitForTimeout(500);
+		assert((await colours(page)).every((n) => n > 20), 'a zoomed canvas is empty');
+		await page.dblclick('.u-over');
+		await page.waitForFunction(() => !location.hash.includes('from='));
+		for (const span of ['1h', '7d', '1y']) {
+			await page.goto(server.url + '#/systems/identity?span=' + span);
+			await page.waitForTimeout(400);
+			assert((await colours(page)).every((n) => n > 20), `the canvas of ${span} is empty`);
+		}
+		const link = await page.getAttribute('.pictures a', 'href');
+		const picture = await page.request.get(server.url + link.slice(1));
+		assert(picture.status() === 200 && picture.headers()['content-type'] === 'image/png', 'no picture');
+		await page.goto(server.url + '#/links/link-dongyuan?span=1h');
+		await page.waitForFunction(() => document.querySelectorAll('.plot canvas').length === 2);
+		await shoot(page, 'link', true);
+		await page.context().close();
+	},
+
+	async 'the language is switched, kept, and in the link'(browser, server) {
+		const page = await open(browser, server, '');
+		await page.waitForSelector('.tile');
+		await page.click('text=English');
+		await page.waitForSelector('text=Education Bureau');
+		assert(await page.getAttribute('html', 'lang') === 'en', 'lang attribute');
+		await page.reload();
+		await page.waitForSelector('text=Education Bureau');
+		await page.goto(server.url + '#/systems/identity?lang=zh');
+		await page.waitForSelector('text=观测点');
+		await shoot(page, 'english');
+		await page.context().close();
+	},
+
+	async 'all 1,508 sites are there within a second'(browser, server) {
+		const page = await open(browser, server, '#/about');
+		await page.waitForSelector('.clock');
+		const took = await page.evaluate(() => new Promise((done) => {
+			const begun = performance.now();
+			location.hash = '#/tree?view=grid';
+			const look = () => document.querySelectorAll('.cell').length >= 1508
+				? requestAnimationFrame(() => setTimeout(() => done(performance.now() - begun))) : setTimeout(look, 5);
+			look();
+		}));
+		console.log(`  figure: 1,508 sites asked for and drawn: ${took.toFixed(0)} ms`);
+		assert(took < 1000, `1,508 sites took ${took} ms`);
+		await shoot(page, 'grid');
+		await page.goto(server.url + '#/tree');
+		await page.waitForSelector('.fold');
+		await page.click('text=▸');
+		await page.waitForSelector('.depth2');
+		await shoot(page, 'tree');
+		await page.click('text=只看不正常');
+		await page.waitForSelector('.path');
+		assert(await page.locator('tbody tr.up').count() === 0, 'the filter lets what is up through');
+		await shoot(page, 'notup');
+		await page.context().close();
+	},
+
+	async 'what is old, and who is lost, is told'(browser, server) {
+		const page = await open(browser, server, '', { colorScheme: 'dark' });
+		await page.waitForSelector('.tile');
+		server.say('gone series');
+		await page.waitForSelector('.trouble');
+		assert((await page.textContent('.trouble')).includes('时序'), 'the lost process is not named');
+		server.say('back series');
+		await page.waitForFunction(() => !document.querySelector('.trouble'));
+		await shoot(page, 'night');
+		await page.context().close();
+	},
+
+	async 'every view passes the accessibility rules, by day and by night'(browser, server) {
+		for (const colorScheme of ['light', 'dark']) {
+			const page = await open(browser, server, '', { colorScheme });
+			for (const hash of ['', '#/tree', '#/tree?state=notup', '#/tree?view=grid', '#/systems/identity', '#/links/link-dongyuan', '#/agents/agent-city', '#/about', '#/nothing']) {
+				await page.goto(server.url + hash);
+				await page.waitForSelector('main :is(.tile, table, .grid, .subject, .wait)');
+				await isAccessible(page, `${hash || 'the wall'} (${colorScheme})`);
+			}
+			await page.context().close();
+		}
+	},
+
+	async 'nothing moves when it has been drawn'(browser, server) {
+		const page = await open(browser, server, '');
+		await page.waitForSelector('.tile');
+		const shift = await page.evaluate(() => new Promise((done) => {
+			let sum = 0;
+			new PerformanceObserver((list) => list.getEntries().forEach((e) => { sum += e.value; })).observe({ type: 'layout-shift', buffered: true });
+			setTimeout(() => done(sum), 2500);
+		}));
+		console.log(`  figure: layout shift of the wall: ${shift.toFixed(4)}`);
+		assert(shift < 0.1, `the layout shifts by ${shift}`);
+		await page.context().close();
+	},
+
+	async 'a collector that is gone is told, and nothing looks alive'(browser, server) {
+		const page = await open(browser, server, '');
+		await page.waitForSelector('.tile');
+		server.end();
+		await page.waitForSelector('.trouble.bad', { timeout: 30_000 });
+		assert(await page.locator('.page.is-lost').count() === 1, 'the wall still looks alive');
+		await shoot(page, 'lost');
+		await page.context().close();
+	},
+};
+
+/* ---- run */
+
+const folder = mkdtempSync(join(tmpdir(), 'xj-page-'));
+const server = await serve(inventory(folder));
+const browser = await chromium.launch({ executablePath: browserPath, args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking',
+	'--disable-component-update', '--disable-sync', '--no-first-run'] });
+let failed = 0;
+const only = process.argv[2];
+for (const [name, run] of Object.entries(cases)) {
+	if (only && !name.includes(only))
+		continue;
+	broken.length = 0;
+	try {
+		await run(browser, server);
+		assert(broken.length === 0, broken.slice(0, 5).join('\n'));
+		console.log(`  ok    ${name}`);
+	} catch (e) {
+		failed++;
+		console.log(`  FAIL  ${name}\n${String(e.message).slice(0, 2500)}`);
+	}
+}
+await browser.close();
+server.end();
+server.child.kill();
+rmSync(folder, { recursive: true, force: true });
+console.log(`${Object.keys(cases).length - failed} passed, ${failed} failed`);
+process.exit(failed ? 1 : 0);
