@@ -328,6 +328,13 @@ void wire_envelope_free(struct wire_envelope *public)
 	free(v);
 }
 
+/* Each of the sums is of two that are bounded by WIRE_TIME_MAX. */
+bool wire_envelope_time(const struct wire_envelope *v, int64_t mono, int64_t *real)
+{
+	*real = mono + v->offset;
+	return !v->time_unknown && *real > v->received_real - WIRE_AGE_MAX && *real < v->received_real + WIRE_AHEAD_MAX;
+}
+
 /* ---- Note */
 
 void wire_note_encode(const char *agent, const char *word, const char *text, int64_t real,

@@ -31,6 +31,9 @@ struct err;
 #define WIRE_OPTION_TEXT_MAX 4096     /* bytes of one option's value */
 /* All times are 0 .. this (offsets and skews also negative), so that sums of two never overflow. */
 #define WIRE_TIME_MAX ((INT64_C(1) << 62) - 1)
+/* A measurement that seems older, or newer, than this when it is received was stamped by a wrong clock. ns */
+#define WIRE_AGE_MAX (INT64_C(400) * 86400 * 1000000000)
+#define WIRE_AHEAD_MAX (INT64_C(120) * 1000000000)
 
 /* ---- one result <-> journal payload (ENTRY_RESULT). decimals_of gives the digits kept of a metric. */
 void wire_result_encode(const struct result *, unsigned (*decimals_of)(uint32_t metric), struct buf *out);
@@ -138,6 +141,9 @@ struct wire_envelope {
 void wire_envelope_encode(const struct wire_envelope *, struct buf *out);
 struct wire_envelope *wire_envelope_decode(const void *data, size_t len, struct err *);
 void wire_envelope_free(struct wire_envelope *);
+/* The real time of a row that was measured at `mono`, ns UTC. False: it is not known, or outside of received_real -
+ * WIRE_AGE_MAX .. received_real + WIRE_AHEAD_MAX: the row stays out of series and availability. */
+bool wire_envelope_time(const struct wire_envelope *, int64_t mono, int64_t *real);
 
 /* ---- Note (ENTRY_NOTE) */
 void wire_note_encode(const char *agent, const char *word, const char *text, int64_t real, struct buf *out);

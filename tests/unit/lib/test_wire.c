@@ -909,6 +909,28 @@ static void an_envelope_comes_back_as_it_was(void **state)
 	buf_fini(&out);
 }
 
+static void a_time_far_from_its_receipt_is_not_known(void **state)
+{
+	struct wire_envelope v = plain_envelope;
+	int64_t real, at = v.received_real;
+
+	(void)state;
+	v.time_unknown = false;
+	v.offset = -WIRE_TIME_MAX;
+	assert_true(wire_envelope_time(&v, at + WIRE_TIME_MAX, &real));
+	assert_int_equal(real, at);
+	assert_true(wire_envelope_time(&v, at + WIRE_TIME_MAX + WIRE_AHEAD_MAX - 1, &real));
+	assert_false(wire_envelope_time(&v, at + WIRE_TIME_MAX + WIRE_AHEAD_MAX, &real));
+	assert_true(wire_envelope_time(&v, at + WIRE_TIME_MAX - WIRE_AGE_MAX + 1, &real));
+	assert_false(wire_envelope_time(&v, at + WIRE_TIME_MAX - WIRE_AGE_MAX, &real));
+	v.offset = WIRE_TIME_MAX;
+	assert_false(wire_envelope_time(&v, WIRE_TIME_MAX, &real));
+	v.offset = 0;
+	assert_false(wire_envelope_time(&v, 0, &real));
+	v.time_unknown = true;
+	assert_false(wire_envelope_time(&v, at, &real));
+}
+
 static void an_envelope_that_makes_no_sense_is_refused(void **state)
 {
 	static const uint32_t falling[] = {3, 3};
@@ -1367,6 +1389,7 @@ int main(void)
 		cmocka_unit_test(assignments_that_make_no_sense_are_refused),
 		cmocka_unit_test(a_check_assigned_twice_is_refused),
 		cmocka_unit_test(an_envelope_comes_back_as_it_was),
+		cmocka_unit_test(a_time_far_from_its_receipt_is_not_known),
 		cmocka_unit_test(an_envelope_that_makes_no_sense_is_refused),
 		cmocka_unit_test(the_envelope_of_the_largest_body_fits_a_journal_entry),
 		cmocka_unit_test(bytes_come_back_from_zstd),
