@@ -16,6 +16,7 @@
 struct boot {
 	uint64_t id;
 	int64_t offset;
+	int64_t larger; /* estimate that waits for a second one; 0: none. Not on disk */
 };
 
 struct agent {
@@ -73,13 +74,16 @@ static enum marks_verdict expect(const struct position *known, struct position *
 	return MARKS_EXPECTED;
 }
 
-/* An epoch that is not known yet, of an agent whose newest one is. */
+/* An epoch that is not known yet, of an agent whose newest one is. A batch that begins with a gap over its own
+ * opening cannot name the one before. */
 static enum marks_verdict judge_new_epoch(const struct position *newest, const struct wire_batch_head *h,
 	struct position *expected)
 {
-	if (h->first == newest->seq + 1)
+	bool goes_on = h->previous.epoch == newest->epoch && h->previous.seq >= newest->seq;
+
+	if (h->first == newest->seq + 1 && (goes_on || h->previous.epoch == 0))
 		return MARKS_TAKE;
-	if (h->first > newest->seq + 1 && h->previous.epoch == newest->epoch)
+	if (h->first > newest->seq + 1 && goes_on)
 		return expect(newest, expected);
 	return MARKS_ODD;
 }
@@ -99,19 +103,19 @@ enum marks_verdict marks_judge(const struct marks *m, const struct wire_batch_he
 	return h->first == known->seq + 1 ? MARKS_TAKE : expect(known, expected);
 }
 
+/* The epoch becomes the newest. */
 void marks_take(struct marks *m, const struct wire_batch_head *h)
 {
 	struct agent *a = need_agent(m, h->agent);
-	struct position *known = find_epoch(a, h->epoch);
+	struct position *known = find_epoch(a, h->epoch), *end = a->epochs + a->epochs_count;
 
-	if (known != NULL) {
-		if (h->last > known->seq)
-			known->seq = h->last;
-		return;
-	}
-	if (a->epochs_count == MARKS_EPOCHS)
-		memmove(a->epochs, a->epochs + 1, --a->epochs_count * sizeof *a->epochs);
-	a->epochs[a->epochs_count++] = (struct position){h->epoch, h->last};
+	if (known == NULL && a->epochs_count == MARKS_EPOCHS)
+		known = a->epochs;
+	if (known != NULL)
+		memmove(known, known + 1, (size_t)(end - known - 1) * sizeof *known);
+	else
+		a->epochs_count++;
+	a->epochs[a->epochs_count - 1] = (struct position){h->epoch, h->last};
 }
 
 /* ---- times */
@@ -125,22 +129,39 @@ static struct boot *find_boot(struct agent *a, uint64_t id)
 	return NULL;
 }
 
-bool marks_offset(const struct marks *m, const struct wire_batch_head *h, uint64_t boot, int64_t received_real,
-	int64_t *offset)
+/* Moves to a new estimate only by a step, and to a larger one only when the last one was larger too. */
+static void move_offset(struct boot *b, int64_t estimate)
 {
-	struct agent *a = map_find(m->agents, h->agent);
-	const struct boot *known = a != NULL ? find_boot(a, boot) : NULL;
-	int64_t estimate = received_real - h->sent_mono;
+	int64_t larger = b->larger;
 
-	if (boot != h->sent_boot) {
-		if (known != NULL)
-			*offset = known->offset;
-		return known != NULL;
+	b->larger = 0;
+	if (llabs(estimate - b->offset) <= MARKS_OFFSET_STEP)
+		return;
+	if (estimate < b->offset)
+		b->offset = estimate;
+	else if (larger != 0)
+		b->offset = larger < estimate ? larger : estimate;
+	else
+		b->larger = estimate;
+}
+
+bool marks_offset(struct marks *m, const struct wire_batch_head *h, uint64_t boot, int64_t received_real, int64_t *offset)
+{
+	struct agent *a = need_agent(m, h->agent);
+	struct boot *known = find_boot(a, boot);
+
+	if (boot == h->sent_boot) {
+		int64_t estimate = received_real - h->sent_mono;
+
+		if (known == NULL)
+			marks_set_offset(m, h->agent, boot, estimate);
+		else
+			move_offset(known, estimate);
+		known = find_boot(a, boot);
 	}
-	*offset = estimate;
-	if (known != NULL && llabs(estimate - known->offset) <= MARKS_OFFSET_STEP)
+	if (known != NULL)
 		*offset = known->offset;
-	return true;
+	return known != NULL;
 }
 
 void marks_set_offset(struct marks *m, const char *agent, uint64_t boot, int64_t offset)
@@ -154,7 +175,7 @@ void marks_set_offset(struct marks *m, const char *agent, uint64_t boot, int64_t
 	}
 	if (a->boots_count == MARKS_BOOTS)
 		memmove(a->boots, a->boots + 1, --a->boots_count * sizeof *a->boots);
-	a->boots[a->boots_count++] = (struct boot){boot, offset};
+	a->boots[a->boots_count++] = (struct boot){boot, offset, 0};
 }
 
 /* ---- bytes: counts and pairs of u64, the id of an agent as u8 length and bytes; crc32c at the end */
