@@ -1,5 +1,6 @@
 #include "collector/ingest_server.h"
 
+#include <arpa/inet.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
@@ -14,12 +15,12 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/queue.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 
 #include "collector/settings.h"
-#include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/log.h"
-#include "lib/map.h"
 #include "lib/mem.h"
 #include "lib/sample.h"
 #include "lib/tls.h"
@@ -28,6 +29,24 @@
 #define LISTENERS_MAX 16
 #define HEADERS_MAX 8192
 #define BACKLOG 512
+#define OTHER_FILES 200               /* descriptors beside those of connections */
+#define ANSWER_WITHIN (120 * NS_PER_S) /* from a whole request to its answer taken: long polls too */
+
+enum connection_state { CONNECTION_NEW, CONNECTION_IDLE, CONNECTION_ASKING, CONNECTION_ASKED };
+
+/* Hangs on the SSL of a connection and goes with it, however it ends. It is ended by shutting its socket down: what
+ * libevent hears then is what it hears from any client that leaves. */
+struct connection {
+	TAILQ_ENTRY(connection) link;
+	struct ingest_server *server;
+	struct bufferevent *bev;
+	enum connection_state state;
+	bool ended;
+	int64_t since; /* mono, of the state */
+	size_t received; /* bytes of the request that is not whole yet */
+	int64_t received_real; /* its first byte */
+	char agent[SAMPLE_ID_MAX + 1]; /* "" until the handshake is done */
+};
 
 struct ingest_server {
 	struct event_base *base;
@@ -36,17 +55,13 @@ struct ingest_server {
 	struct evhttp *http;
 	struct evconnlistener *listeners[LISTENERS_MAX];
 	size_t listeners_count;
+	struct event *sweep;
 	int connection_index; /* of struct connection in an SSL */
-	struct map *per_agent; /* of size_t: connections that have asked */
+	TAILQ_HEAD(connections, connection) connections; /* the oldest first */
+	size_t receiving; /* of all connections */
 	struct ingest_server_stats stats;
 	void (*on_request)(void *, struct evhttp_request *, const char *);
 	void *ctx;
-};
-
-/* Hangs on the SSL of a connection and goes with it, however it ends. */
-struct connection {
-	struct ingest_server *server;
-	char agent[SAMPLE_ID_MAX + 1]; /* once it has asked */
 };
 
 /* ---- connections */
@@ -61,22 +76,92 @@ static void set_listening(struct ingest_server *s, bool on)
 	}
 }
 
+static void connection_end(struct connection *c, uint64_t *counter)
+{
+	if (c->ended)
+		return;
+	c->ended = true;
+	++*counter;
+	shutdown(bufferevent_getfd(c->bev), SHUT_RDWR);
+}
+
+static void set_state(struct connection *c, enum connection_state state)
+{
+	c->state = state;
+	c->since = clock_mono();
+}
+
+static void forget_received(struct connection *c)
+{
+	c->server->receiving -= c->received;
+	c->received = 0;
+}
+
 static void connection_free(void *ssl, void *p, CRYPTO_EX_DATA *data, int index, long argl, void *argp)
 {
 	struct connection *c = p;
 	struct ingest_server *s;
-	size_t *count;
 
 	(void)ssl, (void)data, (void)index, (void)argl, (void)argp;
 	if (c == NULL)
 		return;
 	s = c->server;
-	count = map_find(s->per_agent, c->agent);
-	if (count != NULL && *count > 0)
-		--*count;
+	forget_received(c);
+	TAILQ_REMOVE(&s->connections, c, link);
+	s->stats.unproven += c->agent[0] == '\0';
 	if ((int64_t)s->stats.connections-- == s->settings->max_connections)
 		set_listening(s, true);
 	free(c);
+}
+
+/* Room for one more: what has not shown a certificate goes first. */
+static void make_room(struct ingest_server *s)
+{
+	struct connection *c;
+
+	if ((int64_t)s->stats.connections < s->settings->max_connections)
+		return;
+	TAILQ_FOREACH(c, &s->connections, link) {
+		if (c->agent[0] == '\0' && !c->ended) {
+			connection_end(c, &s->stats.excess);
+			return;
+		}
+	}
+	set_listening(s, false);
+}
+
+/* Ends the connection that has been receiving longest. */
+static void make_memory(struct ingest_server *s)
+{
+	struct connection *c, *oldest = NULL;
+
+	TAILQ_FOREACH(c, &s->connections, link) {
+		if (c->received > 0 && !c->ended && (oldest == NULL || c->since < oldest->since))
+			oldest = c;
+	}
+	if (oldest == NULL)
+		return;
+	log_warn("agents send too much at once, a request is dropped agent=%s", oldest->agent);
+	connection_end(oldest, &s->stats.excess);
+	forget_received(oldest);
+}
+
+/* What came out of the TLS records. */
+static void on_bytes(struct evbuffer *input, const struct evbuffer_cb_info *info, void *ctx)
+{
+	struct connection *c = ctx;
+
+	(void)input;
+	if (info->n_added == 0 || c->ended)
+		return;
+	if (c->received == 0)
+		c->received_real = clock_real();
+	if (c->state == CONNECTION_IDLE)
+		set_state(c, CONNECTION_ASKING);
+	c->received += info->n_added;
+	c->server->receiving += info->n_added;
+	if (c->server->receiving > SERVER_RECEIVING_MAX)
+		make_memory(c->server);
 }
 
 /* evhttp takes what comes back for its connection: never NULL, which would be one without TLS. */
@@ -85,41 +170,149 @@ static struct bufferevent *on_accept(struct event_base *base, void *ctx)
 	struct ingest_server *s = ctx;
 	struct connection *c = mem_alloc(sizeof *c);
 	SSL *ssl = SSL_new(s->tls);
-	struct bufferevent *b;
 
 	if (ssl == NULL)
 		abort(); /* no memory */
+	make_room(s);
 	c->server = s;
-	SSL_set_ex_data(ssl, s->connection_index, c);
-	if ((int64_t)++s->stats.connections >= s->settings->max_connections)
-		set_listening(s, false);
-	b = bufferevent_openssl_socket_new(base, -1, ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
-	if (b == NULL)
+	c->bev = bufferevent_openssl_socket_new(base, -1, ssl, BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
+	if (c->bev == NULL)
 		abort();
-	bufferevent_openssl_set_allow_dirty_shutdown(b, 1);
-	return b;
+	SSL_set_ex_data(ssl, s->connection_index, c);
+	TAILQ_INSERT_TAIL(&s->connections, c, link);
+	set_state(c, CONNECTION_NEW);
+	s->stats.connections++;
+	bufferevent_openssl_set_allow_dirty_shutdown(c->bev, 1);
+	evbuffer_add_cb(bufferevent_get_input(c->bev), on_bytes, c);
+	return c->bev;
 }
 
-/* Counts the connection for its agent when it asks first; false: that agent has too many. */
-static bool admit(struct ingest_server *s, SSL *ssl, const char *agent)
-{
-	struct connection *c = SSL_get_ex_data(ssl, s->connection_index);
-	size_t *count = map_find(s->per_agent, agent);
+/* ---- handshakes */
 
-	if (c->agent[0] != '\0')
-		return true;
-	if (count == NULL) {
-		count = mem_alloc(sizeof *count);
-		map_set(s->per_agent, agent, count);
+/* The agent's connections above its number: the oldest one is most likely a dead one of before a cut. */
+static void bound_agent(struct ingest_server *s, const char *agent)
+{
+	struct connection *c, *oldest = NULL;
+	int64_t count = 0;
+
+	TAILQ_FOREACH(c, &s->connections, link) {
+		if (c->ended || strcmp(c->agent, agent) != 0)
+			continue;
+		count++;
+		if (oldest == NULL)
+			oldest = c;
 	}
-	if ((int64_t)*count >= s->settings->max_connections_per_agent)
-		return false;
-	++*count;
-	memcpy(c->agent, agent, strlen(agent) + 1);
-	return true;
+	if (count <= s->settings->max_connections_per_agent)
+		return;
+	log_warn("an agent has too many connections, its oldest is closed agent=%s", agent);
+	connection_end(oldest, &s->stats.excess);
+}
+
+static void tell_alert(const SSL *ssl, int where, int alert)
+{
+	struct sockaddr_storage sa = {0};
+	socklen_t len = sizeof sa;
+	char address[INET6_ADDRSTRLEN] = "?";
+	const void *at = &((const struct sockaddr_in6 *)&sa)->sin6_addr;
+
+	getpeername(SSL_get_fd(ssl), (struct sockaddr *)&sa, &len);
+	if (sa.ss_family == AF_INET)
+		at = &((const struct sockaddr_in *)&sa)->sin_addr;
+	inet_ntop(sa.ss_family, at, address, sizeof address);
+	if (where & SSL_CB_WRITE)
+		log_warn("a client is refused in the handshake address=%s why=\"%s\"", address,
+			SSL_alert_desc_string_long(alert));
+	else
+		log_warn("a client refuses us in the handshake address=%s why=\"%s\"", address,
+			SSL_alert_desc_string_long(alert));
+}
+
+static void on_handshake(const SSL *ssl, int where, int value)
+{
+	struct connection *c = SSL_get_ex_data(ssl, *(const int *)SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
+	struct err e;
+
+	if (c == NULL || c->agent[0] != '\0')
+		return;
+	if (where & SSL_CB_ALERT) {
+		if ((value & 0xff) != SSL_AD_CLOSE_NOTIFY)
+			tell_alert(ssl, where, value);
+	} else if (where & SSL_CB_HANDSHAKE_DONE) {
+		char agent[SAMPLE_ID_MAX + 1];
+
+		if (tls_peer_identity((SSL *)(uintptr_t)ssl, agent, sizeof agent, &e) < 0) {
+			log_warn("a client's certificate names nobody: %s", e.text);
+			return;
+		}
+		memcpy(c->agent, agent, sizeof agent);
+		bound_agent(c->server, agent);
+	}
+}
+
+static struct ssl_ctx_st *new_tls(struct ingest_server *s, const struct settings_ingest *settings, struct err *e)
+{
+	struct ssl_ctx_st *tls = tls_server(&settings->tls, e);
+
+	if (tls == NULL)
+		return NULL;
+	SSL_CTX_set_app_data(tls, &s->connection_index);
+	SSL_CTX_set_info_callback(tls, on_handshake);
+	return tls;
+}
+
+/* ---- slow ones */
+
+static bool is_slow(const struct connection *c, int64_t now)
+{
+	int64_t age = now - c->since;
+
+	switch (c->state) {
+	case CONNECTION_NEW:
+		return age > SERVER_FIRST_WITHIN && (age - SERVER_FIRST_WITHIN) / NS_PER_S * SERVER_RATE_MIN >=
+			(int64_t)c->received;
+	case CONNECTION_ASKING:
+		return age > SERVER_REQUEST_WITHIN && (age - SERVER_REQUEST_WITHIN) / NS_PER_S * SERVER_RATE_MIN >=
+			(int64_t)c->received;
+	case CONNECTION_IDLE:
+		return age > c->server->settings->idle_timeout;
+	case CONNECTION_ASKED:
+		return age > ANSWER_WITHIN;
+	}
+	return false;
+}
+
+static void on_sweep(evutil_socket_t fd, short what, void *ctx)
+{
+	struct ingest_server *s = ctx;
+	struct connection *c;
+	int64_t now = clock_mono();
+
+	(void)fd, (void)what;
+	TAILQ_FOREACH(c, &s->connections, link) {
+		if (is_slow(c, now))
+			connection_end(c, &s->stats.slow);
+	}
 }
 
 /* ---- requests */
+
+static struct connection *connection_of(struct evhttp_request *req)
+{
+	struct evhttp_connection *http = evhttp_request_get_connection(req);
+	SSL *ssl;
+
+	if (http == NULL)
+		return NULL; /* it has ended */
+	ssl = bufferevent_openssl_get_ssl(evhttp_connection_get_bufferevent(http));
+	return SSL_get_ex_data(ssl, *(const int *)SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
+}
+
+int64_t ingest_server_received(struct evhttp_request *req)
+{
+	const struct connection *c = connection_of(req);
+
+	return c != NULL ? c->received_real : clock_real();
+}
 
 void ingest_server_answer(struct evhttp_request *req, int status, const void *body, size_t len, int retry_after)
 {
@@ -139,6 +332,15 @@ void ingest_server_answer(struct evhttp_request *req, int status, const void *bo
 	evhttp_send_reply(req, status, NULL, NULL);
 }
 
+static void on_answered(struct evhttp_request *req, void *ctx)
+{
+	struct connection *c = connection_of(req);
+
+	(void)ctx;
+	if (c != NULL)
+		set_state(c, c->received > 0 ? CONNECTION_ASKING : CONNECTION_IDLE);
+}
+
 /* What two readers of a request could understand differently is not taken (request smuggling). */
 static bool is_plain(struct evhttp_request *req)
 {
@@ -154,32 +356,29 @@ static bool is_plain(struct evhttp_request *req)
 	return lengths <= 1;
 }
 
-static void refuse(struct ingest_server *s, struct evhttp_request *req, int status, int retry_after)
+static void refuse(struct evhttp_request *req, int status)
 {
-	s->stats.refused++;
 	evhttp_add_header(evhttp_request_get_output_headers(req), "Connection", "close");
-	ingest_server_answer(req, status, NULL, 0, retry_after);
+	ingest_server_answer(req, status, NULL, 0, 0);
 }
 
 static void on_any(struct evhttp_request *req, void *ctx)
 {
 	struct ingest_server *s = ctx;
-	struct evhttp_connection *connection = evhttp_request_get_connection(req);
-	SSL *ssl = bufferevent_openssl_get_ssl(evhttp_connection_get_bufferevent(connection));
-	char identity[SAMPLE_ID_MAX + 1];
-	struct err e;
+	struct connection *c = connection_of(req);
 
 	s->stats.requests++;
+	forget_received(c);
+	set_state(c, CONNECTION_ASKED);
+	evhttp_request_set_on_complete_cb(req, on_answered, NULL);
 	if (!is_plain(req)) {
-		refuse(s, req, 400, 0);
-	} else if (tls_peer_identity(ssl, identity, sizeof identity, &e) < 0) {
-		log_warn("a client's certificate names nobody: %s", e.text);
-		refuse(s, req, 403, 0);
-	} else if (!admit(s, ssl, identity)) {
-		log_warn("an agent opens too many connections agent=%s", identity);
-		refuse(s, req, 429, 30);
+		s->stats.malformed++;
+		refuse(req, 400);
+	} else if (c->agent[0] == '\0') {
+		s->stats.nameless++;
+		refuse(req, 403);
 	} else {
-		s->on_request(s->ctx, req, identity);
+		s->on_request(s->ctx, req, c->agent);
 	}
 }
 
@@ -209,8 +408,26 @@ static int listen_on(struct ingest_server *s, const char *address, struct err *e
 	return 0;
 }
 
+/* Descriptors for all connections: an accept that fails for want of them would be tried again without end. */
+static int need_files(int64_t connections, struct err *e)
+{
+	rlim_t need = (rlim_t)connections + OTHER_FILES;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= need)
+		return 0;
+	limit.rlim_cur = need;
+	if (limit.rlim_max < need)
+		limit.rlim_max = need; /* as root */
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return err_errno(e, "ingest: max_connections = %lld needs %llu open files", (long long)connections,
+			(unsigned long long)need);
+	return 0;
+}
+
 static void set_limits(struct ingest_server *s)
 {
+	/* The sweep is stricter; this one is for what it cannot see: bytes of a TLS record that never ends. */
 	evhttp_set_timeout(s->http, (int)(s->settings->idle_timeout / NS_PER_S));
 	evhttp_set_max_headers_size(s->http, HEADERS_MAX);
 	evhttp_set_max_body_size(s->http, WIRE_BODY_MAX);
@@ -221,19 +438,22 @@ struct ingest_server *ingest_server_new(struct event_base *base, const struct se
 	void (*on_request)(void *ctx, struct evhttp_request *, const char *identity), void *ctx, struct err *e)
 {
 	struct ingest_server *s = mem_alloc(sizeof *s);
+	struct timeval second = {1, 0};
 
 	s->base = base;
 	s->settings = settings;
 	s->on_request = on_request;
 	s->ctx = ctx;
-	s->per_agent = map_new();
+	TAILQ_INIT(&s->connections);
 	s->http = evhttp_new(base);
 	s->connection_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, connection_free);
+	s->sweep = event_new(base, -1, EV_PERSIST, on_sweep, s);
+	event_add(s->sweep, &second);
 	evhttp_set_bevcb(s->http, on_accept, s);
 	evhttp_set_gencb(s->http, on_any, s);
 	set_limits(s);
-	s->tls = tls_server(&settings->tls, e);
-	if (s->tls == NULL)
+	s->tls = new_tls(s, settings, e);
+	if (s->tls == NULL || need_files(settings->max_connections, e) < 0)
 		goto failed;
 	for (size_t i = 0; i < settings->listen.count && i < LISTENERS_MAX; i++) {
 		if (listen_on(s, settings->listen.items[i], e) < 0)
@@ -247,12 +467,15 @@ failed:
 
 int ingest_server_reload(struct ingest_server *s, const struct settings_ingest *settings, struct err *e)
 {
-	struct ssl_ctx_st *tls = tls_server(&settings->tls, e);
+	struct ssl_ctx_st *tls = new_tls(s, settings, e);
 
 	s->settings = settings;
 	set_limits(s);
-	if (tls == NULL)
+	set_listening(s, (int64_t)s->stats.connections < settings->max_connections);
+	if (tls == NULL || need_files(settings->max_connections, e) < 0) {
+		SSL_CTX_free(tls);
 		return -1;
+	}
 	SSL_CTX_free(s->tls);
 	s->tls = tls;
 	return 0;
@@ -263,11 +486,11 @@ void ingest_server_free(struct ingest_server *s)
 	if (s == NULL)
 		return;
 	s->listeners_count = 0; /* they go with the server */
+	event_free(s->sweep);
 	evhttp_free(s->http);
 	/* libevent ends bufferevents on the loop; with them go the connections that point here. */
 	event_base_loop(s->base, EVLOOP_NONBLOCK);
 	SSL_CTX_free(s->tls);
-	map_free(s->per_agent, free);
 	free(s);
 }
 
