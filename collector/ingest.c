@@ -9,15 +9,19 @@
 #include <event2/event.h>
 #include <event2/http.h>
 #include <inttypes.h>
+#include <linux/sockios.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "collector/channel.h"
+#include "collector/ingest_assign.h"
 #include "collector/ingest_file.h"
 #include "collector/ingest_marks.h"
+#include "collector/ingest_metrics.h"
 #include "collector/ingest_rights.h"
 #include "collector/ingest_server.h"
 #include "collector/inventory.h"
@@ -35,53 +39,63 @@
 
 #define UNSYNCED_MAX (64u << 20) /* then agents are asked to wait */
 #define SKEW_TOLD (5 * NS_PER_S)
+#define TOLD_AGAIN (3600 * NS_PER_S) /* the same thing of the same agent */
+/* Marks are saved when so much came behind the last ones: what a start has to replay. */
 #define SNAPSHOT_ENTRIES 5000
-#define WAIT_MAX_S 60
+#define SNAPSHOT_BYTES (8u << 20)
 #define BOUND_EVERY_S 60
+#define SAVE_AGAIN_S 5
+#define UNREAD_MAX 4096 /* bytes of a channel: a view that does not read is told when it does */
+
+enum note_kind { NOTE_CLONED, NOTE_FORGED, NOTE_SKEW, NOTE_UNASSIGNED, NOTE_KINDS };
+
+static const struct {
+	const char *word;
+	bool damped;
+} note_kinds[NOTE_KINDS] = {
+	[NOTE_CLONED] = {"cloned-or-rolled-back", false},
+	[NOTE_FORGED] = {"forged", true},
+	[NOTE_SKEW] = {"skew", true},
+	[NOTE_UNASSIGNED] = {"unassigned", true},
+};
+
+/* A process that reads what is synced. */
+struct view {
+	struct ingest *ingest;
+	struct ipc *ipc; /* NULL: away */
+	bool due; /* is to be told how far the journal is synced */
+};
 
 struct ingest {
 	struct process *process;
 	struct ingest_server *server;
+	struct assign *assign;
 	struct journal *journal;
 	struct marks *marks;
 	struct rights *rights;
 	struct map *agents; /* of struct agent, made when one asks */
-	struct ipc *series, *web;
+	struct view series, web;
 	struct event *sync, *tick;
 	struct pending *pending; /* answers that wait for the next sync */
 	size_t pending_count, pending_room;
-	struct waiter *waiters;
 	char *marks_path, *rights_path;
-	uint64_t snapshot_seq; /* of the marks on disk */
+	uint64_t saved_seq; /* of the marks on disk */
+	size_t unsaved_bytes; /* appended behind them */
+	bool rights_unsaved, sync_failed;
 	unsigned ticks;
-	bool sync_failed;
-	struct {
-		uint64_t batches, rows, values, nows, duplicates, expected, odd, refused_rows, malformed, forbidden,
-			limited, busy, notes, sync_failures;
-		double sync_seconds;
-	} stats;
+	struct ingest_stats stats;
 };
 
 /* What is known of an agent while this process lives. */
 struct agent {
 	double tokens; /* batches that it may send now */
 	int64_t filled; /* mono */
-	int64_t skew_told; /* mono, 0: not */
+	int64_t told[NOTE_KINDS]; /* mono, 0: not */
 };
 
 struct pending {
 	struct evhttp_request *request;
 	struct wire_answer answer;
-};
-
-/* An agent that waits for other assignments. */
-struct waiter {
-	struct waiter *next;
-	struct ingest *ingest;
-	struct evhttp_request *request;
-	struct event *timer;
-	char agent[SAMPLE_ID_MAX + 1];
-	uint64_t generation;
 };
 
 /* ---- answers */
@@ -95,12 +109,19 @@ static void answer_words(struct evhttp_request *req, int status, const struct wi
 	buf_fini(&b);
 }
 
-static void answer_refusal(struct evhttp_request *req, int status, const char *why)
+static void refuse(struct ingest *in, struct evhttp_request *req, enum ingest_refusal kind, int status, const char *why)
 {
 	struct wire_answer a = {.durable = 0};
 
-	snprintf(a.reason, sizeof a.reason, "%s", why);
+	in->stats.refused[kind]++;
+	text_clean(why, strlen(why), a.reason, sizeof a.reason);
 	answer_words(req, status, &a);
+}
+
+static void ask_to_wait(struct ingest *in, struct evhttp_request *req, enum ingest_refusal kind, int status, int seconds)
+{
+	in->stats.refused[kind]++;
+	ingest_server_answer(req, status, NULL, 0, seconds);
 }
 
 static void answer_after_sync(struct ingest *in, struct evhttp_request *req, const struct wire_answer *a)
@@ -115,15 +136,25 @@ static void answer_after_sync(struct ingest *in, struct evhttp_request *req, con
 
 /* ---- syncing */
 
+static void tell_view(struct view *v, const struct buf *position)
+{
+	int unread = 0;
+
+	if (v->ipc == NULL || !v->due)
+		return;
+	if (ioctl(ipc_fd(v->ipc), SIOCOUTQ, &unread) == 0 && unread > UNREAD_MAX)
+		return;
+	v->due = false;
+	ipc_send(v->ipc, CHANNEL_SYNCED, 0, position->data, position->len, -1);
+}
+
 static void tell_views(struct ingest *in)
 {
 	struct buf b = {0};
 
 	channel_position_encode(journal_synced(in->journal), &b);
-	if (in->series != NULL)
-		ipc_send(in->series, CHANNEL_SYNCED, 0, b.data, b.len, -1);
-	if (in->web != NULL)
-		ipc_send(in->web, CHANNEL_SYNCED, 0, b.data, b.len, -1);
+	tell_view(&in->series, &b);
+	tell_view(&in->web, &b);
 	buf_fini(&b);
 }
 
@@ -133,9 +164,8 @@ static void answer_pending(struct ingest *in, bool synced)
 		if (synced)
 			answer_words(in->pending[i].request, 200, &in->pending[i].answer);
 		else
-			ingest_server_answer(in->pending[i].request, 503, NULL, 0, 2);
+			ask_to_wait(in, in->pending[i].request, REFUSED_BUSY, 503, 2);
 	}
-	in->stats.busy += synced ? 0 : in->pending_count;
 	in->pending_count = 0;
 }
 
@@ -146,7 +176,7 @@ static void sync_now(struct ingest *in)
 	struct err e;
 	bool synced = journal_sync(in->journal, &e) == 0;
 
-	in->stats.sync_seconds += (double)(clock_mono() - began) / 1e9;
+	ingest_metrics_add_sync(&in->stats, (double)(clock_mono() - began) / 1e9);
 	if (!synced) {
 		in->stats.sync_failures++;
 		log_error("cannot keep what agents send, they are asked to wait: %s", e.text);
@@ -155,8 +185,9 @@ static void sync_now(struct ingest *in)
 	}
 	in->sync_failed = !synced;
 	answer_pending(in, synced);
-	if (synced && journal_synced(in->journal).seq != before.seq)
-		tell_views(in);
+	if (journal_synced(in->journal).seq != before.seq)
+		in->series.due = in->web.due = true;
+	tell_views(in);
 }
 
 static void on_sync(evutil_socket_t fd, short what, void *ctx)
@@ -166,6 +197,11 @@ static void on_sync(evutil_socket_t fd, short what, void *ctx)
 }
 
 /* ---- marks on disk */
+
+static uint64_t boot_of(const struct wire_batch *b)
+{
+	return wire_rows_count(b->rows) > 0 ? wire_rows_boot(b->rows) : b->head.sent_boot;
+}
 
 static void save_marks(struct ingest *in)
 {
@@ -179,8 +215,9 @@ static void save_marks(struct ingest *in)
 	marks_encode(in->marks, at, &b);
 	if (ingest_file_write(in->marks_path, &b, &e) < 0)
 		log_warn("marks are not saved, the next start takes longer: %s", e.text);
-	else
-		in->snapshot_seq = at.seq;
+	/* Also when it failed: it is tried again after as much. */
+	in->saved_seq = at.seq;
+	in->unsaved_bytes = 0;
 	buf_fini(&b);
 }
 
@@ -190,6 +227,7 @@ static void replay_entry(struct ingest *in, const struct journal_entry *entry)
 	struct wire_batch *b;
 	struct err e;
 
+	in->unsaved_bytes += entry->len;
 	if (entry->kind != ENTRY_BATCH)
 		return;
 	v = wire_envelope_decode(entry->payload, entry->len, &e);
@@ -199,139 +237,184 @@ static void replay_entry(struct ingest *in, const struct journal_entry *entry)
 	} else {
 		marks_take(in->marks, &b->head);
 		if (!v->time_unknown)
-			marks_set_offset(in->marks, v->agent, wire_rows_boot(b->rows), v->offset);
+			marks_set_offset(in->marks, v->agent, boot_of(b), v->offset);
 	}
 	wire_batch_free(b);
 	wire_envelope_free(v);
 }
 
-/* Folds the journal behind `at` into the marks. -1: that position is not in the journal. */
-static int replay(struct ingest *in, const char *folder, struct position at, struct err *e)
+/* Folds the journal behind `at` into the marks. -1: that position is not in the journal, or it cannot be read. */
+static int replay(struct ingest *in, struct position at, struct err *e)
 {
-	struct journal_reader *r = journal_reader_open(folder, at, e);
+	struct journal_reader *r = journal_reader_open(journal_path(in->journal), at, e);
 	struct journal_entry entry;
 	int status;
 
 	if (r == NULL)
 		return -1;
+	journal_reader_limit(r, journal_synced(in->journal));
 	while ((status = journal_read_next(r, &entry, e)) == 1)
 		replay_entry(in, &entry);
 	journal_reader_close(r);
 	return status;
 }
 
-static int load_marks(struct ingest *in, const char *folder, struct err *e)
+/* 1 from disk, 0 there are none, -1. */
+static int read_marks(struct ingest *in, struct position *at, struct err *e)
 {
-	struct position at = {0, 0};
+	struct position end = journal_synced(in->journal);
 	struct buf b = {0};
 	int status = ingest_file_read(in->marks_path, &b, e);
 
-	if (status == 1)
-		in->marks = marks_decode(b.data, b.len, &at, e);
+	if (status == 1) {
+		in->marks = marks_decode(b.data, b.len, at, e);
+		status = in->marks != NULL ? 1 : -1;
+	}
 	buf_fini(&b);
-	if (in->marks != NULL && replay(in, folder, at, e) == 0)
-		return 0;
+	if (status == 1 && at->seq > end.seq)
+		return err_set(e, "marks are ahead of the journal, which lost its end");
+	return status;
+}
+
+/* The marks, from those on disk or else from the whole journal. That it cannot be read whole is told; who serves with
+ * what it knows asks agents for what they have, who does not serve loses what they cannot keep. */
+static void load_marks(struct ingest *in)
+{
+	struct position at = {0, 0};
+	struct err e;
+	int status = read_marks(in, &at, &e);
+
+	in->saved_seq = at.seq;
+	if (status == 1 && replay(in, at, &e) == 0)
+		return;
 	if (status != 0)
-		log_error("%s: marks are made anew from the whole journal", e->text);
+		log_error("marks are made anew from the whole journal: %s", e.text);
 	marks_free(in->marks);
 	in->marks = marks_new();
-	return replay(in, folder, (struct position){0, 0}, e);
+	in->saved_seq = 0;
+	if (replay(in, (struct position){0, 0}, &e) < 0)
+		log_error("the own journal cannot be read to its end: %s", e.text);
 }
 
 /* ---- notes */
 
-static void note(struct ingest *in, const char *agent, const char *word, const char *text)
+static void put(struct ingest *in, uint8_t kind, const struct buf *b)
+{
+	journal_append(in->journal, kind, b->data, b->len);
+	in->unsaved_bytes += b->len;
+}
+
+static void note(struct ingest *in, struct agent *a, const char *id, enum note_kind kind, const char *text)
 {
 	struct buf b = {0};
+	int64_t now = clock_mono();
 
-	log_warn("note about an agent agent=%s word=%s text=\"%s\"", agent, word, text);
-	wire_note_encode(agent, word, text, clock_real(), &b);
-	journal_append(in->journal, ENTRY_NOTE, b.data, b.len);
+	if (note_kinds[kind].damped && a->told[kind] != 0 && now - a->told[kind] < TOLD_AGAIN)
+		return;
+	a->told[kind] = now;
+	log_warn("note about an agent agent=%s word=%s text=\"%s\"", id, note_kinds[kind].word, text);
+	wire_note_encode(id, note_kinds[kind].word, text, clock_real(), &b);
+	put(in, ENTRY_NOTE, &b);
 	buf_fini(&b);
 	in->stats.notes++;
 }
 
-static void note_odd(struct ingest *in, const struct wire_batch_head *h)
+static void note_cloned(struct ingest *in, struct agent *a, const struct wire_batch_head *h)
 {
 	char text[SAMPLE_TEXT_MAX + 1];
 
 	snprintf(text, sizeof text, "epoch %016" PRIx64 " begins at %" PRIu64 ", behind %016" PRIx64 ":%" PRIu64
 		": the state folder was cloned or put back", h->epoch, h->first, h->previous.epoch, h->previous.seq);
-	note(in, h->agent, "cloned-or-rolled-back", text);
+	note(in, a, h->agent, NOTE_CLONED, text);
 }
 
 static void note_skew(struct ingest *in, struct agent *a, const char *id, int64_t skew)
 {
 	char text[96];
 
-	if (llabs(skew) <= SKEW_TOLD || (a->skew_told != 0 && clock_mono() - a->skew_told < 3600 * NS_PER_S))
+	if (llabs(skew) <= SKEW_TOLD)
 		return;
-	a->skew_told = clock_mono();
 	snprintf(text, sizeof text, "wall clock is %.1f s %s ours", (double)llabs(skew) / 1e9,
 		skew > 0 ? "ahead of" : "behind");
-	note(in, id, "skew", text);
+	note(in, a, id, NOTE_SKEW, text);
+}
+
+static void note_unassigned(struct ingest *in, struct agent *a, const char *id, const struct result *r)
+{
+	char text[SAMPLE_TEXT_MAX + 1];
+
+	snprintf(text, sizeof text, "reports check %s of generation %" PRIu64 ", which it is not assigned", r->check,
+		r->generation);
+	note(in, a, id, NOTE_UNASSIGNED, text);
 }
 
 /* ---- batches */
 
-/* Rows that the agent may not report, ascending; the caller frees. */
-static uint32_t *refused_rows(struct ingest *in, struct wire_batch *b, size_t *count)
+/* Counts the rows; those that the agent may not report go into v->refused, ascending; the caller frees. */
+static uint32_t *judge_rows(struct ingest *in, struct agent *a, struct wire_batch *b, struct wire_envelope *v)
 {
 	const struct inventory *inv = process_inventory(in->process);
 	size_t rows = wire_rows_count(b->rows);
 	uint32_t *refused = NULL;
+	struct result r;
 
-	*count = 0;
 	for (size_t i = 0; i < rows; i++) {
-		struct result r;
 		uint64_t seq;
+		int64_t real;
 
 		wire_rows_next(b->rows, &r, &seq);
 		in->stats.values += r.count;
+		in->stats.untimed += !wire_envelope_time(v, r.mono, &real);
 		if (rights_allow(in->rights, inv, b->head.agent, r.generation, r.check))
 			continue;
-		if (refused == NULL)
+		if (refused == NULL) {
 			refused = mem_array(rows, sizeof *refused);
-		refused[(*count)++] = (uint32_t)i;
+			note_unassigned(in, a, b->head.agent, &r);
+		}
+		refused[v->refused_count++] = (uint32_t)i;
 	}
-	in->stats.rows += rows;
-	in->stats.refused_rows += *count;
+	in->stats.results += rows;
+	in->stats.unassigned += v->refused_count;
+	v->refused = refused;
 	return refused;
 }
 
-static void append(struct ingest *in, struct agent *a, uint8_t kind, struct wire_batch *b, const struct buf *body)
+static void append(struct ingest *in, struct agent *a, struct evhttp_request *req, uint8_t kind, struct wire_batch *b,
+	const struct buf *body)
 {
-	struct wire_envelope v = {.agent = b->head.agent, .received_real = clock_real(), .body = body->data,
-		.body_len = body->len};
-	uint64_t boot = wire_rows_count(b->rows) > 0 ? wire_rows_boot(b->rows) : b->head.sent_boot;
-	uint32_t *refused = refused_rows(in, b, &v.refused_count);
+	struct wire_envelope v = {.agent = b->head.agent, .received_real = ingest_server_received(req),
+		.body = body->data, .body_len = body->len};
 	struct buf out = {0};
+	uint32_t *refused;
 
-	v.refused = refused;
 	v.skew = b->head.sent_real - v.received_real;
-	v.time_unknown = !marks_offset(in->marks, &b->head, boot, v.received_real, &v.offset);
-	if (!v.time_unknown)
-		marks_set_offset(in->marks, v.agent, boot, v.offset);
+	v.time_unknown = !marks_offset(in->marks, &b->head, boot_of(b), v.received_real, &v.offset);
+	refused = judge_rows(in, a, b, &v);
 	wire_envelope_encode(&v, &out);
-	journal_append(in->journal, kind, out.data, out.len);
+	put(in, kind, &out);
 	buf_fini(&out);
 	free(refused);
 	note_skew(in, a, v.agent, v.skew);
+}
+
+static void answer_expected(struct ingest *in, struct evhttp_request *req, struct position expected)
+{
+	struct wire_answer answer = {.expected = expected};
+
+	in->stats.refused[REFUSED_EXPECTED]++;
+	snprintf(answer.reason, sizeof answer.reason, "go on at %016" PRIx64 ":%" PRIu64, expected.epoch, expected.seq);
+	answer_words(req, 409, &answer);
 }
 
 static void take_batch(struct ingest *in, struct agent *a, struct evhttp_request *req, struct wire_batch *b,
 	const struct buf *body)
 {
 	struct wire_answer answer = {.accepted = {b->head.epoch, b->head.last}, .durable = b->head.last};
-	enum marks_verdict verdict = marks_judge(in->marks, &b->head, &answer.expected);
+	struct position expected;
 
-	switch (verdict) {
+	switch (marks_judge(in->marks, &b->head, &expected)) {
 	case MARKS_EXPECTED:
-		in->stats.expected++;
-		snprintf(answer.reason, sizeof answer.reason, "go on at %016" PRIx64 ":%" PRIu64,
-			answer.expected.epoch, answer.expected.seq);
-		answer.durable = 0;
-		answer_words(req, 409, &answer);
+		answer_expected(in, req, expected);
 		return;
 	case MARKS_DUPLICATE:
 		/* Perhaps it was appended in this very turn: its sync comes first all the same. */
@@ -339,15 +422,16 @@ static void take_batch(struct ingest *in, struct agent *a, struct evhttp_request
 		answer_after_sync(in, req, &answer);
 		return;
 	case MARKS_ODD:
-		in->stats.odd++;
-		note_odd(in, &b->head);
+		in->stats.cloned++;
+		note_cloned(in, a, &b->head);
 		break;
 	case MARKS_TAKE:
 		break;
 	}
-	append(in, a, ENTRY_BATCH, b, body);
+	append(in, a, req, ENTRY_BATCH, b, body);
 	marks_take(in->marks, &b->head);
 	in->stats.batches++;
+	in->stats.entries += b->head.last - b->head.first + 1;
 	answer_after_sync(in, req, &answer);
 }
 
@@ -356,7 +440,7 @@ static void take_now(struct ingest *in, struct agent *a, struct evhttp_request *
 {
 	struct wire_answer answer = {.accepted = {b->head.epoch, 0}};
 
-	append(in, a, ENTRY_NOW, b, body);
+	append(in, a, req, ENTRY_NOW, b, body);
 	in->stats.nows++;
 	answer_after_sync(in, req, &answer);
 }
@@ -412,25 +496,21 @@ static void on_push(struct ingest *in, struct evhttp_request *req, const char *i
 	struct err e;
 
 	if (!may_send(in, a)) {
-		in->stats.limited++;
-		ingest_server_answer(req, 429, NULL, 0, 5);
+		ask_to_wait(in, req, REFUSED_LIMITED, 429, 5);
 		return;
 	}
 	if (in->sync_failed || journal_unsynced_bytes(in->journal) > UNSYNCED_MAX) {
-		in->stats.busy++;
-		ingest_server_answer(req, 503, NULL, 0, 2);
+		ask_to_wait(in, req, REFUSED_BUSY, 503, 2);
 		return;
 	}
 	if (read_body(req, &body, &e) == 0)
 		b = is_now ? wire_now_decode(body.data, body.len, &e) : wire_batch_decode(body.data, body.len, &e);
 	if (b == NULL) {
-		in->stats.malformed++;
 		log_warn("a batch is not understood agent=%s: %s", identity, e.text);
-		answer_refusal(req, 400, e.text);
+		refuse(in, req, REFUSED_MALFORMED, 400, e.text);
 	} else if (strcmp(b->head.agent, identity) != 0) {
-		in->stats.forbidden++;
-		note(in, identity, "forged", "sent a batch in another's name");
-		answer_refusal(req, 403, "the batch is in another's name");
+		note(in, a, identity, NOTE_FORGED, "sent a batch in another's name");
+		refuse(in, req, REFUSED_FORGED, 403, "the batch is in another's name");
 	} else if (is_now) {
 		take_now(in, a, req, b, &body);
 	} else {
@@ -440,84 +520,6 @@ static void on_push(struct ingest *in, struct evhttp_request *req, const char *i
 	buf_fini(&body);
 }
 
-/* ---- assignments */
-
-static void answer_assignments(struct ingest *in, struct evhttp_request *req, const char *agent, uint64_t known)
-{
-	struct buf b = {0};
-	uint64_t generation;
-	char tag[32];
-
-	if (inventory_assignments(process_inventory(in->process), agent, &b, &generation) < 0) {
-		answer_refusal(req, 403, "this agent is not in the inventory");
-	} else {
-		snprintf(tag, sizeof tag, "\"%" PRIu64 "\"", generation);
-		evhttp_add_header(evhttp_request_get_output_headers(req), "ETag", tag);
-		ingest_server_answer(req, generation == known ? 304 : 200, b.data, generation == known ? 0 : b.len, 0);
-	}
-	buf_fini(&b);
-}
-
-static void waiter_end(struct waiter *w)
-{
-	struct waiter **at = &w->ingest->waiters;
-
-	while (*at != w)
-		at = &(*at)->next;
-	*at = w->next;
-	event_free(w->timer);
-	answer_assignments(w->ingest, w->request, w->agent, w->generation);
-	free(w);
-}
-
-static void on_waited(evutil_socket_t fd, short what, void *ctx)
-{
-	(void)fd, (void)what;
-	waiter_end(ctx);
-}
-
-static void wait_for_change(struct ingest *in, struct evhttp_request *req, const char *agent, uint64_t known, int seconds)
-{
-	struct waiter *w = mem_alloc(sizeof *w);
-	struct timeval tv = {seconds, 0};
-
-	w->ingest = in;
-	w->request = req;
-	w->generation = known;
-	snprintf(w->agent, sizeof w->agent, "%s", agent);
-	w->timer = evtimer_new(process_base(in->process), on_waited, w);
-	evtimer_add(w->timer, &tv);
-	w->next = in->waiters;
-	in->waiters = w;
-}
-
-static uint64_t generation_of(const struct ingest *in, const char *agent)
-{
-	struct buf b = {0};
-	uint64_t generation = 0;
-
-	inventory_assignments(process_inventory(in->process), agent, &b, &generation);
-	buf_fini(&b);
-	return generation;
-}
-
-static void on_assignments(struct ingest *in, struct evhttp_request *req, const char *identity)
-{
-	const struct evkeyvalq *headers = evhttp_request_get_input_headers(req);
-	const char *tag = evhttp_find_header(headers, "If-None-Match"), *prefer = evhttp_find_header(headers, "Prefer");
-	uint64_t known = 0;
-	int seconds = 0;
-
-	if (tag != NULL && sscanf(tag, "\"%20" SCNu64 "\"", &known) != 1)
-		known = 0;
-	if (prefer != NULL && sscanf(prefer, "wait=%3d", &seconds) == 1 && seconds > WAIT_MAX_S)
-		seconds = WAIT_MAX_S;
-	if (seconds > 0 && known != 0 && known == generation_of(in, identity))
-		wait_for_change(in, req, identity, known, seconds);
-	else
-		answer_assignments(in, req, identity, known);
-}
-
 static void on_request(void *ctx, struct evhttp_request *req, const char *identity)
 {
 	struct ingest *in = ctx;
@@ -525,33 +527,20 @@ static void on_request(void *ctx, struct evhttp_request *req, const char *identi
 	const char *path = evhttp_request_get_uri(req);
 
 	if (inventory_agent(process_inventory(in->process), identity) == NULL) {
-		in->stats.forbidden++;
 		log_warn("a client has a certificate of ours but is not in the inventory agent=%s", identity);
-		answer_refusal(req, 403, "this agent is not in the inventory");
+		refuse(in, req, REFUSED_STRANGER, 403, "this agent is not in the inventory");
 	} else if (is_post && strcmp(path, "/v1/batch") == 0) {
 		on_push(in, req, identity, false);
 	} else if (is_post && strcmp(path, "/v1/now") == 0) {
 		on_push(in, req, identity, true);
 	} else if (!is_post && strcmp(path, "/v1/assignments") == 0) {
-		on_assignments(in, req, identity);
+		assign_ask(in->assign, req, identity);
 	} else {
-		ingest_server_answer(req, 404, NULL, 0, 0);
+		refuse(in, req, REFUSED_PATH, 404, "there is nothing here");
 	}
 }
 
-/* ---- metrics */
-
-static void add_counter(struct buf *out, const char *name, const char *help, double value)
-{
-	buf_add_format(out, "# HELP xunjian_ingest_%s %s\n# TYPE xunjian_ingest_%s counter\nxunjian_ingest_%s %.15g\n", name,
-		help, name, name, value);
-}
-
-static void add_gauge(struct buf *out, const char *name, const char *help, double value)
-{
-	buf_add_format(out, "# HELP xunjian_ingest_%s %s\n# TYPE xunjian_ingest_%s gauge\nxunjian_ingest_%s %.15g\n", name,
-		help, name, name, value);
-}
+/* ---- peers */
 
 static void write_metrics(const struct ingest *in, struct buf *out)
 {
@@ -560,137 +549,106 @@ static void write_metrics(const struct ingest *in, struct buf *out)
 
 	ingest_server_stats(in->server, &server);
 	journal_stats(in->journal, &journal);
-	add_gauge(out, "connections", "Connections of agents that are open.", (double)server.connections);
-	add_counter(out, "requests_total", "Requests of agents.", (double)server.requests);
-	add_counter(out, "batches_total", "Batches taken.", (double)in->stats.batches);
-	add_counter(out, "results_total", "Results taken.", (double)in->stats.rows);
-	add_counter(out, "values_total", "Values taken.", (double)in->stats.values);
-	add_counter(out, "nows_total", "Now messages taken.", (double)in->stats.nows);
-	add_counter(out, "duplicates_total", "Batches that were known.", (double)in->stats.duplicates);
-	add_counter(out, "expected_total", "Batches answered by where to go on.", (double)in->stats.expected);
-	add_counter(out, "odd_total", "Epochs of cloned or put back state folders.", (double)in->stats.odd);
-	add_counter(out, "refused_results_total", "Results of checks that the agent may not report.",
-		(double)in->stats.refused_rows);
-	add_counter(out, "malformed_total", "Bodies that were not understood.", (double)in->stats.malformed);
-	add_counter(out, "forbidden_total", "Requests of strangers or in another's name.", (double)in->stats.forbidden);
-	add_counter(out, "limited_total", "Requests above the rate of an agent.", (double)in->stats.limited);
-	add_counter(out, "busy_total", "Requests answered by 503.", (double)in->stats.busy);
-	add_counter(out, "notes_total", "Notes about agents.", (double)in->stats.notes);
-	add_counter(out, "sync_failures_total", "Syncs of the journal that failed.", (double)in->stats.sync_failures);
-	add_counter(out, "syncs_total", "Syncs of the journal.", (double)journal.syncs);
-	add_counter(out, "sync_seconds_total", "Time spent in them.", in->stats.sync_seconds);
-	add_counter(out, "journal_entries_total", "Entries synced.", (double)journal.synced);
-	add_counter(out, "journal_dropped_total", "Entries dropped at the bound.", (double)journal.dropped);
-	add_gauge(out, "journal_bytes", "Size of the journal.", (double)journal.bytes);
-	add_gauge(out, "journal_segments", "Segments of the journal.", (double)journal.segments);
-	add_gauge(out, "journal_damaged", "Damaged records found at start.", (double)journal.damaged);
+	ingest_metrics_write(&in->stats, &server, &journal, out);
 }
 
-/* ---- peers */
-
-static void on_peer_message(struct ingest *in, struct ipc *peer, struct ipc_message *m)
+/* How far "series", the one view that must see all, is done. -1: it is not that, or is nowhere. */
+static int take_passed(struct ingest *in, const struct ipc_message *m)
 {
-	struct position at;
-	struct buf b = {0};
+	struct position at, before = {0, 0};
 	char view[32];
+
+	if (channel_passed_decode(m->body, m->len, view, &at) < 0 || strcmp(view, "series") != 0 ||
+		at.seq > journal_synced(in->journal).seq)
+		return -1;
+	if (!journal_cursor_get(in->journal, view, &before) || at.seq > before.seq)
+		journal_cursor_set(in->journal, view, at);
+	return 0;
+}
+
+static void view_close(struct view *v)
+{
+	ipc_free(v->ipc);
+	v->ipc = NULL;
+}
+
+static void on_view_message(void *ctx, struct ipc_message *m)
+{
+	struct view *v = ctx;
+	struct ingest *in = v->ingest;
+	struct buf b = {0};
 
 	if (m->fd >= 0)
 		close(m->fd);
 	if (m->type == CHANNEL_METRICS) {
 		write_metrics(in, &b);
-		ipc_send(peer, CHANNEL_METRICS_TEXT, m->id, b.data, b.len, -1);
-	} else if (m->type == CHANNEL_PASSED && channel_passed_decode(m->body, m->len, view, &at) == 0 &&
-		strcmp(view, "series") == 0) {
-		journal_cursor_set(in->journal, view, at);
+		ipc_send(v->ipc, CHANNEL_METRICS_TEXT, m->id, b.data, b.len, -1);
+	} else if (m->type != CHANNEL_PASSED || v != &in->series || take_passed(in, m) < 0) {
+		log_error("a view sends what it may not, its channel is closed type=%u", m->type);
+		view_close(v);
 	}
 	buf_fini(&b);
 }
 
-static void on_series_message(void *ctx, struct ipc_message *m)
+static void on_view_gone(void *ctx, const char *why)
 {
-	struct ingest *in = ctx;
-
-	on_peer_message(in, in->series, m);
-}
-
-static void on_web_message(void *ctx, struct ipc_message *m)
-{
-	struct ingest *in = ctx;
-
-	on_peer_message(in, in->web, m);
-}
-
-static void on_series_gone(void *ctx, const char *why)
-{
-	struct ingest *in = ctx;
-
-	(void)why;
-	ipc_free(in->series);
-	in->series = NULL;
-}
-
-static void on_web_gone(void *ctx, const char *why)
-{
-	struct ingest *in = ctx;
-
-	(void)why;
-	ipc_free(in->web);
-	in->web = NULL;
+	log_debug("a view is gone why=\"%s\"", why);
+	view_close(ctx);
 }
 
 static void on_peer(void *ctx, enum process_role role, int fd)
 {
 	struct ingest *in = ctx;
-	struct event_base *base = process_base(in->process);
+	struct view *v = role == PROCESS_SERIES ? &in->series : &in->web;
 
-	if (role == PROCESS_SERIES) {
-		ipc_free(in->series);
-		in->series = ipc_new(fd);
-		ipc_start(in->series, base, on_series_message, on_series_gone, in);
-	} else if (role == PROCESS_WEB) {
-		ipc_free(in->web);
-		in->web = ipc_new(fd);
-		ipc_start(in->web, base, on_web_message, on_web_gone, in);
-	} else {
+	if (role != PROCESS_SERIES && role != PROCESS_WEB) {
 		close(fd);
 		return;
 	}
+	view_close(v);
+	v->ipc = ipc_new(fd);
+	v->due = true;
+	ipc_start(v->ipc, process_base(in->process), on_view_message, on_view_gone, v);
 	tell_views(in);
 }
 
 /* ---- life */
 
-static void note_rights(struct ingest *in)
+static void save_rights(struct ingest *in)
 {
 	struct err e;
 
-	if (rights_note(in->rights, process_inventory(in->process)) &&
-		rights_save(in->rights, in->rights_path, &e) < 0)
+	if (!in->rights_unsaved)
+		return;
+	if (rights_save(in->rights, in->rights_path, &e) < 0)
 		log_error("what agents are assigned is not kept: %s", e.text);
+	else
+		in->rights_unsaved = false;
+}
+
+static void note_rights(struct ingest *in)
+{
+	in->rights_unsaved |= rights_note(in->rights, process_inventory(in->process));
+	save_rights(in);
 }
 
 static void on_reload(void *ctx)
 {
 	struct ingest *in = ctx;
-	struct waiter *next;
 	struct err e;
 
 	note_rights(in);
 	if (ingest_server_reload(in->server, &process_settings(in->process)->ingest, &e) < 0)
 		log_error("%s: the old certificates stay", e.text);
-	for (struct waiter *w = in->waiters; w != NULL; w = next) {
-		next = w->next;
-		if (generation_of(in, w->agent) != w->generation)
-			waiter_end(w);
-	}
+	assign_reload(in->assign, process_inventory(in->process));
 }
 
 static void on_stop(void *ctx)
 {
 	struct ingest *in = ctx;
 
-	while (in->waiters != NULL)
-		waiter_end(in->waiters);
+	assign_free(in->assign);
+	in->assign = NULL;
 	sync_now(in);
 	save_marks(in);
 	process_end(in->process, 0);
@@ -700,6 +658,7 @@ static void bound_journal(struct ingest *in)
 {
 	struct err e;
 
+	save_marks(in); /* they must not need what goes */
 	if (journal_bound(in->journal, clock_real(), &e) < 0)
 		log_warn("the journal cannot be bounded: %s", e.text);
 }
@@ -708,20 +667,22 @@ static void bound_journal(struct ingest *in)
 static void on_tick(evutil_socket_t fd, short what, void *ctx)
 {
 	struct ingest *in = ctx;
-	uint8_t payload[8];
-	int64_t now = clock_real();
+	struct buf now = {0};
 
 	(void)fd, (void)what;
 	/* While nothing can be written one tick more would only fill memory. */
 	if (!in->sync_failed) {
-		memcpy(payload, &now, sizeof payload);
-		journal_append(in->journal, ENTRY_TICK, payload, sizeof payload);
+		buf_add_u64(&now, (uint64_t)clock_real());
+		put(in, ENTRY_TICK, &now);
+		buf_fini(&now);
 	}
 	sync_now(in);
-	if (journal_synced(in->journal).seq - in->snapshot_seq >= SNAPSHOT_ENTRIES)
+	if (journal_synced(in->journal).seq - in->saved_seq >= SNAPSHOT_ENTRIES || in->unsaved_bytes > SNAPSHOT_BYTES)
 		save_marks(in);
 	if (++in->ticks % BOUND_EVERY_S == 0)
 		bound_journal(in);
+	if (in->ticks % SAVE_AGAIN_S == 0)
+		save_rights(in);
 }
 
 static bool is_kept(uint8_t kind)
@@ -729,27 +690,26 @@ static bool is_kept(uint8_t kind)
 	return kind != ENTRY_BATCH && kind != ENTRY_NOW && kind != ENTRY_TICK && kind != ENTRY_OPEN;
 }
 
-static int open_journal(struct ingest *in, struct err *e)
+static int open_state(struct ingest *in, struct err *e)
 {
 	const struct settings *s = process_settings(in->process);
 	struct journal_options options = {.segment_bytes = s->journal.segment_bytes,
 		.max_bytes = s->journal.max_bytes, .max_age = s->journal.max_age, .is_kept = is_kept};
 	char *folder = mem_format("%s/ingest", s->state), *journal = mem_format("%s/journal", s->state);
-	int status = 0;
 
 	mkdir(s->state, 0700);
 	mkdir(folder, 0700);
 	in->marks_path = mem_format("%s/marks", folder);
 	in->rights_path = mem_format("%s/rights", folder);
 	in->journal = journal_open(journal, &options, e);
-	if (in->journal == NULL || load_marks(in, journal, e) < 0)
-		status = -1;
-	else
-		in->snapshot_seq = journal_synced(in->journal).seq;
-	in->rights = rights_load(in->rights_path);
 	free(folder);
 	free(journal);
-	return status;
+	if (in->journal == NULL)
+		return -1;
+	load_marks(in);
+	in->rights = rights_load(in->rights_path);
+	note_rights(in);
+	return 0;
 }
 
 static void start(struct ingest *in)
@@ -758,7 +718,7 @@ static void start(struct ingest *in)
 	struct event_base *base = process_base(in->process);
 	struct timeval second = {1, 0};
 
-	note_rights(in);
+	in->assign = assign_new(base, process_inventory(in->process));
 	in->sync = event_new(base, -1, 0, on_sync, in);
 	in->tick = event_new(base, -1, EV_PERSIST, on_tick, in);
 	event_add(in->tick, &second);
@@ -773,7 +733,8 @@ int ingest_run(struct process *process)
 	struct err e;
 	int status = 1;
 
-	if (open_journal(&in, &e) == 0)
+	in.series.ingest = in.web.ingest = &in;
+	if (open_state(&in, &e) == 0)
 		in.server = ingest_server_new(process_base(process), &process_settings(process)->ingest, on_request, &in, &e);
 	if (in.server != NULL) {
 		start(&in);
@@ -781,13 +742,14 @@ int ingest_run(struct process *process)
 	} else {
 		log_error("%s", e.text);
 	}
+	assign_free(in.assign);
 	ingest_server_free(in.server);
 	if (in.sync != NULL)
 		event_free(in.sync);
 	if (in.tick != NULL)
 		event_free(in.tick);
-	ipc_free(in.series);
-	ipc_free(in.web);
+	view_close(&in.series);
+	view_close(&in.web);
 	journal_close(in.journal);
 	marks_free(in.marks);
 	rights_free(in.rights);
