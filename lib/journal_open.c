@@ -85,7 +85,8 @@ static void set_aside(struct journal *j, size_t i)
 	journal_segments_remove(&j->segments, i);
 }
 
-static bool has_record(int fd, const struct journal_segment *s)
+/* Whether nothing in it is a record, for sure: what cannot be read is left to its readers. */
+static bool is_void(int fd, const struct journal_segment *s)
 {
 	struct journal_scan scan;
 	struct journal_record r;
@@ -94,26 +95,27 @@ static bool has_record(int fd, const struct journal_segment *s)
 	journal_scan_start(&scan, fd, s->epoch, JOURNAL_SEGMENT_HEAD);
 	n = journal_scan_next(&scan, 0, &r);
 	journal_scan_fini(&scan);
-	return n == 1;
+	return n == 0;
 }
 
-/* A head that is damaged costs nothing: the name says the same. */
-static int read_unknown(struct journal *j, struct journal_segment *s, const struct stat *st)
+/* A head that is damaged costs nothing: the name says the same. False: it is no segment of ours. */
+static bool read_unknown(struct journal *j, struct journal_segment *s, const struct stat *st)
 {
-	int fd, rc = 0;
+	bool has_head, is_ours;
+	int fd;
 
 	if (journal_files_open(j->dir, s, &fd) < 0)
-		return -1;
-	if (journal_files_head(fd, s) < 0) {
+		return true;
+	has_head = journal_files_head(fd, s) == 0;
+	is_ours = has_head || !is_void(fd, s);
+	if (!has_head && s->real == 0)
 		s->real = (int64_t)st->st_mtim.tv_sec * NS_PER_S;
-		rc = has_record(fd, s) ? 0 : -1;
-		if (rc == 0) {
-			journal_files_tell_damage(j->dir, fd, j->folder, s, 0, JOURNAL_SEGMENT_HEAD);
-			j->stats.damaged++;
-		}
+	if (!has_head && is_ours) {
+		journal_files_tell_damage(j->dir, fd, j->folder, s, 0, JOURNAL_SEGMENT_HEAD);
+		j->stats.damaged++;
 	}
 	close(fd);
-	return rc;
+	return is_ours;
 }
 
 static const struct journal_segment *find_known(const struct journal_segments *known, const struct journal_segment *s)
@@ -142,11 +144,12 @@ static size_t adopt(struct journal *j, const struct journal_segments *known)
 		}
 		s->bytes = st.st_size;
 		found += k != NULL;
-		if (k != NULL && k->bytes == s->bytes) {
+		if (k != NULL) {
 			s->real = k->real;
 			s->serial = k->serial;
 			s->flags = k->flags;
-		} else if (read_unknown(j, s, &st) < 0) {
+		}
+		if ((k == NULL || k->bytes != s->bytes) && !read_unknown(j, s, &st) && k == NULL) {
 			set_aside(j, i);
 			continue;
 		}
@@ -256,14 +259,16 @@ static void set_positions(struct journal *j)
 
 static void tell_state(struct journal *j, int loaded, const struct err *why)
 {
-	if (loaded == 1 || (loaded == 0 && j->segments.count == 0))
+	if (loaded == 1)
 		return;
+	j->state_dirty = true;
+	if (loaded == 0 && j->segments.count == 0)
+		return; /* a new journal */
 	log_error("journal: the state record was rebuilt from the segments folder=%s cursors_left=%zu error=\"%s\"",
 		j->folder, j->cursor_count, loaded == 0 ? "is missing" : why->text);
 	if (loaded < 0)
 		journal_files_move_aside(j->dir, "state");
 	j->stats.damaged++;
-	j->state_dirty = true;
 }
 
 static int recover(struct journal *j, struct err *e)
@@ -273,6 +278,10 @@ static int recover(struct journal *j, struct err *e)
 	int loaded = journal_state_load(j, &known, &why), rc = -1;
 	size_t found;
 
+	if (loaded == JOURNAL_STATE_UNREADABLE) {
+		*e = why;
+		goto out;
+	}
 	journal_files_sweep(j->dir);
 	if (journal_files_list(j->dir, &j->segments, e) < 0)
 		goto out;
@@ -309,6 +318,9 @@ struct journal *journal_open(const char *folder, const struct journal_options *o
 		return NULL;
 	}
 	set_positions(j);
+	/* From now on a missing record means that it was lost. */
+	if (j->state_dirty && journal_state_store(j, e) < 0)
+		log_warn("journal: opened without a state record error=\"%s\"", e->text);
 	journal_draw_epoch(j);
 	journal_append_opening(j);
 	j->state_written = clock_mono();

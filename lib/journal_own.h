@@ -53,7 +53,9 @@ void journal_reopen_folder(struct journal *);
 /* Makes cursors, segment list and write position durable. */
 int journal_state_store(struct journal *, struct err *);
 /* As last stored: cursors and synced position go into the journal, the list as it was into *segments.
- * 1 loaded, 0 there is none, -1 it is damaged (words). */
+ * 1 loaded, 0 there is none, -1 it is damaged (words; the one before it may have been loaded),
+ * JOURNAL_STATE_UNREADABLE for now (words). */
+#define JOURNAL_STATE_UNREADABLE (-2)
 int journal_state_load(struct journal *, struct journal_segments *, struct err *);
 
 #endif

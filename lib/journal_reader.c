@@ -16,6 +16,7 @@
 #include "lib/journal.h"
 #include "lib/journal_files.h"
 #include "lib/journal_scan.h"
+#include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/sample.h"
 
@@ -40,6 +41,8 @@ struct journal_reader {
 	bool is_limited;
 	struct journal_record held; /* read; a gap before it goes first */
 	bool is_held;
+	bool is_contiguous; /* what was read before ends where this segment begins */
+	bool is_told;       /* the damage since the entry last returned */
 	uint8_t gap[24];
 	uint64_t damaged;
 };
@@ -112,6 +115,16 @@ static void tell_damage(struct journal_reader *r, int64_t from, int64_t to)
 {
 	journal_files_tell_damage(r->dir, r->fd, r->folder, &r->segments.items[r->at], from, to);
 	r->damaged++;
+	r->is_told = true;
+}
+
+/* Entries that nobody trimmed or dropped are not there, and no bytes of them either. */
+static void tell_missing(struct journal_reader *r, uint64_t to)
+{
+	if (r->is_told || !r->is_contiguous)
+		return;
+	log_error("journal: entries are missing folder=%s from=%" PRIu64 " to=%" PRIu64, r->folder, r->next, to);
+	r->damaged++;
 }
 
 /* A closed segment that does not end with a record. */
@@ -167,6 +180,7 @@ static int open_for_next(struct journal_reader *r, struct err *e)
 			return 0;
 		i = r->next > 0 ? journal_segments_find(&r->segments, r->next) : 0;
 		n = open_segment(r, i >= 0 ? (size_t)i : 0, e);
+		r->is_contiguous = i >= 0; /* else trimmed before we came */
 		if (n != 0)
 			return n;
 	}
@@ -219,6 +233,7 @@ static int return_gap(struct journal_reader *r, uint64_t from, uint64_t to, stru
 		.payload = r->gap, .len = journal_gap_encode(&g, r->gap)};
 	r->next = to + 1;
 	r->begun = true;
+	r->is_told = false;
 	return 1;
 }
 
@@ -239,6 +254,8 @@ static int return_held(struct journal_reader *r, struct journal_entry *out)
 			r->next = g.from;
 		to = rec->seq;
 		r->is_held = false;
+	} else if (to >= r->next) {
+		tell_missing(r, to);
 	}
 	if (to >= r->next) {
 		if (r->is_limited && to > r->limit.seq)
@@ -249,6 +266,8 @@ static int return_held(struct journal_reader *r, struct journal_entry *out)
 		.payload = rec->payload, .len = rec->len};
 	r->is_held = false;
 	r->begun = true;
+	r->is_contiguous = true;
+	r->is_told = false;
 	r->next = rec->seq + 1;
 	return 1;
 }
@@ -268,6 +287,7 @@ static int at_end(struct journal_reader *r, struct journal_entry *out, struct er
 	if (!missing)
 		return 0;
 	tell_damaged_end(r, r->limit.seq);
+	tell_missing(r, r->limit.seq);
 	return_gap(r, r->next, r->limit.seq, out);
 	return 2;
 }

@@ -58,8 +58,10 @@ static void encode(const struct journal *j, struct buf *b)
 		buf_add_u32(b, s->flags);
 	}
 	buf_add_u32(b, crc32c(0, b->data, b->len));
-	while (b->len % ROUND != 0)
-		buf_add_u8(b, 0);
+	/* Room for the list to grow where there is none on the disk. */
+	len = (b->len / ROUND + 2) * ROUND;
+	memset(buf_reserve(b, len - b->len), 0, len - b->len);
+	b->len = len;
 }
 
 static int write_spare(struct journal *j, const struct buf *b)
@@ -85,23 +87,24 @@ static int write_spare(struct journal *j, const struct buf *b)
 	return -1;
 }
 
-static int exchange(struct journal *j)
+/* *spare: the one before is the spare now. */
+static int exchange(struct journal *j, bool *spare)
 {
-	if (renameat2(j->dir, "state.tmp", j->dir, "state", RENAME_EXCHANGE) == 0)
-		return 0;
+	*spare = renameat2(j->dir, "state.tmp", j->dir, "state", RENAME_EXCHANGE) == 0;
 	/* There is none yet, or a file system that cannot. */
-	return renameat(j->dir, "state.tmp", j->dir, "state");
+	return *spare ? 0 : renameat(j->dir, "state.tmp", j->dir, "state");
 }
 
 int journal_state_store(struct journal *j, struct err *e)
 {
 	struct buf b = {0};
+	bool spare = true;
 	int rc;
 
 	encode(j, &b);
 	rc = write_spare(j, &b);
 	if (rc == 0)
-		rc = exchange(j);
+		rc = exchange(j, &spare);
 	if (rc == 0 && fsync(j->dir) < 0) {
 		rc = -1;
 		err_errno(e, "%s: write the state record", j->folder);
@@ -109,6 +112,8 @@ int journal_state_store(struct journal *j, struct err *e)
 	} else if (rc < 0) {
 		err_errno(e, "%s: write the state record", j->folder);
 	}
+	if (!spare)
+		write_spare(j, &b); /* its room is taken while there is some */
 	buf_fini(&b);
 	if (rc == 0)
 		j->state_dirty = false;
@@ -195,8 +200,12 @@ static int load(struct journal *j, const char *name, struct journal_segments *l,
 	int n = read_file(j->dir, name, &b);
 
 	l->count = 0;
-	if (n < 0)
+	if (n < 0) {
+		bool is_lost = errno == EIO || errno == EINVAL;
+
 		err_errno(e, "%s/%s", j->folder, name);
+		n = is_lost ? -1 : JOURNAL_STATE_UNREADABLE;
+	}
 	if (n > 0 && decode(j, &b, l) < 0)
 		n = err_set(e, "%s/%s: its checksum or form is wrong", j->folder, name);
 	if (n <= 0) {
@@ -213,8 +222,8 @@ int journal_state_load(struct journal *j, struct journal_segments *l, struct err
 	struct err other;
 	int n = load(j, "state", l, e);
 
-	if (n == 1)
-		return 1;
+	if (n == 1 || n == JOURNAL_STATE_UNREADABLE)
+		return n;
 	if (load(j, "state.tmp", l, &other) == 1) {
 		j->state_dirty = true;
 		return n < 0 ? -1 : err_set(e, "%s/state: is missing", j->folder);

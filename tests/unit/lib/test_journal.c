@@ -754,6 +754,45 @@ static void a_segment_without_a_record_is_set_aside(void **state)
 	free(path);
 }
 
+static void a_new_journal_with_a_first_crash_is_not_a_lost_one(void **state)
+{
+	struct fixture *f = *state;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		start(f);
+		sync_now(f);
+		_exit(0);
+	}
+	waitpid(pid, NULL, 0);
+	start(f);
+	assert_int_equal(stats(f).damaged, 0);
+	assert_int_equal(read_all(f).entries, 1);
+}
+
+static void a_segment_emptied_by_others_is_a_gap_and_told(void **state)
+{
+	struct fixture *f = *state;
+	struct journal_reader *r;
+	struct seen s;
+	char *path;
+
+	f->options.segment_bytes = 1000;
+	start(f);
+	add_synced(f, VALUE, 50);
+	stop(f);
+	path = segment_path(f, 1);
+	assert_int_equal(truncate(path, 17), 0);
+	free(path);
+	start(f);
+	r = journal_reader_open(f->folder, (struct position){0}, &f->e);
+	s = read_with(r, 1);
+	assert_int_equal(s.gaps, 1);
+	assert_int_equal(s.missing, 13);
+	assert_int_equal(journal_reader_damaged(r), 1);
+	journal_reader_close(r);
+}
+
 /* ---- failing disks */
 
 /* Files of this process may not grow beyond `bytes`: writes fail with EFBIG. */
@@ -1229,6 +1268,8 @@ int main(void)
 		CASE(a_damaged_state_record_is_replaced_by_the_one_before),
 		CASE(strange_files_in_the_folder_are_left_alone),
 		CASE(a_segment_without_a_record_is_set_aside),
+		CASE(a_new_journal_with_a_first_crash_is_not_a_lost_one),
+		CASE(a_segment_emptied_by_others_is_a_gap_and_told),
 		CASE(entries_of_a_failed_sync_go_to_a_new_segment_and_are_read_once),
 		CASE(a_sync_that_fails_often_leaves_no_files_behind),
 		CASE(records_behind_the_end_of_a_given_up_segment_are_void),
