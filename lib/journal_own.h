@@ -36,7 +36,7 @@ struct journal {
 
 	struct journal_cursor cursors[JOURNAL_CURSORS_MAX];
 	size_t cursor_count;
-	bool state_dirty;
+	bool state_dirty, cursor_moved; /* cursor_moved: since the opening */
 	int64_t state_written; /* clock_mono() */
 	struct journal_stats stats;
 };

@@ -244,6 +244,10 @@ void journal_cursor_set(struct journal *j, const char *name, struct position at)
 	}
 	c->at = at;
 	j->state_dirty = true;
+	/* The first move of a life is stored at once: lives that are all shorter than the rhythm get on as well. */
+	if (!j->cursor_moved)
+		j->state_written = 0;
+	j->cursor_moved = true;
 }
 
 bool journal_cursor_get(const struct journal *j, const char *name, struct position *at)
