@@ -19,7 +19,7 @@ TAILQ_HEAD(by_version, series);
 struct series_catalogue {
 	struct series **rows;
 	size_t count, room;
-	struct map *keys;   /* "check/vantage/4/part" and "check/vantage/4#number" -> series */
+	struct map *keys;   /* "check/vantage/4/part" and, of parts, "check/vantage/4#number" -> series */
 	struct map *groups; /* "check/vantage" -> series_group */
 	struct map *agents; /* vantage -> size_t: its files */
 	struct series_layout **layouts;
@@ -43,6 +43,16 @@ static void set_text(char **at, const char *text)
 	*at = *text != '\0' ? mem_strdup(text) : NULL;
 }
 
+/* Types that this build knows are not copied. */
+static void set_type(struct series *s, const char *type)
+{
+	const struct catalog_type *known = catalog_find(type);
+
+	free(s->unknown_type);
+	s->unknown_type = known == NULL ? mem_strdup(type) : NULL;
+	s->type = known == NULL ? s->unknown_type : known->name;
+}
+
 struct series_catalogue *series_catalogue_new(uint32_t max_parts)
 {
 	struct series_catalogue *c = mem_alloc(sizeof *c);
@@ -62,6 +72,15 @@ static void outcome_fini(struct series_outcome *o)
 	*o = (struct series_outcome){0};
 }
 
+static void drop_provisional(struct series *s)
+{
+	if (s->provisional == NULL)
+		return;
+	outcome_fini(s->provisional);
+	free(s->provisional);
+	s->provisional = NULL;
+}
+
 static void series_free(struct series *s)
 {
 	struct series_file *next;
@@ -73,8 +92,8 @@ static void series_free(struct series *s)
 	}
 	series_queue_fini(&s->file.queue);
 	outcome_fini(&s->latest);
-	outcome_fini(&s->provisional);
-	free(s->type);
+	drop_provisional(s);
+	free(s->unknown_type);
 	free(s->part);
 	free(s);
 }
@@ -166,6 +185,8 @@ struct series *series_catalogue_find_number(const struct series_catalogue *c, co
 {
 	char key[KEY_MAX];
 
+	if (part_number == 0)
+		return series_catalogue_find(c, check, vantage, family, "");
 	key_of_number(key, check, vantage, family, part_number);
 	return map_find(c->keys, key);
 }
@@ -176,6 +197,8 @@ static void key_set(struct series_catalogue *c, struct series *s)
 
 	key_of_part(key, s->group->check, s->group->vantage, s->family, text_of(s->part));
 	map_set(c->keys, key, s);
+	if (s->part_number == 0)
+		return;
 	key_of_number(key, s->group->check, s->group->vantage, s->family, s->part_number);
 	map_set(c->keys, key, s);
 }
@@ -186,6 +209,8 @@ static void key_remove(struct series_catalogue *c, const struct series *s)
 
 	key_of_part(key, s->group->check, s->group->vantage, s->family, text_of(s->part));
 	map_remove(c->keys, key);
+	if (s->part_number == 0)
+		return;
 	key_of_number(key, s->group->check, s->group->vantage, s->family, s->part_number);
 	map_remove(c->keys, key);
 }
@@ -289,7 +314,7 @@ static struct series *row_new(struct series_catalogue *c, struct series_group *g
 	uint32_t *last_number = &g->numbers[family == FAMILY_V6];
 
 	s->group = g;
-	s->type = mem_strdup(type);
+	set_type(s, type);
 	s->family = family;
 	set_text(&s->part, part);
 	s->part_number = part_number;
@@ -423,31 +448,29 @@ void series_catalogue_result(struct series_catalogue *c, struct series *s, const
 		s->latest.outcome == r->outcome ? s->latest.since : measured);
 	s->interval_s = r->interval_s;
 	if (strcmp(s->type, r->type) != 0)
-		set_text(&s->type, r->type);
-	if (s->provisional.outcome != 0 && s->provisional.measured <= measured)
-		outcome_fini(&s->provisional);
+		set_type(s, r->type);
+	if (s->provisional != NULL && s->provisional->measured <= measured)
+		drop_provisional(s);
 	touch(c, s);
 }
 
 void series_catalogue_now(struct series_catalogue *c, struct series *s, const struct result *r,
 	int64_t measured)
 {
-	struct series_outcome *p = &s->provisional;
-	int64_t since = measured;
+	const struct series_outcome *before = s->provisional != NULL ? s->provisional : &s->latest;
+	int64_t since = before->outcome == r->outcome ? before->since : measured;
 
-	if (measured <= s->latest.measured || (p->outcome != 0 && measured <= p->measured))
+	if (measured <= before->measured)
 		return;
-	if (p->outcome == r->outcome)
-		since = p->since;
-	else if (p->outcome == 0 && s->latest.outcome == r->outcome)
-		since = s->latest.since;
-	outcome_set(p, r, measured, since);
+	if (s->provisional == NULL)
+		s->provisional = mem_alloc(sizeof *s->provisional);
+	outcome_set(s->provisional, r, measured, since);
 	touch(c, s);
 }
 
 static struct channel_row row_of(const struct series *s)
 {
-	const struct series_outcome *o = s->provisional.outcome != 0 ? &s->provisional : &s->latest;
+	const struct series_outcome *o = s->provisional != NULL ? s->provisional : &s->latest;
 
 	return (struct channel_row){.check = s->group->check,
 		.vantage = s->group->vantage,
@@ -577,8 +600,8 @@ static void add_text(struct buf *out, const char *text)
 
 static void encode_outcome(const struct series_outcome *o, struct buf *out)
 {
-	buf_add_u8(out, (uint8_t)o->outcome);
-	if (o->outcome == 0)
+	buf_add_u8(out, o != NULL ? (uint8_t)o->outcome : 0);
+	if (o == NULL || o->outcome == 0)
 		return;
 	buf_add_u64(out, (uint64_t)o->measured);
 	buf_add_u64(out, (uint64_t)o->since);
@@ -609,7 +632,7 @@ static void encode_row(const struct series *s, struct buf *out)
 	buf_add_u32(out, s->interval_s);
 	buf_add_u8(out, (uint8_t)s->family);
 	encode_outcome(&s->latest, out);
-	encode_outcome(&s->provisional, out);
+	encode_outcome(s->provisional, out);
 	encode_file(&s->file, out);
 	for (const struct series_file *f = s->file.next; f != NULL; f = f->next)
 		siblings++;
@@ -697,7 +720,10 @@ static void decode_row(struct series_catalogue *all, struct cursor *c)
 	s = row_new(all, group_get(all, check, vantage), type, (enum family)family, part, number);
 	s->interval_s = interval_s;
 	decode_outcome(c, &s->latest);
-	decode_outcome(c, &s->provisional);
+	s->provisional = mem_alloc(sizeof *s->provisional);
+	decode_outcome(c, s->provisional);
+	if (s->provisional->outcome == 0)
+		drop_provisional(s);
 	decode_file(all, c, s);
 	for (uint32_t left = cursor_u32(c); left > 0 && !c->failed; left--)
 		decode_file(all, c, s);

@@ -66,10 +66,12 @@ struct series_outcome {
 
 struct series {
 	struct series_group *group;
-	char *type, *part; /* part: NULL when empty */
+	const char *type;
+	char *unknown_type, *part; /* part: NULL when empty */
 	uint32_t part_number, interval_s;
 	enum family family;
-	struct series_outcome latest, provisional; /* of results; of a Now that is newer */
+	struct series_outcome latest;       /* of results */
+	struct series_outcome *provisional; /* of a Now that is newer; NULL: none */
 	uint64_t version;
 	struct series_file file;
 	TAILQ_ENTRY(series) by_version;

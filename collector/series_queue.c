@@ -36,7 +36,7 @@ void series_queue_clear(struct series_queue *q)
 static uint8_t *reserve(struct series_queue *q, size_t more)
 {
 	if (q->room - q->len < more) {
-		size_t room = q->len + more + q->len / 2;
+		size_t room = q->len + more + q->len / 4;
 
 		room += ROOM_STEP - room % ROOM_STEP;
 		assert(room <= UINT32_MAX);
@@ -96,13 +96,14 @@ static uint8_t *put_head(struct series_queue *q, uint8_t *p, int64_t time, uint3
 void series_queue_add(struct series_queue *q, int64_t time, uint32_t interval_s, const double *numbers,
 	const uint8_t *decimals, size_t columns)
 {
-	uint8_t *p = reserve(q, (2 + columns) * NUMBER_BYTES);
+	uint8_t bytes[(2 + SERIES_COLUMNS_MAX) * NUMBER_BYTES], *p;
 
 	assert(columns <= SERIES_COLUMNS_MAX);
-	p = put_head(q, p, time, interval_s);
+	p = put_head(q, bytes, time, interval_s);
 	for (size_t i = 0; i < columns; i++)
 		p = put_number(p, numbers[i], decimals[i]);
-	q->len = (uint32_t)(p - q->data);
+	memcpy(reserve(q, (size_t)(p - bytes)), bytes, (size_t)(p - bytes));
+	q->len += (uint32_t)(p - bytes);
 }
 
 void series_queue_keep(struct series_queue *q, const struct series_set *set)

@@ -51,7 +51,7 @@ static void a_catalogue_comes_back_from_its_bytes(void **state)
 	assert_string_equal(s->type, "http");
 	assert_int_equal(s->latest.measured, 5000);
 	assert_string_equal(s->latest.reason, "慢");
-	assert_int_equal(s->provisional.outcome, OUTCOME_DOWN);
+	assert_int_equal(s->provisional->outcome, OUTCOME_DOWN);
 	assert_int_equal(s->file.last, 1700000000);
 	assert_false(s->file.is_new);
 	assert_int_equal(s->file.layout->columns, 10);

@@ -270,14 +270,14 @@ static void a_now_is_shown_until_its_result_comes_and_gives_no_value(void **stat
 	assert_null(find(&w, "new"));
 	s = find(&w, "web");
 	assert_queue(&w, "web", "10:1:0.010000:0.500000\n");
-	assert_int_equal(s->provisional.outcome, OUTCOME_DOWN);
-	assert_int_equal(s->provisional.since, (START + 500) * NS_PER_S);
+	assert_int_equal(s->provisional->outcome, OUTCOME_DOWN);
+	assert_int_equal(s->provisional->since, (START + 500) * NS_PER_S);
 	/* The backlog drains, oldest first; the now stays what is shown. */
 	tell_one(&w, row("web", 20, OUTCOME_UP));
-	assert_int_equal(s->provisional.outcome, OUTCOME_DOWN);
+	assert_int_equal(s->provisional->outcome, OUTCOME_DOWN);
 	tell_one(&w, row("web", 490, OUTCOME_DOWN));
 	tell_one(&w, row("web", 500, OUTCOME_DOWN));
-	assert_int_equal(s->provisional.outcome, 0);
+	assert_null(s->provisional);
 	assert_int_equal(s->latest.outcome, OUTCOME_DOWN);
 	assert_int_equal(s->latest.since, (START + 490) * NS_PER_S);
 	world_fini(&w);
