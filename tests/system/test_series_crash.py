@@ -21,7 +21,6 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 TOOLS = os.path.join(ROOT, "build/release/tests/tools")
 FULL = os.environ.get("FULL") == "1"
 SEED = int(os.environ.get("SEED", random.randrange(1 << 30)))
-ARCHIVES = "archives=0:3600,60:7200"
 EXT4_SHUTDOWN, NO_LOG_FLUSH = 0x8004587D, 2
 
 random.seed(SEED)
@@ -51,7 +50,8 @@ def figure(words):
 class Case:
     """A journal, what must become of it, and a state folder for series."""
 
-    def __init__(self, name, *journal, folder=None):
+    def __init__(self, name, *journal, folder=None, archives="archives=0:3600,60:7200"):
+        self.archives = archives
         self.folder = folder or os.path.join(work, name)
         self.reference = os.path.join(work, name + "-reference")
         os.makedirs(self.folder, exist_ok=True)
@@ -60,7 +60,7 @@ class Case:
             sys.exit("series_journal: " + made.stdout)
         self.entries = int(made.stdout.split()[1])
         self.began = time.monotonic_ns()
-        built = run(tool("reference"), "build", os.path.join(self.folder, "journal"), self.reference, ARCHIVES)
+        built = run(tool("reference"), "build", os.path.join(self.folder, "journal"), self.reference, archives)
         if built.returncode != 0:
             sys.exit("reference: " + built.stdout)
 
@@ -74,7 +74,7 @@ class Case:
         return "flush_ms=20", "feed=%d" % max(1, self.entries // seconds), "began=%d" % self.began
 
     def host(self, *options, tools=TOOLS, wrap=()):
-        return subprocess.Popen([*wrap, tool("series_host", tools), self.folder, ARCHIVES, *options],
+        return subprocess.Popen([*wrap, tool("series_host", tools), self.folder, self.archives, *options],
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                 stdin=subprocess.DEVNULL)
 
@@ -106,12 +106,19 @@ def said_put_back(host):
     return "put back files=" in said
 
 
-def kill_at_random(case, kills, tools=TOOLS, judge=None):
-    """Kills the process again and again as the journal grows; from the start when that is through."""
+# Long bundles, so that a kill mostly finds librrd in the midst of one; rings that never come round, so that nothing
+# that went wrong is written over.
+BUSY_ARCHIVES = "archives=0:12000,60:24000"
+BUSY = ("noise=0", "agents=1", "checks=2", "seconds=10000", "interval=1", "batch=2000")
+
+
+def kill_at_random(case, kills, tools=TOOLS, judge=None, busy=False):
+    """Kills the process again and again as the journal grows (busy: as it works through a long one); from the start
+    when that is through."""
     done = runs = put_back = 0
     case.reset()
     while done < kills:
-        host = case.host(*case.slowly(4), tools=tools)
+        host = case.host(*(["flush_ms=20"] if busy else case.slowly(4)), tools=tools)
         try:
             host.wait(timeout=random.uniform(0.01, 0.25))
         except subprocess.TimeoutExpired:
@@ -119,7 +126,7 @@ def kill_at_random(case, kills, tools=TOOLS, judge=None):
             host.wait()
             done += 1
         put_back += said_put_back(host)
-        if host.returncode == 0 or done == kills:
+        if host.returncode == 0 or done == kills or done % 20 == 0:
             runs += 1
             if judge is not None:
                 finished, said = case.finish(tools=tools)
@@ -138,6 +145,11 @@ def test_kills():
     kills, runs, put_back, good = kill_at_random(case, kills)
     if good:
         figure("%d SIGKILLs at random instants, %d journals worked through, %d times a round was not done: 0 files differ"
+               % (kills, runs, put_back))
+    case = Case("busy", "seed=%d" % SEED, *BUSY, archives=BUSY_ARCHIVES)
+    kills, runs, put_back, good = kill_at_random(case, 100 if FULL else 30, busy=True)
+    if good:
+        figure("%d SIGKILLs in long updates, %d journals worked through, %d times a round was not done: 0 files differ"
                % (kills, runs, put_back))
 
 
@@ -356,8 +368,8 @@ def test_mutants():
         if not check(made.returncode == 0, "mutant %s does not build\n%s" % (name, made.stdout[-1500:])):
             continue
         tools = os.path.join(ROOT, made.stdout.strip(), "build/release/tests/tools")
-        case = Case(name, "seed=%d" % (SEED + 6), "noise=1", "agents=2", "checks=4", "seconds=2400", "batch=5")
-        kills, _, _, unnoticed = kill_at_random(case, 400, tools=tools, judge=True)
+        case = Case(name, "seed=%d" % (SEED + 6), *BUSY, archives=BUSY_ARCHIVES)
+        kills, _, _, unnoticed = kill_at_random(case, 400, tools=tools, judge=True, busy=True)
         if check(not unnoticed, "mutant %s was not noticed in %d kills" % (name, kills)):
             figure("mutant %s noticed after %d kills" % (name, kills))
 
