@@ -1,0 +1,142 @@
+/* Each case narrows a child of its own; the child's exit status says what it could do. */
+#include "lib/fence.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "lib/err.h"
+
+/* Runs it in a child: 0 when it returned true. */
+static int in_child(bool (*work)(void))
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0)
+		_exit(work() ? 0 : 1);
+	waitpid(pid, &status, 0);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static bool can_run_a_program(void)
+{
+	execl("/bin/true", "true", (char *)NULL);
+	return errno != EPERM;
+}
+
+static bool opens(const char *path, int flags)
+{
+	int fd = open(path, flags, 0600);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+static bool rights_are_gone(void)
+{
+	char text[4096] = "";
+	struct err e;
+	int fd;
+
+	if (fence_drop_rights("65534", &e) < 0 || geteuid() != 65534)
+		return false;
+	fd = open("/proc/self/status", O_RDONLY);
+	if (read(fd, text, sizeof text - 1) <= 0)
+		return false;
+	close(fd);
+	return strstr(text, "CapEff:\t0000000000000000") != NULL && strstr(text, "NoNewPrivs:\t1") != NULL &&
+		setuid(0) < 0 && !opens("/etc/shadow", O_RDONLY);
+}
+
+static void rights_are_given_up_for_good(void **state)
+{
+	struct err e;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(in_child(rights_are_gone), 0);
+	assert_int_equal(fence_drop_rights("no-such-user-here", &e), -1);
+	assert_non_null(strstr(e.text, "no-such-user-here"));
+}
+
+static bool paths_are_fenced(void)
+{
+	static const char *const readable[] = {"/usr", "/nonexistent", NULL}, *const writable[] = {"/tmp", NULL};
+	char path[] = "/tmp/test-fence-XXXXXX";
+	int active, fd;
+	struct err e;
+
+	if (fence_paths(readable, writable, &active, &e) < 0)
+		return false;
+	if (!active)
+		return true; /* a kernel without Landlock: nothing to see */
+	fd = mkstemp(path);
+	if (fd < 0 || write(fd, "x", 1) != 1 || unlink(path) < 0)
+		return false;
+	return opens("/usr", O_RDONLY | O_DIRECTORY) && !opens("/etc/passwd", O_RDONLY) &&
+		!opens("/usr/test-fence", O_WRONLY | O_CREAT);
+}
+
+static void nothing_but_the_named_paths_can_be_reached(void **state)
+{
+	(void)state;
+	assert_int_equal(in_child(paths_are_fenced), 0);
+}
+
+static bool engine_is_fenced(void)
+{
+	struct err e;
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || fence_syscalls(FENCE_ENGINE, &e) < 0)
+		return false;
+	return !can_run_a_program() && socket(AF_INET6, SOCK_STREAM, 0) >= 0 && opens("/tmp", O_RDONLY);
+}
+
+static bool worker_is_fenced(void)
+{
+	struct err e;
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || fence_syscalls(FENCE_COMPUTE, &e) < 0)
+		return false;
+	return !can_run_a_program() && socket(AF_INET, SOCK_STREAM, 0) < 0 && opens("/etc/passwd", O_RDONLY) &&
+		!opens("/tmp/test-fence-written", O_WRONLY | O_CREAT) && !opens("/dev/null", O_RDWR) &&
+		unlink("/tmp/test-fence-nothing") < 0 && errno == EPERM;
+}
+
+static void an_engine_starts_no_program(void **state)
+{
+	(void)state;
+	assert_int_equal(in_child(engine_is_fenced), 0);
+}
+
+static void a_worker_has_no_sockets_and_writes_no_files(void **state)
+{
+	(void)state;
+	assert_int_equal(in_child(worker_is_fenced), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(rights_are_given_up_for_good),
+		cmocka_unit_test(nothing_but_the_named_paths_can_be_reached),
+		cmocka_unit_test(an_engine_starts_no_program),
+		cmocka_unit_test(a_worker_has_no_sockets_and_writes_no_files),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
