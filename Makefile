@@ -16,7 +16,7 @@ say = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2))
 
 CC ?= gcc
 PREFIX ?= /usr/local
-PACKAGES := libevent libevent_openssl openssl libcurl libcares libconfig libprotobuf-c libzstd jansson sqlite3 libseccomp
+PACKAGES := libevent libevent_openssl openssl libcurl libcares libconfig libprotobuf-c libzstd jansson sqlite3 zlib libseccomp
 CFLAGS_WARN := -Wall -Wextra -Wformat=2 -Wconversion -Wimplicit-fallthrough -Wshadow -Wvla -Walloca \
 	-Wstrict-prototypes -Wmissing-prototypes -Wduplicated-cond -Wlogical-op -Wcast-align=strict -Wswitch-enum \
 	-Wjump-misses-init -Wstringop-overflow=4 -Warray-bounds=2 -Wbidi-chars=any -Werror=format-security \

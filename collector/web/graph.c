@@ -29,7 +29,7 @@ static int64_t span_seconds(const char *text)
 	static const struct {
 		const char *name;
 		int64_t seconds;
-	} spans[] = {{"1h", 3600}, {"24h", 86400}, {"7d", 7 * 86400}, {"30d", 30 * 86400}, {"1y", 366 * 86400}};
+	} spans[] = {{"10m", 600}, {"1h", 3600}, {"24h", 86400}, {"7d", 7 * 86400}, {"30d", 30 * 86400}, {"1y", 366 * 86400}};
 
 	for (size_t i = 0; i < sizeof spans / sizeof *spans; i++) {
 		if (strcmp(spans[i].name, text) == 0)
@@ -164,7 +164,7 @@ void graph_values(void *ctx, struct server_request *r)
 		server_query_int(r, "part", 0, UINT32_MAX, &part) < 0 ||
 		server_query_int(r, "points", 1, GRAPH_POINTS, &points) < 0 || parse_span(r, &span) < 0) {
 		server_fail(r, 400, "check, vantage and family (4 or 6) say which series; part, from, to (UTC "
-			"seconds) or span (1h, 24h, 7d, 30d, 1y), points (1 to %d)", GRAPH_POINTS);
+			"seconds) or span (10m, 1h, 24h, 7d, 30d, 1y), points (1 to %d)", GRAPH_POINTS);
 		return;
 	}
 	for (size_t i = 0; c != NULL && i < c->rows_count; i++) {
@@ -297,7 +297,7 @@ static void answer_picture(struct web *w, struct server_request *r, uint8_t form
 		server_query_int(r, "height", 60, 1200, &height) < 0 || parse_span(r, &span) < 0 ||
 		(lang != NULL && strcmp(lang, "zh") != 0 && strcmp(lang, "en") != 0)) {
 		server_fail(r, 400, "check says what is drawn; vantage, family (4 or 6), part, from and to (UTC "
-			"seconds) or span (1h, 24h, 7d, 30d, 1y), lang (zh, en), width (200 to 2000), height "
+			"seconds) or span (10m, 1h, 24h, 7d, 30d, 1y), lang (zh, en), width (200 to 2000), height "
 			"(60 to 1200)");
 		return;
 	}

@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 #include <jansson.h>
+#include <zlib.h>
 
 #include "collector/inventory.h"
 #include "collector/settings.h"
@@ -467,6 +468,36 @@ static void values_come_as_columns(void **state)
 	assert_status("/api/v1/values?check=../../etc&vantage=agent-city&family=4", 404);
 }
 
+static void long_answers_are_compressed_for_those_who_ask(void **state)
+{
+	static const char asked[] = "GET /api/v1/sites?under=city&limit=5000 HTTP/1.1\r\nHost: localhost\r\n"
+				    "Accept-Encoding: gzip\r\nConnection: close\r\n\r\n";
+	struct client c;
+	struct evbuffer_ptr head;
+	size_t len;
+	z_stream z = {0};
+	static unsigned char plain[1 << 20];
+
+	(void)state;
+	client_open(&c, asked);
+	client_wait(&c, NULL);
+	assert_true(evbuffer_search(c.in, "Content-Encoding: gzip", 22, NULL).pos > 0);
+	head = evbuffer_search(c.in, "\r\n\r\n", 4, NULL);
+	evbuffer_drain(c.in, (size_t)head.pos + 4);
+	len = evbuffer_get_length(c.in);
+	z.next_in = evbuffer_pullup(c.in, -1);
+	z.avail_in = (unsigned)len;
+	z.next_out = plain;
+	z.avail_out = sizeof plain;
+	assert_int_equal(inflateInit2(&z, 15 + 16), Z_OK);
+	assert_int_equal(inflate(&z, Z_FINISH), Z_STREAM_END);
+	assert_int_equal(plain[0], '{');
+	assert_true(z.total_out > 5 * len);
+	printf("  figure: all sites: %lu bytes, %zu compressed\n", z.total_out, len);
+	inflateEnd(&z);
+	client_close(&c);
+}
+
 static void pictures_are_drawn(void **state)
 {
 	char *answer = get_with("/api/v1/graph.svg?check=identity-http&span=24h&lang=zh", "");
@@ -661,6 +692,7 @@ int main(void)
 		test(a_page_that_comes_back_gets_what_it_missed),
 		test(the_tree_is_filtered_here),
 		test(values_come_as_columns),
+		test(long_answers_are_compressed_for_those_who_ask),
 		test(pictures_are_drawn),
 		test(an_answer_that_is_known_is_not_sent_again),
 		test(the_page_is_there_compressed_or_not),

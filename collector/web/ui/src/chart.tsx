@@ -48,7 +48,7 @@ export function drawingOf(v: Values, type: string): Drawing {
 const colour = (name: string) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 /** Grey hatching where nothing was measured, red crossing where it was down: behind everything, from edge to edge. */
-function shade(u: uPlot, up: (number | null)[], step: number) {
+function shade(u: uPlot, up: (number | null)[], step: number, interval: number) {
 	const { ctx, bbox } = u;
 	const times = u.data[0];
 	const flags = times.map((_, i) => up[i] === null ? 1 : up[i]! < 0.999 ? 2 : 0);
@@ -56,7 +56,9 @@ function shade(u: uPlot, up: (number | null)[], step: number) {
 		let k = i;
 		while (k < flags.length && flags[k] === flags[i])
 			k++;
-		if (flags[i] !== 0) {
+		// The newest round may still be on its way: nothing is missing yet.
+		const isPending = k === flags.length && flags[i] === 1 && (k - i) * step <= 3 * interval + 20;
+		if (flags[i] !== 0 && !isPending) {
 			const left = Math.max(bbox.left, u.valToPos(times[i]! - step, 'x', true));
 			const right = Math.min(bbox.left + bbox.width, u.valToPos(times[k - 1]!, 'x', true));
 			if (right > left)
@@ -113,7 +115,7 @@ function seriesOf(d: Drawing): { series: uPlot.Series[]; bands: uPlot.Band[] } {
 
 const labelOf = (span: number) => span <= 3 * 86400 ? formatMinute : span <= 90 * 86400 ? formatDay : formatMonth;
 
-function optionsOf(d: Drawing, width: number, from: number, to: number, max: number, step: number,
+function optionsOf(d: Drawing, width: number, from: number, to: number, max: number, step: number, interval: number,
 	onZoom: (from: number, to: number) => void, onCursor: (text: string) => void): uPlot.Options {
 	const { series, bands } = seriesOf(d);
 	const ink = colour('--ink-soft'), grid = colour('--grid');
@@ -138,7 +140,7 @@ function optionsOf(d: Drawing, width: number, from: number, to: number, max: num
 				splits: [0, 50, 100], values: (_: uPlot, splits: number[]) => splits.map((v) => v + '%') }] : []),
 		],
 		hooks: {
-			drawClear: [(u) => shade(u, d.up, step)],
+			drawClear: [(u) => shade(u, d.up, step, interval)],
 			setSelect: [(u) => {
 				if (u.select.width > 5)
 					onZoom(u.posToVal(u.select.left, 'x'), u.posToVal(u.select.left + u.select.width, 'x'));
@@ -165,14 +167,14 @@ function describe(d: Drawing, i: number, span: number) {
 	return [span > 86400 ? formatTime(time) : formatClock(time), state, ...parts].filter(Boolean).join('   ');
 }
 
-export function Chart(p: { values: Values; type: string; label: string; from: number; to: number; max: number; theme: string; onZoom: (from: number, to: number) => void; onReset: () => void }) {
+export function Chart(p: { values: Values; type: string; interval: number; label: string; from: number; to: number; max: number; theme: string; onZoom: (from: number, to: number) => void; onReset: () => void }) {
 	const box = useRef<HTMLDivElement>(null);
 	const read = useRef<HTMLParagraphElement>(null);
 	useEffect(() => {
 		const d = drawingOf(p.values, p.type);
 		const place = box.current!;
 		const width = () => Math.max(260, place.clientWidth);
-		const u = new uPlot(optionsOf(d, width(), p.from, p.to, p.max, p.values.step, p.onZoom,
+		const u = new uPlot(optionsOf(d, width(), p.from, p.to, p.max, p.values.step, p.interval, p.onZoom,
 			(text) => { if (read.current) read.current.textContent = text || '\u00a0'; }), [d.times, ...d.columns.map((c, k) => d.kind === 'smoke' && k === 5 ? c.map((v) => v || null) : c)], place);
 		const canvas = u.root.querySelector('canvas')!;
 		canvas.setAttribute('role', 'img');

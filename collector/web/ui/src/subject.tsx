@@ -7,7 +7,7 @@ import { href, setQuery, store, usePlace, useStore } from './store';
 import { Path } from './tree';
 import { type Key, currentLanguage, formatDuration, formatTime, nameOf, t } from './words';
 
-const spans = { '1h': 3600, '24h': 86400, '7d': 604800, '1y': 31622400 } as const;
+const spans = { '10m': 600, '1h': 3600, '24h': 86400, '7d': 604800, '1y': 31622400 } as const;
 type Span = keyof typeof spans;
 const folders: Record<Kind, string> = { system: 'systems', link: 'links', site: 'sites', host: 'agents' };
 
@@ -95,7 +95,7 @@ function useValues(check: Check, vantage: string, span: Span, zoom: [number, num
 			}
 		};
 		load();
-		const timer = setInterval(load, span === '1h' && !zoom ? 10_000 : 60_000);
+		const timer = setInterval(load, spans[span] <= 3600 && !zoom ? 10_000 : 60_000);
 		return () => { abort.abort(); clearInterval(timer); };
 	}, [check.id, vantage, span, zoom?.[0], zoom?.[1], parts]);
 	return { shown, error };
@@ -115,7 +115,7 @@ function Key({ type }: { type: string }) {
 
 function Graphs({ check, subject }: { check: Check; subject: Subject }) {
 	const q = usePlace().query;
-	const span = (q.get('span') ?? '24h') in spans ? (q.get('span') ?? '24h') as Span : '24h';
+	const span = (q.get('span') ?? '') in spans ? q.get('span') as Span : '1h';
 	const vantage = check.vantages.find((v) => v.id === q.get('vantage'))?.id ?? check.vantages[0]?.id ?? '';
 	const from = Number(q.get('from')), to = Number(q.get('to'));
 	const zoom = useMemo<[number, number] | null>(() => from > 0 && to > from ? [from, to] : null, [from, to]);
@@ -152,7 +152,7 @@ function Graphs({ check, subject }: { check: Check; subject: Subject }) {
 						<section key={family} class="family" aria-label={`IPv${family}`}>
 							<h4>IPv{family} <small><bdi>{row?.address}</bdi> {t(check.type in { icmp: 1, http: 1, tcp: 1 } ? 'ms' : 'available')}</small> {row && <StateWord state={row.state} />}
 								<span class="pictures"><a href={picture(family, 'png')} aria-label={`IPv${family} PNG`}>PNG</a> <a href={picture(family, 'svg')} aria-label={`IPv${family} SVG`}>SVG</a></span></h4>
-							{shown && values ? <Chart values={values} type={check.type} label={label} from={shown.from} to={shown.to} max={max} theme={theme} onZoom={onZoom} onReset={onReset} />
+							{shown && values ? <Chart values={values} type={check.type} interval={check.interval} label={label} from={shown.from} to={shown.to} max={max} theme={theme} onZoom={onZoom} onReset={onReset} />
 								: <div class="chart empty"><p>{shown && !row ? t('noRows') : t('loading')}</p></div>}
 							{values && <Summary values={values} type={check.type} label={label} />}
 						</section>
