@@ -153,6 +153,9 @@ static void on_done(void *ctx, CURL *easy, CURLcode code)
 			a->number, answer.expected.seq);
 		exit(1);
 	}
+	/* It has a batch whose answer was lost: the next one begins behind; what it covers is not called acknowledged. */
+	if (status == 409 && answer.expected.epoch == a->epoch && answer.expected.seq <= a->end + 1)
+		a->acked = answer.expected.seq - 1;
 	a->pusher->failures++;
 	snprintf(a->pusher->last_error, sizeof a->pusher->last_error, "%s, status %ld %s",
 		code == CURLE_OK ? "answered" : curl_easy_strerror(code), status, answer.reason);
