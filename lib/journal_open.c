@@ -200,7 +200,7 @@ static int recover_last(struct journal *j, struct journal_segment *s, struct err
 		return err_errno(e, "%s/%s", j->folder, name);
 	s->last = 0;
 	journal_scan_start(&scan, fd, s->epoch, JOURNAL_SEGMENT_HEAD);
-	while ((n = journal_scan_next(&scan, 0, &r)) == 1) {
+	while ((n = journal_scan_next(&scan, s->last > 0 ? s->last + 1 : s->first, &r)) == 1) {
 		s->last = r.seq;
 		if (scan.damage_to > scan.damage_from) {
 			journal_files_tell_damage(j->dir, fd, j->folder, s, scan.damage_from, scan.damage_to);

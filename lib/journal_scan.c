@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CHUNK (256u << 10)
+#define CHUNK (64u << 10)
 #define BLOCK 4096u
 
 void journal_scan_start(struct journal_scan *s, int fd, uint64_t epoch, int64_t offset)
