@@ -3,7 +3,6 @@
  * in the drawing libraries costs the picture, and the parent starts it again.
  */
 #include <event2/event.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,6 +10,7 @@
 #include "collector/channel.h"
 #include "collector/process.h"
 #include "collector/render_draw.h"
+#include "collector/settings.h"
 #include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -105,33 +105,19 @@ static void on_peer(void *ctx, enum process_role peer, int fd)
 	ipc_start(w->web, process_base(w->process), on_message, on_gone, w);
 }
 
-/* The first picture finds and opens the fonts, which takes 100 times as long as the others: nobody waits for it. */
-static void warm_up(void)
-{
-	const double numbers[] = {1, 2};
-	const struct channel_column column = {.metric = 0, .function = 0, .numbers = numbers};
-	const struct channel_layer layer = {.label = "巡检 IPv6 0123456789", .family = FAMILY_V6,
-		.values = {.start = 1600000000, .step = 60, .rows = 2, .columns = 1, .column = &column}};
-	struct channel_render r = {.width = 400, .height = 120, .title = "巡检 Xunjian", .language = "zh",
-		.from = 1600000000, .to = 1600000120, .layers_count = 1, .layers = &layer};
-	struct buf out = {0};
-	struct err e;
-
-	for (r.format = 0; r.format < 2; r.format++) {
-		if (render_draw(&r, &out, &e) < 0)
-			log_error("the first picture cannot be drawn: %s", e.text);
-	}
-	buf_fini(&out);
-}
-
 int render_run(struct process *p)
 {
 	static const struct process_events events = {.on_peer = on_peer};
 	struct worker w = {.process = p};
+	struct err e;
 	int status;
 
 	render_draw_init();
-	warm_up();
+	render_draw_warm_up();
+	if (render_draw_fence(process_settings(p)->user, &e) < 0) {
+		log_error("%s", e.text);
+		return 1;
+	}
 	process_on(p, &events, &w);
 	process_ready(p);
 	status = process_loop(p);

@@ -12,6 +12,8 @@
 #include "collector/channel.h"
 #include "lib/buf.h"
 #include "lib/err.h"
+#include "lib/fence.h"
+#include "lib/log.h"
 #include "lib/mem.h"
 #include "probes/catalog.h"
 
@@ -367,4 +369,39 @@ int render_draw(const struct channel_render *r, struct buf *out, struct err *e)
 	rrd_info_free(info);
 	arguments_fini(&a);
 	return rc;
+}
+
+/* ---- before the first request */
+
+void render_draw_warm_up(void)
+{
+	const double numbers[] = {1, 2};
+	const struct channel_column column = {.metric = 0, .function = 0, .numbers = numbers};
+	const struct channel_layer layer = {.label = "巡检 IPv6 0123456789", .family = FAMILY_V6,
+		.values = {.start = 1600000000, .step = 60, .rows = 2, .columns = 1, .column = &column}};
+	struct channel_render r = {.width = 400, .height = 120, .title = "巡检 Xunjian", .language = "zh",
+		.from = 1600000000, .to = 1600000120, .layers_count = 1, .layers = &layer};
+	struct buf out = {0};
+	struct err e;
+
+	for (r.format = 0; r.format < 2; r.format++) {
+		if (render_draw(&r, &out, &e) < 0)
+			log_error("the first picture cannot be drawn: %s", e.text);
+	}
+	buf_fini(&out);
+}
+
+int render_draw_fence(const char *user, struct err *e)
+{
+	/* A text may need a font that the first picture did not. */
+	static const char *const readable[] = {"/usr/share/fonts", "/usr/local/share/fonts", "/etc/fonts",
+		"/usr/share/fontconfig", "/var/cache/fontconfig", NULL};
+	static const char *const writable[] = {NULL};
+	int active;
+
+	if (fence_drop_rights(user, e) < 0 || fence_paths(readable, writable, &active, e) < 0)
+		return -1;
+	if (!active)
+		log_warn("this kernel has no Landlock: the worker that draws can read files that its user can");
+	return fence_syscalls(FENCE_COMPUTE, e);
 }

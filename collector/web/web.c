@@ -5,8 +5,10 @@
 #include <stdlib.h>
 
 #include "collector/process.h"
+#include "collector/settings.h"
 #include "collector/web/front.h"
 #include "lib/err.h"
+#include "lib/fence.h"
 #include "lib/log.h"
 
 struct role {
@@ -38,6 +40,12 @@ int web_run(struct process *p)
 	r.front = front_new(process_base(p), process_settings(p), process_inventory(p), &e);
 	if (r.front == NULL) {
 		log_error("%s", e.text);
+		return 1;
+	}
+	/* The addresses are bound: from here on no right of root is needed. */
+	if (fence_drop_rights(process_settings(p)->user, &e) < 0 || fence_syscalls(FENCE_ENGINE, &e) < 0) {
+		log_error("%s", e.text);
+		front_free(r.front);
 		return 1;
 	}
 	process_on(p, &events, &r);

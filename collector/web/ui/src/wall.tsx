@@ -10,7 +10,7 @@ function Totals({ title, of }: { title: string; of: Total }) {
 		<section class="total" aria-label={title}>
 			<h2>{title}</h2>
 			<ul class="big">
-				{worry.filter((s) => s !== 'none' || of.states.none > 0).map((s) => (
+				{worry.filter((s) => s !== 'none').map((s) => (
 					<li key={s} class={of.states[s] ? s : 'zero'}><Shape state={s} /><b>{of.states[s]}</b> <span>{t(s as Key)}</span></li>
 				))}
 			</ul>
