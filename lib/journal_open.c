@@ -235,11 +235,8 @@ static int recover_end(struct journal *j, struct err *e)
 static void set_positions(struct journal *j)
 {
 	const struct journal_segment *s = j->segments.count > 0 ? &j->segments.items[j->segments.count - 1] : NULL;
-	uint64_t known = j->synced.seq;
+	uint64_t known = j->synced.seq; /* no cursor stands behind it */
 
-	for (size_t i = 0; i < j->cursor_count; i++)
-		if (j->cursors[i].at.seq > known)
-			known = j->cursors[i].at.seq;
 	if (s != NULL)
 		j->synced = (struct position){s->epoch, s->last};
 	if (j->synced.seq < known || (s == NULL && known > 0)) {
