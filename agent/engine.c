@@ -297,7 +297,7 @@ static int open_uplink(struct engine *g, const struct agent_settings *s, struct 
 	*out = NULL;
 	if (!has_collector(s))
 		return 0;
-	*out = uplink_new(g->base, g->env.http, g->journal, &options, e);
+	*out = uplink_new(g->base, g->journal, &options, e);
 	return *out != NULL ? 0 : -1;
 }
 

@@ -3,9 +3,10 @@
  *
  *   http_client_new -> http_start ... on_done, or http_cancel -> http_client_free
  *
- * One client per process. A request ends exactly once, through on_done, or is cancelled, after which
- * nothing of it is called. Policy (addresses, headers, limits, protocols) belongs to the uplink and the http
- * probe that use it: they set options on the easy handle; this module owns the loop glue only.
+ * Connections, and what libcurl keeps of certificates, are shared within a client and with no other. A request
+ * ends exactly once, through on_done, or is cancelled, after which nothing of it is called. Policy
+ * (addresses, headers, limits, protocols) belongs to the uplink and the http probe that use it: they set
+ * options on the easy handle; this module owns the loop glue only.
  * Names: a probe gives the addresses itself (CURLOPT_RESOLVE / CONNECT_TO); else libcurl asks the
  * system's resolver in a thread of its own.
  * Thread: the loop's. Not to be called from inside libcurl's own callbacks (write, header ...): these end a

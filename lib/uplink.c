@@ -43,7 +43,7 @@
 struct lane {
 	CURL *easy;
 	struct event *timer; /* pending: a pause; nothing is started before it fires */
-	bool running, worked; /* worked: until it did a connection that another uplink left may be lying there */
+	bool running;
 	unsigned failures; /* in a row */
 	int64_t first_pause;
 	size_t answer_max, headers_len;
@@ -54,6 +54,8 @@ struct lane {
 
 struct uplink {
 	struct uplink_options options; /* texts: tls and url are not kept */
+	/* Its own: libcurl would take a connection, or the roots, of another who asks the same host, and that one
+	 * may have shown another certificate or trust others. */
 	struct http_client *http;
 	struct journal *journal;
 	SSL_CTX *tls;
@@ -148,20 +150,6 @@ static CURLcode on_ssl_ctx(CURL *easy, void *ssl_ctx, void *ctx)
 	return tls_client_copy(u->tls, ssl_ctx, &e) == 0 ? CURLE_OK : CURLE_SSL_CERTPROBLEM;
 }
 
-/* From 7.87 on libcurl keeps the store of roots that it finds in a context, for all who have none of their own files: the
- * next uplink would trust whom the last one trusted. */
-#if LIBCURL_VERSION_NUM >= 0x075700
-static void forget_roots(CURL *c)
-{
-	curl_easy_setopt(c, CURLOPT_CA_CACHE_TIMEOUT, 0L);
-}
-#else
-static void forget_roots(CURL *c)
-{
-	(void)c;
-}
-#endif
-
 static void lane_init(struct uplink *u, struct lane *l, size_t answer_max, int64_t timeout)
 {
 	CURL *c = curl_easy_init();
@@ -178,7 +166,7 @@ static void lane_init(struct uplink *u, struct lane *l, size_t answer_max, int64
 	curl_easy_setopt(c, CURLOPT_CAINFO, NULL);
 	curl_easy_setopt(c, CURLOPT_CAPATH, NULL);
 	curl_easy_setopt(c, CURLOPT_SSL_SESSIONID_CACHE, 0L);
-	forget_roots(c);
+	curl_easy_setopt(c, CURLOPT_SSL_OPTIONS, (long)CURLSSLOPT_NO_PARTIALCHAIN);
 	curl_easy_setopt(c, CURLOPT_CONNECT_TO, u->connect_to);
 	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
 	curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)(timeout / NS_PER_MS));
@@ -206,7 +194,6 @@ static void lane_fini(struct uplink *u, struct lane *l)
 static void lane_start(struct uplink *u, struct lane *l, const char *url,
 	void (*on_done)(void *ctx, CURL *easy, CURLcode))
 {
-	curl_easy_setopt(l->easy, CURLOPT_FRESH_CONNECT, l->worked ? 0L : 1L);
 	l->running = true;
 	l->words[0] = '\0';
 	l->headers_len = 0;
@@ -264,7 +251,6 @@ static void lane_succeeded(struct lane *l, const char *what)
 {
 	if (l->failures > 0)
 		log_info("%s works again tries=%u", what, l->failures + 1);
-	l->worked = true;
 	l->failures = 0;
 }
 
@@ -797,8 +783,8 @@ static int open_pack(struct uplink *u, size_t batch_bytes, struct err *e)
 	return uplink_pack_rewind(u->pack, u->taken, e);
 }
 
-struct uplink *uplink_new(struct event_base *base, struct http_client *http, struct journal *journal,
-	const struct uplink_options *o, struct err *e)
+struct uplink *uplink_new(struct event_base *base, struct journal *journal, const struct uplink_options *o,
+	struct err *e)
 {
 	struct uplink *u;
 	char host[TLS_NAME_MAX + 1];
@@ -806,7 +792,7 @@ struct uplink *uplink_new(struct event_base *base, struct http_client *http, str
 	if (num_check_id(o->agent, e) < 0 || check_url(o->url, host, e) < 0)
 		return NULL;
 	u = mem_alloc(sizeof *u);
-	u->http = http;
+	u->http = http_client_new(base);
 	u->journal = journal;
 	take_options(u, o);
 	if (set_address(u, o->address, e) == 0)
@@ -828,6 +814,7 @@ void uplink_free(struct uplink *u)
 		return;
 	lane_fini(u, &u->push);
 	lane_fini(u, &u->pull);
+	http_client_free(u->http);
 	uplink_pack_free(u->pack);
 	SSL_CTX_free(u->tls);
 	curl_slist_free_all(u->connect_to);

@@ -23,7 +23,6 @@
 
 struct err;
 struct event_base;
-struct http_client;
 struct journal;
 struct uplink;
 struct wire_packer;
@@ -55,9 +54,8 @@ struct uplink_stats {
 	char last_error[256];
 };
 
-/* Begins at once. NULL with err: url, address or certificates are wrong. Everything in options is copied. */
-struct uplink *uplink_new(struct event_base *, struct http_client *, struct journal *, const struct uplink_options *,
-	struct err *);
+/* Begins at once, over connections of its own. NULL with err: url, address or certificates are wrong. Everything in options is copied. */
+struct uplink *uplink_new(struct event_base *, struct journal *, const struct uplink_options *, struct err *);
 void uplink_free(struct uplink *); /* accepts NULL; not from inside its own callbacks */
 void uplink_wake(struct uplink *); /* there are synced entries */
 void uplink_stats(const struct uplink *, struct uplink_stats *);

@@ -25,7 +25,6 @@
 #include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/err.h"
-#include "lib/http.h"
 #include "lib/journal.h"
 #include "lib/log.h"
 #include "lib/mem.h"
@@ -64,6 +63,7 @@ struct collector {
 	size_t log_len;
 	int64_t when[LOG_SIZE];        /* mono of each */
 	unsigned handshakes;
+	uint64_t peer;                 /* serial of the certificate that the last batch came with */
 	/* Assignments. */
 	struct buf assignments;
 	uint64_t generation;
@@ -73,10 +73,9 @@ struct collector {
 
 static struct world {
 	char folder[64], journal_path[96];
-	char ca[96], pem[2][96], key[2][96];
+	char ca[96], pem[3][96], key[3][96];
 	struct pki root;
 	struct event_base *base;
-	struct http_client *http;
 	struct journal *journal;
 	struct uplink *uplink;
 	struct collector c;
@@ -256,6 +255,17 @@ static void read_body(struct evhttp_request *req, struct buf *out)
 		wire_decompress(evbuffer_pullup(in, -1), evbuffer_get_length(in), out, &e), 0);
 }
 
+static uint64_t peer_serial(struct evhttp_request *req)
+{
+	struct bufferevent *bev = evhttp_connection_get_bufferevent(evhttp_request_get_connection(req));
+	X509 *x = SSL_get_peer_certificate(bufferevent_openssl_get_ssl(bev));
+	uint64_t serial = 0;
+
+	assert_int_equal(ASN1_INTEGER_get_uint64(&serial, X509_get0_serialNumber(x)), 1);
+	X509_free(x);
+	return serial;
+}
+
 static void on_batch(struct evhttp_request *req, void *ctx)
 {
 	struct buf body = {0};
@@ -270,6 +280,7 @@ static void on_batch(struct evhttp_request *req, void *ctx)
 		fail_msg("batch cannot be decoded: %s", e.text);
 	assert_string_equal(b->head.agent, "agent-1");
 	w.c.last_head = b->head;
+	w.c.peer = peer_serial(req);
 	act = w.c.act < w.c.acts_count ? w.c.acts[w.c.act++] : ACT_OK;
 	if (act != ACT_OK) {
 		misbehave(req, act, b);
@@ -441,7 +452,7 @@ static void start_with(const struct uplink_options *o)
 {
 	struct err e;
 
-	w.uplink = uplink_new(w.base, w.http, w.journal, o, &e);
+	w.uplink = uplink_new(w.base, w.journal, o, &e);
 	if (w.uplink == NULL)
 		fail_msg("%s", e.text);
 }
@@ -572,6 +583,7 @@ static int make_world(void **state)
 	snprintf(w.ca, sizeof w.ca, "%s/ca.pem", w.folder);
 	pki_write_certificate(w.ca, &w.root.x, 1);
 	write_leaf(0, &(struct pki_spec){.san = "DNS:agent-1"});
+	write_leaf(2, &(struct pki_spec){.san = "DNS:agent-1"});
 	write_leaf(1, &(struct pki_spec){.san = "DNS:collector,IP:127.0.0.1", .usage = "serverAuth"});
 	return 0;
 }
@@ -595,7 +607,6 @@ static int begin(void **state)
 	memset(&w.c, 0, sizeof w.c);
 	w.nows = w.arrivals = 0;
 	w.base = event_base_new();
-	w.http = http_client_new(w.base);
 	w.c.tls = tls_server(&(struct tls_files){w.ca, w.pem[1], w.key[1]}, &e);
 	assert_non_null(w.c.tls);
 	collector_start(0);
@@ -608,7 +619,6 @@ static int end(void **state)
 {
 	(void)state;
 	stop();
-	http_client_free(w.http);
 	if (w.c.http != NULL)
 		collector_stop();
 	SSL_CTX_free(w.c.tls);
@@ -843,7 +853,7 @@ static void many_that_are_cut_together_come_back_apart(void **state)
 	w.c.expected = (struct position){journal_synced(w.journal).epoch, 1};
 	w.c.always_refuses = true;
 	for (int i = 0; i < 30; i++)
-		many[i] = uplink_new(w.base, w.http, w.journal, &o, &e);
+		many[i] = uplink_new(w.base, w.journal, &o, &e);
 	/* The first answer sends them to another entry at once, the second is a failure. */
 	run_until(all_came_back);
 	w.c.log_len = 0;
@@ -1348,6 +1358,32 @@ static void a_collector_of_another_name_or_authority_gets_nothing(void **state)
 	assert_int_equal(w.c.log_len, 0);
 }
 
+/* As at a reload: the new one begins before the old one ends, whose idle connection libcurl would use again. */
+static void with_a_renewed_certificate_nothing_goes_over_the_old_connection(void **state)
+{
+	char url[64];
+	struct uplink_options o = options_of(url);
+	struct uplink *old;
+	uint64_t before;
+
+	(void)state;
+	add_results(10);
+	start();
+	run_until(all_is_sent);
+	before = w.c.peer;
+	o.tls.certificate = w.pem[2];
+	o.tls.key = w.key[2];
+	old = w.uplink;
+	start_with(&o);
+	uplink_free(old);
+	for (int i = 0; i < 5; i++) {
+		add_results(10);
+		run_until(all_is_sent);
+		assert_int_not_equal(w.c.peer, before);
+	}
+	assert_each_once();
+}
+
 static void it_connects_to_the_address_and_asks_for_the_name(void **state)
 {
 	char url[64];
@@ -1373,18 +1409,18 @@ static void wrong_options_are_told(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof urls / sizeof *urls; i++) {
 		o.url = urls[i];
-		assert_null(uplink_new(w.base, w.http, w.journal, &o, &e));
+		assert_null(uplink_new(w.base, w.journal, &o, &e));
 	}
 	o = options_of(url);
 	o.address = "collector";
-	assert_null(uplink_new(w.base, w.http, w.journal, &o, &e));
+	assert_null(uplink_new(w.base, w.journal, &o, &e));
 	assert_non_null(strstr(e.text, "no IPv4 or IPv6 address"));
 	o = options_of(url);
 	o.agent = "Agent";
-	assert_null(uplink_new(w.base, w.http, w.journal, &o, &e));
+	assert_null(uplink_new(w.base, w.journal, &o, &e));
 	o = options_of(url);
 	o.tls.key = w.pem[0];
-	assert_null(uplink_new(w.base, w.http, w.journal, &o, &e));
+	assert_null(uplink_new(w.base, w.journal, &o, &e));
 }
 
 /* Random faults in random order: seed printed, nothing lost, nothing twice. */
@@ -1479,6 +1515,7 @@ int main(void)
 		CASE(what_are_not_our_assignments_is_not_taken),
 		CASE(a_collector_that_does_not_wait_does_not_make_it_spin),
 		CASE(a_collector_of_another_name_or_authority_gets_nothing),
+		CASE(with_a_renewed_certificate_nothing_goes_over_the_old_connection),
 		CASE(it_connects_to_the_address_and_asks_for_the_name),
 		CASE(wrong_options_are_told),
 		CASE(random_faults_lose_nothing),
