@@ -6,6 +6,7 @@
 #include <linux/capability.h>
 #include <linux/landlock.h>
 #include <pwd.h>
+#include <sched.h>
 #include <seccomp.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -149,6 +150,9 @@ static const int never[] = {
 	SCMP_SYS(process_vm_writev), SCMP_SYS(kcmp), SCMP_SYS(pidfd_getfd), SCMP_SYS(bpf),
 	SCMP_SYS(perf_event_open), SCMP_SYS(userfaultfd), SCMP_SYS(keyctl), SCMP_SYS(add_key),
 	SCMP_SYS(request_key), SCMP_SYS(mount), SCMP_SYS(umount2), SCMP_SYS(pivot_root), SCMP_SYS(chroot),
+	SCMP_SYS(fsopen), SCMP_SYS(fspick), SCMP_SYS(fsconfig), SCMP_SYS(fsmount), SCMP_SYS(open_tree),
+	SCMP_SYS(move_mount), SCMP_SYS(mount_setattr), SCMP_SYS(pidfd_open), SCMP_SYS(pidfd_send_signal),
+	SCMP_SYS(process_madvise), SCMP_SYS(setreuid), SCMP_SYS(setregid), SCMP_SYS(setfsuid), SCMP_SYS(setfsgid),
 	SCMP_SYS(setns), SCMP_SYS(unshare), SCMP_SYS(open_by_handle_at), SCMP_SYS(name_to_handle_at),
 	SCMP_SYS(init_module), SCMP_SYS(finit_module), SCMP_SYS(delete_module), SCMP_SYS(kexec_load),
 	SCMP_SYS(kexec_file_load), SCMP_SYS(reboot), SCMP_SYS(swapon), SCMP_SYS(swapoff), SCMP_SYS(acct),
@@ -167,6 +171,7 @@ static const int never_compute[] = {
 	SCMP_SYS(rename), SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(mkdir), SCMP_SYS(mkdirat),
 	SCMP_SYS(rmdir), SCMP_SYS(link), SCMP_SYS(linkat), SCMP_SYS(symlink), SCMP_SYS(symlinkat),
 	SCMP_SYS(truncate), SCMP_SYS(chmod), SCMP_SYS(fchmod), SCMP_SYS(fchmodat), SCMP_SYS(setxattr),
+	SCMP_SYS(memfd_create), SCMP_SYS(memfd_secret), SCMP_SYS(shmget), SCMP_SYS(mq_open),
 	SCMP_SYS(fork), SCMP_SYS(vfork), SCMP_SYS(kill), SCMP_SYS(tkill), SCMP_SYS(inotify_init1),
 };
 
@@ -177,6 +182,27 @@ static int forbid(scmp_filter_ctx f, const int *calls, size_t count)
 	for (size_t i = 0; i < count && status == 0; i++)
 		status = seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), calls[i], 0);
 	return status;
+}
+
+/* In a namespace of its own a process has all capabilities again. The flags of clone3 stand in memory, where a
+ * filter cannot look: without it the C library takes clone. */
+static int forbid_namespaces(scmp_filter_ctx f)
+{
+	static const uint64_t flags[] = {CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWNET, CLONE_NEWIPC,
+		CLONE_NEWUTS, CLONE_NEWCGROUP};
+	int status = seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+
+	for (size_t i = 0; i < sizeof flags / sizeof *flags && status == 0; i++)
+		status = seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
+			SCMP_A0(SCMP_CMP_MASKED_EQ, flags[i], flags[i]));
+	return status;
+}
+
+/* Threads, but no process. */
+static int forbid_processes(scmp_filter_ctx f)
+{
+	return seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
+		SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
 }
 
 /* Opening for writing or making files, by each flag that says so. */
@@ -203,9 +229,17 @@ int fence_syscalls(enum fence_profile profile, struct err *e)
 
 	if (f == NULL)
 		return err_set(e, "seccomp cannot be set up");
-	status = forbid(f, never, sizeof never / sizeof *never);
+	/* Threads that are there already are fenced too; refusals are logged where the kernel can. */
+	status = seccomp_attr_set(f, SCMP_FLTATR_CTL_TSYNC, 1);
+	seccomp_attr_set(f, SCMP_FLTATR_CTL_LOG, 1);
+	if (status == 0)
+		status = forbid(f, never, sizeof never / sizeof *never);
+	if (status == 0)
+		status = forbid_namespaces(f);
 	if (status == 0 && profile == FENCE_COMPUTE)
 		status = forbid(f, never_compute, sizeof never_compute / sizeof *never_compute);
+	if (status == 0 && profile == FENCE_COMPUTE)
+		status = forbid_processes(f);
 	if (status == 0 && profile == FENCE_COMPUTE)
 		status = forbid_writing(f);
 	if (status == 0)
