@@ -25,7 +25,6 @@
 /* Shared by all runs of the process. */
 struct shared {
 	struct certificate_stores *stores;
-	struct curl_slist *no_lookup; /* the socket is connected already: libcurl is not to resolve anything */
 	size_t idle_count;
 	CURL *idle[IDLE_MAX];
 };
@@ -46,7 +45,7 @@ struct http {
 	int64_t dialled; /* ns */
 	int fd;          /* connected, until libcurl has it; -1 */
 	CURL *easy;
-	struct curl_slist *headers;
+	struct curl_slist *headers, *connect_to;
 	struct certificate certificate;
 	struct http_answer answer;
 	char error[CURL_ERROR_SIZE];
@@ -135,10 +134,11 @@ static void hop_fini(struct http *h)
 	if (h->fd >= 0)
 		close(h->fd);
 	curl_slist_free_all(h->headers);
+	curl_slist_free_all(h->connect_to);
 	h->query = NULL;
 	h->dial = NULL;
 	h->easy = NULL;
-	h->headers = NULL;
+	h->headers = h->connect_to = NULL;
 	h->fd = -1;
 }
 
@@ -258,6 +258,9 @@ static void end_failed(struct http *h, CURLcode code)
 		else
 			end(h, OUTCOME_DOWN, "TLS handshake failed: %.200s", tls_words(h->error));
 		return;
+	case CURLE_COULDNT_CONNECT:
+		end(h, OUTCOME_DOWN, "connection lost as soon as it stood");
+		return;
 	case CURLE_GOT_NOTHING:
 		end(h, OUTCOME_DOWN, "closed by peer without an answer");
 		return;
@@ -301,7 +304,8 @@ static size_t on_body(char *data, size_t size, size_t n, void *ctx)
 	return http_answer_body(&h->answer, data, size * n) ? size * n : 0;
 }
 
-/* Hands the connected socket over. */
+/* Hands the connected socket over. (libcurl 7.88 calls connect() on it once more, which Linux answers with 0, or with the
+ * error if it was lost meanwhile.) */
 static curl_socket_t on_open_socket(void *ctx, curlsocktype purpose, struct curl_sockaddr *address)
 {
 	struct http *h = ctx;
@@ -401,7 +405,7 @@ static void set_options(struct http *h)
 
 	curl_easy_setopt(easy, CURLOPT_CURLU, h->url);
 	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, h->error);
-	curl_easy_setopt(easy, CURLOPT_CONNECT_TO, h->shared->no_lookup);
+	curl_easy_setopt(easy, CURLOPT_CONNECT_TO, h->connect_to);
 	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
 	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, h);
 	curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_socket_options);
@@ -481,6 +485,20 @@ static void on_dialled(void *ctx, const struct dial_end *e)
 		end(h, e->ours ? OUTCOME_UNKNOWN : OUTCOME_DOWN, "%s", dial_reason(e));
 }
 
+/* Keeps libcurl from resolving. */
+static struct curl_slist *connect_to(const struct sockaddr *address)
+{
+	struct curl_slist *list;
+	char text[64], entry[80];
+
+	resolve_format(address, text, sizeof text);
+	text[strcspn(text, "%")] = '\0';
+	snprintf(entry, sizeof entry, address->sa_family == AF_INET6 ? "::[%s]:" : "::%s:", text);
+	list = curl_slist_append(NULL, entry);
+	assert(list != NULL);
+	return list;
+}
+
 static void hop_connect(struct http *h, const struct sockaddr *address, socklen_t len)
 {
 	char *port = NULL;
@@ -495,6 +513,7 @@ static void hop_connect(struct http *h, const struct sockaddr *address, socklen_
 	}
 	curl_free(port);
 	h->phase = PHASE_CONNECT;
+	h->connect_to = connect_to(address);
 	h->dial = dial_start(run_env(h->run)->base, address, len, (uint16_t)number, on_dialled, h);
 }
 
@@ -632,8 +651,6 @@ static int http_probe_open(const struct probe_env *env, void **state, struct err
 	(void)env;
 	(void)e;
 	s->stores = certificate_stores_new();
-	s->no_lookup = curl_slist_append(NULL, "::192.0.2.1:");
-	assert(s->no_lookup != NULL);
 	*state = s;
 	return 0;
 }
@@ -644,7 +661,6 @@ static void http_probe_close(void *state)
 
 	while (s->idle_count > 0)
 		curl_easy_cleanup(s->idle[--s->idle_count]);
-	curl_slist_free_all(s->no_lookup);
 	certificate_stores_free(s->stores);
 	free(s);
 }

@@ -198,6 +198,23 @@ static void a_connection_that_breaks_says_where(void **state)
 	}
 }
 
+/* Whenever the RST comes in, the words differ and the outcome does not. */
+static void a_reset_at_once_is_down(void **state)
+{
+	struct fixture *f = *state;
+
+	f->one.families = RUN_BOTH;
+	for (int i = 0; i < 50; i++) {
+		script_set(&f->server, SCRIPT({SCRIPT_RESET, "", 0}));
+		one_run_of(&f->one, &http_probe, f->url);
+		for (size_t k = 0; k < 2; k++) {
+			assert_int_equal(f->one.results[k].outcome, OUTCOME_DOWN);
+			assert_non_null(strstr(f->one.lines[k], "down: connection "));
+		}
+	}
+	print_message("%s\n", f->one.lines[0]);
+}
+
 static void silence_says_how_far_it_got(void **state)
 {
 	static const struct {
@@ -681,6 +698,7 @@ int main(void)
 		TEST(chunks_and_interim_answers_are_understood),
 		TEST(a_coded_body_is_not_undone),
 		TEST(a_connection_that_breaks_says_where),
+		TEST(a_reset_at_once_is_down),
 		TEST(silence_says_how_far_it_got),
 		TEST(a_closed_port_is_refused),
 		TEST(too_much_is_cut_or_refused),
