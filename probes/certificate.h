@@ -4,7 +4,7 @@
  *
  *   certificate_stores_new -> certificate_store -> certificate_watch on each SSL_CTX -> ... -> certificate_stores_free
  *
- * A store is loaded again when it is older than five minutes: a changed file takes effect without a restart.
+ * A file that changed is loaded again within five minutes, a root that left the system's folder is forgotten as soon.
  * Thread: the loop's. Days are told by the wall clock of this host.
  */
 #ifndef PROBES_CERTIFICATE_H

@@ -406,6 +406,7 @@ static void set_options(struct http *h)
 	curl_easy_setopt(easy, CURLOPT_CURLU, h->url);
 	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, h->error);
 	curl_easy_setopt(easy, CURLOPT_CONNECT_TO, h->connect_to);
+	curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, 0L); /* it keeps literals too and walks over all each time */
 	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
 	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, h);
 	curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_socket_options);

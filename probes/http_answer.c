@@ -83,17 +83,6 @@ static bool read_status(struct http_answer *a, const char *line, size_t len)
 	return true;
 }
 
-static bool value_matches(struct http_answer *a, const char *value, size_t len)
-{
-	struct buf b = {0};
-	bool found;
-
-	buf_add(&b, value, len);
-	found = match_find(&a->header, &b);
-	buf_fini(&b);
-	return found;
-}
-
 static void keep_location(struct http_answer *a, const char *value, size_t len)
 {
 	if (a->has_location)
@@ -130,7 +119,7 @@ bool http_answer_header(struct http_answer *a, const char *line, size_t len)
 	if (read_status(a, line, len))
 		return true;
 	if (*wanted != '\0' && !a->header_met && match_header(wanted, line, len, &value, &n))
-		a->header_met = value_matches(a, value, n);
+		a->header_met = match_find(&a->header, value, n);
 	if (match_header("Location:", line, len, &value, &n))
 		keep_location(a, value, n);
 	return !is_end(line, len) || !is_left_behind(a);
@@ -192,11 +181,11 @@ int http_answer_judge(struct http_answer *a, char *why, size_t room)
 		snprintf(why, room, "no header \"%.120s\"", o->expect_header);
 		return -1;
 	}
-	if (*o->expect_body != '\0' && !match_find(&a->expect, &a->body)) {
+	if (*o->expect_body != '\0' && !match_find(&a->expect, a->body.data, a->body.len)) {
 		snprintf(why, room, "the body does not hold \"%.120s\"%s", o->expect_body, looked_at(a, extent));
 		return -1;
 	}
-	if (*o->forbid_body != '\0' && match_find(&a->forbid, &a->body)) {
+	if (*o->forbid_body != '\0' && match_find(&a->forbid, a->body.data, a->body.len)) {
 		snprintf(why, room, "the body holds \"%.120s\"", o->forbid_body);
 		return -1;
 	}

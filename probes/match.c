@@ -4,9 +4,9 @@
 #include <string.h>
 #include <strings.h>
 
-#include "lib/buf.h"
 #include "lib/err.h"
 #include "lib/mem.h"
+#include "probes/pattern.h"
 
 /* ---- bytes */
 
@@ -54,82 +54,17 @@ int match_unescape(const char *text, uint8_t *out, struct err *e)
 	return n;
 }
 
-/* ---- patterns */
-
-/* Behind the ']' of the bracket expression at p, in which no sign has its usual meaning. */
-static const char *skip_bracket(const char *p)
-{
-	p += p[1] == '^' ? 2 : 1;
-	if (*p == ']')
-		p++;
-	while (*p != '\0' && *p != ']') {
-		const char *inner = p[0] == '[' && p[1] != '\0' && strchr(":.=", p[1]) != NULL ? p + 1 : NULL;
-
-		p++;
-		while (inner != NULL && *++p != '\0' && !(p[0] == *inner && p[1] == ']'))
-			;
-		if (inner != NULL && *p != '\0')
-			p += 2;
-	}
-	return *p != '\0' ? p + 1 : p;
-}
-
-/* What regcomp() takes and we do not: the words, or NULL. */
-static const char *unwanted(const char *pattern)
-{
-	int depth = 0;
-
-	for (const char *p = pattern; *p != '\0';) {
-		if (*p == '[') {
-			p = skip_bracket(p);
-			continue;
-		}
-		if (*p == '\\' && p[1] != '\0') {
-			if (p[1] >= '1' && p[1] <= '9')
-				return "refers back (\\1), which takes too long";
-			p++;
-		} else if (*p == '(') {
-			depth++;
-		} else if (*p == ')' && --depth < 0) {
-			return "has a ) without its (: write \\) for the sign";
-		}
-		p++;
-	}
-	return NULL;
-}
-
-/* glibc tries a pattern at each byte anew, which is quadratic: 8 s for "a.*b" on 64 KiB. Behind an anchored walk over
- * any bytes it is tried once, one automaton for all starts: 0.3 ms. */
-static int compile(struct match *m, const char *pattern, struct err *e)
-{
-	const char *refusal = unwanted(pattern);
-	char words[200], *walking;
-	int error;
-
-	if (refusal != NULL)
-		return err_set(e, "\"%.100s\" %s", pattern, refusal);
-	error = regcomp(&m->pattern, pattern, REG_EXTENDED | REG_NOSUB);
-	if (error == 0) {
-		regfree(&m->pattern);
-		walking = mem_format("^([^a]|a)*(%s)", pattern);
-		error = regcomp(&m->pattern, walking, REG_EXTENDED | REG_NOSUB);
-		free(walking);
-	}
-	if (error == 0) {
-		m->takes_empty = regexec(&m->pattern, "", 0, NULL, 0) == 0;
-		return 0;
-	}
-	regerror(error, &m->pattern, words, sizeof words);
-	return err_set(e, "\"%.100s\" is not a POSIX extended pattern: %s", pattern, words);
-}
+/* ---- what must appear */
 
 int match_init(struct match *m, const char *text, bool escapes, struct err *e)
 {
 	int n;
 
-	*m = (struct match){.is_pattern = text[0] == '~'};
-	if (m->is_pattern)
-		return compile(m, text + 1, e);
+	*m = (struct match){0};
+	if (text[0] == '~') {
+		m->pattern = pattern_new(text + 1, e);
+		return m->pattern != NULL ? 0 : -1;
+	}
 	m->bytes = mem_copy(text, strlen(text));
 	n = escapes ? match_unescape(text, m->bytes, e) : (int)strlen(text);
 	if (n < 0) {
@@ -142,25 +77,20 @@ int match_init(struct match *m, const char *text, bool escapes, struct err *e)
 
 void match_fini(struct match *m)
 {
-	if (m->is_pattern)
-		regfree(&m->pattern);
+	pattern_free(m->pattern);
 	free(m->bytes);
 }
 
-/* Each line by itself, as grep does. Over a text of several lines glibc's "^" holds or not behind a newline as its cache of
- * states happens to be filled. */
-static bool find_pattern(const struct match *m, const char *text, size_t len)
+/* Each line by itself, as grep does. */
+static bool find_pattern(const struct pattern *pattern, const char *text, size_t len)
 {
 	const char *end = text + len;
 
 	for (;;) {
 		const char *newline = text < end ? memchr(text, '\n', (size_t)(end - text)) : NULL;
 		size_t n = (size_t)((newline != NULL ? newline : end) - text);
-		regmatch_t range = {.rm_so = 0};
 
-		n -= n > 0 && text[n - 1] == '\r';
-		range.rm_eo = (regoff_t)n;
-		if (n == 0 ? m->takes_empty : regexec(&m->pattern, text, 1, &range, REG_STARTEND) == 0)
+		if (pattern_find(pattern, text, n > 0 && text[n - 1] == '\r' ? n - 1 : n))
 			return true;
 		if (newline == NULL || newline + 1 == end)
 			return false;
@@ -168,11 +98,11 @@ static bool find_pattern(const struct match *m, const char *text, size_t len)
 	}
 }
 
-bool match_find(const struct match *m, struct buf *data)
+bool match_find(const struct match *m, const void *data, size_t len)
 {
-	if (m->is_pattern)
-		return find_pattern(m, buf_text(data), data->len);
-	return m->len == 0 || (data->len > 0 && memmem(data->data, data->len, m->bytes, m->len) != NULL);
+	if (m->pattern != NULL)
+		return find_pattern(m->pattern, data, len);
+	return m->len == 0 || (len > 0 && memmem(data, len, m->bytes, m->len) != NULL);
 }
 
 /* ---- status codes */

@@ -18,7 +18,7 @@
 
 /* Bytes that are looked at in all, each arrival looking at the whole answer again. An answer that drips in byte by
  * byte must not cost more: past it only the whole is looked at. */
-#define LOOK_MAX (INT64_C(8) << 20)
+#define LOOK_MAX (INT64_C(4) << 20)
 #define READ_MAX 4096
 
 struct tcp {
@@ -83,7 +83,7 @@ static void end_down(struct tcp *t, const char *why)
 static bool is_answered(struct tcp *t)
 {
 	t->looked += (int64_t)t->answer.len;
-	return match_find(&t->expect, &t->answer);
+	return match_find(&t->expect, t->answer.data, t->answer.len);
 }
 
 /* The other side has ended it, or has said enough. */
