@@ -1,10 +1,9 @@
-/* What a new inventory would change: records by id, and the series files that follow from them. */
 #include "collector/inventory.h"
 
-#include <inttypes.h>
-#include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "collector/inventory_parts.h"
 #include "collector/series_rrd.h"
 #include "collector/settings.h"
 #include "lib/clock.h"
@@ -13,201 +12,319 @@
 #include "lib/num.h"
 #include "probes/catalog.h"
 
-struct tally {
-	size_t added, removed, changed, renamed;
-};
+#define PAGE 4096 /* files take whole pages of the disk */
 
-/* ---- files: one per check, vantage and family; a name with several addresses has one for each, which is not known yet */
+/* ---- one record beside another: "; name old -> new" for each field that differs */
 
-struct volume {
-	uint64_t files, bytes;
-};
-
-static size_t columns_of(const struct inventory_check *c)
+static const void *member(const void *record, const struct config_field *f)
 {
-	size_t n = 1; /* "up" */
-
-	for (const struct metric *m = c->of_type->metrics; m->number != 0; m++)
-		n++;
-	return n;
+	return (const char *)record + f->offset;
 }
 
-static struct volume volume_of(const struct inventory *inv, const struct settings_series *s)
+static const char *text_of(const void *record, const struct config_field *f)
 {
-	struct volume v = {0, 0};
+	const char *text;
 
-	for (size_t i = 0; i < inv->checks_count; i++) {
-		const struct inventory_check *c = &inv->checks[i];
-		uint64_t files = c->vantages.count * (c->families == FAMILIES_BOTH ? 2 : 1);
+	memcpy(&text, member(record, f), sizeof text);
+	return text;
+}
 
-		v.files += files;
-		v.bytes += files * (uint64_t)series_rrd_size(columns_of(c), (uint32_t)(c->interval / NS_PER_S), &s->archives);
+static void put_text(const char *name, const char *old, const char *now, FILE *out)
+{
+	if (strcmp(old, now) != 0)
+		fprintf(out, "; %s \"%s\" -> \"%s\"", name, old, now);
+}
+
+static void put_duration(const char *name, int64_t old, int64_t now, FILE *out)
+{
+	char a[NUM_TEXT], b[NUM_TEXT];
+
+	if (old == now)
+		return;
+	num_format_duration(old, a);
+	num_format_duration(now, b);
+	fprintf(out, "; %s %s -> %s", name, a, b);
+}
+
+static void put_word(const char *choices, int index, FILE *out)
+{
+	while (index-- > 0)
+		choices += strcspn(choices, "|") + 1;
+	fwrite(choices, 1, strcspn(choices, "|"), out);
+}
+
+static void put_choice(const struct config_field *f, int old, int now, FILE *out)
+{
+	if (old == now)
+		return;
+	fprintf(out, "; %s ", f->name);
+	put_word(f->choices, old, out);
+	fputs(" -> ", out);
+	put_word(f->choices, now, out);
+}
+
+static bool holds(const struct config_texts *set, const char *text)
+{
+	for (size_t i = 0; i < set->count; i++) {
+		if (strcmp(set->items[i], text) == 0)
+			return true;
 	}
-	return v;
+	return false;
 }
 
-/* ---- checks */
-
-static bool same_texts(const struct config_texts *a, const struct config_texts *b)
+/* Members of `of` that are not in `other`, each behind a sign. */
+static bool put_members(const char *name, bool begun, char sign, const struct config_texts *of,
+	const struct config_texts *other, FILE *out)
 {
-	if (a->count != b->count)
-		return false;
-	for (size_t i = 0; i < a->count; i++) {
-		if (strcmp(a->items[i], b->items[i]) != 0)
-			return false;
-	}
-	return true;
-}
-
-static bool same_options(const struct config_pairs *a, const struct config_pairs *b)
-{
-	if (a->count != b->count)
-		return false;
-	for (size_t i = 0; i < a->count; i++) {
-		if (strcmp(a->items[i].key, b->items[i].key) != 0 || strcmp(a->items[i].value, b->items[i].value) != 0)
-			return false;
-	}
-	return true;
-}
-
-/* Words for what differs of a check; "" when nothing does. */
-static const char *difference(const struct inventory_check *a, const struct inventory_check *b)
-{
-	if (strcmp(a->type, b->type) != 0)
-		return "type";
-	if (strcmp(a->subject, b->subject) != 0)
-		return "subject";
-	if (!same_texts(&a->vantages, &b->vantages))
-		return "vantages";
-	if (a->interval != b->interval)
-		return "interval";
-	if (a->timeout != b->timeout || a->families != b->families || a->priority != b->priority)
-		return "timeout, families or priority";
-	return same_options(&a->options, &b->options) ? "" : "options";
-}
-
-/* The check of the old inventory that goes on as this one: by its id, or by the id it had. */
-static const struct inventory_check *origin(const struct inventory *old, const struct inventory_check *c)
-{
-	const struct inventory_check *before = inventory_check(old, c->id);
-
-	if (before == NULL && c->was[0] != '\0')
-		before = inventory_check(old, c->was);
-	return before;
-}
-
-static void plan_checks(const struct inventory *old, const struct inventory *now, FILE *out, struct tally *t)
-{
-	struct map *kept = map_new();
-
-	for (size_t i = 0; i < now->checks_count; i++) {
-		const struct inventory_check *c = &now->checks[i], *before = origin(old, c);
-		const char *what = before != NULL ? difference(before, c) : "";
-
-		if (before == NULL) {
-			t->added++;
-			fprintf(out, "+ check %s (%s of %s)\n", c->id, c->type, c->subject);
+	for (size_t i = 0; i < of->count; i++) {
+		if (holds(other, of->items[i]))
 			continue;
-		}
-		map_set(kept, before->id, (void *)(uintptr_t)before);
-		if (strcmp(before->id, c->id) != 0) {
-			t->renamed++;
-			fprintf(out, "= check %s was %s, its history stays\n", c->id, before->id);
-		}
-		if (*what != '\0') {
-			t->changed++;
-			fprintf(out, "~ check %s: %s\n", c->id, what);
-		}
+		if (!begun)
+			fprintf(out, "; %s", name);
+		begun = true;
+		fprintf(out, " %c%s", sign, of->items[i]);
 	}
-	for (size_t i = 0; i < old->checks_count; i++) {
-		if (map_find(kept, old->checks[i].id) != NULL)
-			continue;
-		t->removed++;
-		fprintf(out, "- check %s (%s of %s): its files stay until they are removed by hand\n", old->checks[i].id,
-			old->checks[i].type, old->checks[i].subject);
-	}
-	map_free(kept, NULL);
+	return begun;
 }
 
-/* ---- everything else: by id alone */
-
-struct kind {
-	const char *word;
-	size_t size, offset, count_offset; /* of a record; of the array and its count in struct inventory */
-};
-
-static const char *id_at(const struct inventory *inv, const struct kind *k, size_t i)
-{
-	const char *records;
-
-	memcpy(&records, (const char *)inv + k->offset, sizeof records);
-	/* The id is the first member of every record. */
-	return *(const char *const *)(const void *)(records + i * k->size);
-}
-
-static size_t count_of(const struct inventory *inv, const struct kind *k)
-{
-	return *(const size_t *)(const void *)((const char *)inv + k->count_offset);
-}
-
-static struct map *ids_of(const struct inventory *inv, const struct kind *k)
-{
-	struct map *ids = map_new();
-
-	for (size_t i = 0; i < count_of(inv, k); i++)
-		map_set(ids, id_at(inv, k, i), (void *)(uintptr_t)id_at(inv, k, i));
-	return ids;
-}
-
-/* What stands in one and not in the other. */
-static size_t print_missing(const struct inventory *from, const struct inventory *in, const struct kind *k, char sign,
+static void put_texts(const char *name, const struct config_texts *old, const struct config_texts *now,
 	FILE *out)
 {
-	struct map *ids = ids_of(in, k);
-	size_t n = 0;
+	bool begun = put_members(name, false, '+', now, old, out);
 
-	for (size_t i = 0; i < count_of(from, k); i++) {
-		const char *id = id_at(from, k, i);
+	put_members(name, begun, '-', old, now, out);
+}
 
-		if (map_find(ids, id) != NULL)
-			continue;
-		n++;
-		fprintf(out, "%c %s %s\n", sign, k->word, id);
+/* Options are sorted by key; a list is several of one key. */
+static void put_options(const struct config_pairs *old, const struct config_pairs *now, FILE *out)
+{
+	size_t i = 0, j = 0;
+
+	while (i < old->count || j < now->count) {
+		const struct config_pair *a = i < old->count ? &old->items[i] : NULL;
+		const struct config_pair *b = j < now->count ? &now->items[j] : NULL;
+		int order = a == NULL ? 1 : b == NULL ? -1 : strcmp(a->key, b->key);
+
+		if (order == 0)
+			put_text(a->key, a->value, b->value, out);
+		else if (order < 0)
+			fprintf(out, "; %s \"%s\" removed", a->key, a->value);
+		else
+			fprintf(out, "; %s \"%s\" added", b->key, b->value);
+		i += order <= 0;
+		j += order >= 0;
 	}
-	map_free(ids, NULL);
+}
+
+/* Where a record was called otherwise says nothing about what it does. */
+static bool is_name_of_record(const struct config_field *f)
+{
+	return strcmp(f->name, "id") == 0 || strcmp(f->name, "was") == 0;
+}
+
+static void put_difference(const struct config_field *f, const void *old, const void *now, FILE *out)
+{
+	switch (f->kind) {
+	case CONFIG_TEXT:
+	case CONFIG_ID:
+		put_text(f->name, text_of(old, f), text_of(now, f), out);
+		break;
+	case CONFIG_BOOL:
+		put_text(f->name, *(const bool *)member(old, f) ? "true" : "false",
+			*(const bool *)member(now, f) ? "true" : "false", out);
+		break;
+	case CONFIG_DURATION:
+		put_duration(f->name, *(const int64_t *)member(old, f), *(const int64_t *)member(now, f), out);
+		break;
+	case CONFIG_CHOICE:
+		put_choice(f, *(const int *)member(old, f), *(const int *)member(now, f), out);
+		break;
+	case CONFIG_TEXTS:
+		put_texts(f->name, member(old, f), member(now, f), out);
+		break;
+	case CONFIG_REST:
+		put_options(member(old, f), member(now, f), out);
+		break;
+	case CONFIG_INT:
+	case CONFIG_NUMBER:
+	case CONFIG_SIZE:
+	case CONFIG_GROUP:
+	case CONFIG_LIST:
+	case CONFIG_OPTIONS:
+		break; /* no record has one */
+	}
+}
+
+/* The words into memory first, as most records do not differ. Caller frees. */
+static char *differences(const struct inventory_kind *k, const void *old, const void *now)
+{
+	char *words = NULL;
+	size_t len;
+	FILE *out = open_memstream(&words, &len);
+
+	for (const struct config_field *f = k->schema->fields; f->name != NULL; f++) {
+		if (!is_name_of_record(f))
+			put_difference(f, old, now, out);
+	}
+	fclose(out);
+	return words;
+}
+
+/* ---- all records of one kind */
+
+struct side {
+	const char *items;
+	size_t count;
+	const struct map *map;
+};
+
+static struct side side_of(const struct inventory_kind *k, const struct inventory *inv)
+{
+	struct side s;
+
+	memcpy(&s.items, (const char *)inv + k->items, sizeof s.items);
+	memcpy(&s.count, (const char *)inv + k->count, sizeof s.count);
+	memcpy(&s.map, (const char *)inv->index + k->map, sizeof s.map);
+	return s;
+}
+
+static const char *id_of(const void *record)
+{
+	const char *id;
+
+	memcpy(&id, record, sizeof id);
+	return id;
+}
+
+/* The id that a record had before, "" when it says none. */
+static const char *was_of(const struct inventory_kind *k, const void *record)
+{
+	for (const struct config_field *f = k->schema->fields; f->name != NULL; f++) {
+		if (strcmp(f->name, "was") == 0)
+			return text_of(record, f);
+	}
+	return "";
+}
+
+struct changes {
+	size_t added, removed, changed, renamed;
+	struct map *renamed_from; /* old ids */
+};
+
+static void put_record(const struct inventory_kind *k, const struct side *old, const void *now,
+	struct changes *c, FILE *out)
+{
+	const char *id = id_of(now), *was = was_of(k, now);
+	const void *before = map_find(old->map, id);
+	char *words;
+
+	if (before == NULL && (before = map_find(old->map, was)) != NULL) {
+		words = differences(k, before, now);
+		fprintf(out, "  > %s %s, was %s%s\n", k->one, id, was, words);
+		map_set(c->renamed_from, was, c);
+		c->renamed++;
+	} else if (before == NULL) {
+		words = NULL;
+		fprintf(out, "  + %s %s\n", k->one, id);
+		c->added++;
+	} else {
+		words = differences(k, before, now);
+		if (*words != '\0') {
+			fprintf(out, "  ~ %s %s: %s\n", k->one, id, words + strlen("; "));
+			c->changed++;
+		}
+	}
+	free(words);
+}
+
+static void put_removed(const struct inventory_kind *k, const struct side *old, const struct side *now,
+	struct changes *c, FILE *out)
+{
+	for (size_t i = 0; i < old->count; i++) {
+		const char *id = id_of(old->items + i * k->schema->size);
+
+		if (map_find(now->map, id) != NULL || map_find(c->renamed_from, id) != NULL)
+			continue;
+		fprintf(out, "  - %s %s\n", k->one, id);
+		c->removed++;
+	}
+}
+
+/* The lines go to memory first: the sums stand above them. */
+static void put_kind(const struct inventory_kind *k, const struct inventory *before,
+	const struct inventory *after, FILE *out)
+{
+	struct side old = side_of(k, before), now = side_of(k, after);
+	struct changes c = {.renamed_from = map_new()};
+	char *text = NULL;
+	size_t len;
+	FILE *lines = open_memstream(&text, &len);
+
+	for (size_t i = 0; i < now.count; i++)
+		put_record(k, &old, now.items + i * k->schema->size, &c, lines);
+	put_removed(k, &old, &now, &c, lines);
+	fclose(lines);
+	fprintf(out, "%s: %zu -> %zu (%zu added, %zu removed, %zu changed, %zu renamed)\n%s", k->many,
+		old.count, now.count, c.added, c.removed, c.changed, c.renamed, text);
+	free(text);
+	map_free(c.renamed_from, NULL);
+}
+
+/* ---- files and bytes */
+
+struct needs {
+	int64_t files, bytes;
+};
+
+static size_t columns_of(const struct catalog_type *t)
+{
+	size_t n = 1; /* up */
+
+	for (const struct metric *m = t->metrics; m->number != 0; m++)
+		n++;
 	return n;
 }
 
-static void plan_others(const struct inventory *old, const struct inventory *now, FILE *out, struct tally *t)
+/* One file for each vantage and family. A name may turn out to have several addresses: each but the
+ * first of a family takes one more file, up to max_parts, which is not known here. */
+static void add_needs(const struct inventory_check *c, const struct config_list *archives, struct needs *n)
 {
-#define KIND(word, member) {word, sizeof *(now->member), offsetof(struct inventory, member), \
-	offsetof(struct inventory, member##_count)}
-	const struct kind kinds[] = {KIND("unit", units), KIND("system", systems), KIND("site", sites),
-		KIND("link", links), KIND("agent", agents)};
-#undef KIND
+	bool is_one = c->families != FAMILIES_BOTH ||
+		      catalog_literal(c->of_type, c->of_options) != FAMILY_NONE;
+	int64_t files = (int64_t)c->vantages.count * (is_one ? 1 : 2);
+	int64_t size = series_rrd_size(columns_of(c->of_type), (uint32_t)(c->interval / NS_PER_S), archives);
 
-	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
-		t->added += print_missing(now, old, &kinds[i], '+', out);
-		t->removed += print_missing(old, now, &kinds[i], '-', out);
-	}
+	n->files += files;
+	n->bytes += files * ((size + PAGE - 1) / PAGE * PAGE);
 }
 
-int inventory_plan(const struct inventory *old, const struct inventory *now, const struct settings_series *series,
-	FILE *out, struct err *e)
+static struct needs needs_of(const struct inventory *inv, const struct config_list *archives)
 {
-	struct volume before = volume_of(old, series), after = volume_of(now, series);
-	char text[NUM_TEXT], limit[NUM_TEXT];
-	struct tally t = {0, 0, 0, 0};
+	struct needs n = {0};
 
-	plan_others(old, now, out, &t);
-	plan_checks(old, now, out, &t);
-	fprintf(out, "%zu added, %zu removed, %zu changed, %zu renamed\n", t.added, t.removed, t.changed, t.renamed);
-	num_format_size((int64_t)(after.bytes >> 20 << 20), text);
-	fprintf(out, "series: %" PRIu64 " files now, %" PRIu64 " then (at one address per name), %s in all\n",
-		before.files, after.files, text);
-	if (after.bytes <= (uint64_t)series->max_bytes)
-		return 0;
-	num_format_size(series->max_bytes, limit);
-	return err_set(e, "series files would take %s, more than series.max_bytes = \"%s\": raise it, or keep less in "
-		"series.archives", text, limit);
+	for (size_t i = 0; i < inv->checks_count; i++)
+		add_needs(&inv->checks[i], archives, &n);
+	return n;
+}
+
+static double mib(int64_t bytes)
+{
+	return (double)bytes / (1 << 20);
+}
+
+int inventory_plan(const struct inventory *old, const struct inventory *now,
+	const struct settings_series *series, FILE *out, struct err *e)
+{
+	struct needs before = needs_of(old, &series->archives), after = needs_of(now, &series->archives);
+
+	for (const struct inventory_kind *k = inventory_kinds; k->one != NULL; k++)
+		put_kind(k, old, now, out);
+	fprintf(out, "series: %lld -> %lld files, %.1f -> %.1f MiB of at most %.1f\n",
+		(long long)before.files, (long long)after.files, mib(before.bytes), mib(after.bytes),
+		mib(series->max_bytes));
+	if (after.bytes > series->max_bytes)
+		return err_set(e, "series would take %.1f MiB, more than series.max_bytes = %.1f MiB: fewer checks "
+			"or vantages, longer intervals, shorter archives, or a larger max_bytes", mib(after.bytes),
+			mib(series->max_bytes));
+	return 0;
 }

@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include "collector/series_rrd.h"
+#include "collector/settings.h"
 #include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -646,6 +648,88 @@ static void ten_cities_are_loaded(void **state)
 	inventory_free(inv);
 }
 
+/* ---- plan */
+
+static const struct settings_archive plan_archives[] = {
+	{.step = 0, .keep = 7200 * NS_PER_S},
+	{.step = 300 * NS_PER_S, .keep = 86400 * NS_PER_S},
+};
+
+/* What the plan prints, freed by the caller; status and e as it gives them. */
+static char *plan(const char *before, const char *after, int64_t max_bytes, int *status, struct err *e)
+{
+	const struct settings_series series = {.max_bytes = max_bytes,
+		.archives = {2, (void *)(uintptr_t)plan_archives}};
+	struct inventory *old = read_good(before), *now = read_good(after);
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	*status = inventory_plan(old, now, &series, out, e);
+	fclose(out);
+	inventory_free(old);
+	inventory_free(now);
+	return text;
+}
+
+static void assert_planned(const char *before, const char *after, const char *words)
+{
+	struct err e;
+	int status;
+	char *text = plan(before, after, INT64_C(1) << 40, &status, &e);
+
+	assert_int_equal(status, 0);
+	if (strstr(text, words) == NULL)
+		fail_msg("\"%s\" is not in: %s", words, text);
+	free(text);
+}
+
+static void a_plan_names_what_is_added_removed_changed_and_renamed(void **state)
+{
+	static const char other[] = "{ id = \"county-icmp\"; type = \"icmp\"; subject = \"link/l-county\"; "
+		"vantages = ( \"a2\" ); count = 6; interval = \"30s\"; timeout = \"10s\"; size = 100; }";
+	char changed[4000];
+
+	(void)state;
+	snprintf(changed, sizeof changed, "%schecks = ( %s, %s );", BASE, CHECK_HTTP, other);
+	assert_planned(BASE CHECKS, BASE CHECKS, "checks: 2 -> 2 (0 added, 0 removed, 0 changed, 0 renamed)\n");
+	assert_planned(BASE CHECKS, BASE, "checks: 2 -> 0 (0 added, 2 removed, 0 changed, 0 renamed)\n"
+		"  - check portal-http\n  - check county-icmp\n");
+	assert_planned(BASE, BASE CHECKS, "checks: 0 -> 2 (2 added, 0 removed, 0 changed, 0 renamed)\n"
+		"  + check portal-http\n  + check county-icmp\n");
+	assert_planned(BASE CHECKS, changed, "  ~ check county-icmp: vantages +a2 -a1; interval 1m -> 30s; "
+		"count \"5\" -> \"6\"; size \"100\" added\n");
+	assert_planned(BASE "checks = ( " CHECK_ICMP " );", BASE "checks = ( { id = \"new\"; was = "
+		"\"county-icmp\"; type = \"icmp\"; subject = \"link/l-county\"; vantages = \"a1\"; count = 5; } );",
+		"checks: 1 -> 1 (0 added, 0 removed, 0 changed, 1 renamed)\n  > check new, was county-icmp\n");
+	assert_planned(BASE, UNITS "systems = ( { id = \"portal\"; unit = \"u2\"; depends = ( \"l-county\", "
+		"\"identity\" ); }, { id = \"identity\"; unit = \"u2\"; } );" SITES LINKS AGENTS,
+		"systems: 2 -> 2 (0 added, 0 removed, 1 changed, 0 renamed)\n  ~ system portal: unit \"u1\" -> "
+		"\"u2\"\n");
+}
+
+static void a_plan_counts_files_and_refuses_what_does_not_fit(void **state)
+{
+	/* portal-http at 10 s: 2 vantages, 2 families, 10 columns; county-icmp at 60 s: 1, 2, 13. */
+	int64_t http = series_rrd_size(10, 10, &(struct config_list){2, (void *)(uintptr_t)plan_archives});
+	int64_t icmp = series_rrd_size(13, 60, &(struct config_list){2, (void *)(uintptr_t)plan_archives});
+	int64_t all = 4 * ((http + 4095) / 4096 * 4096) + 2 * ((icmp + 4095) / 4096 * 4096);
+	struct err e;
+	int status;
+	char *text;
+
+	(void)state;
+	assert_planned(BASE, BASE CHECKS, "series: 0 -> 6 files");
+	text = plan(BASE, BASE CHECKS, all, &status, &e);
+	assert_int_equal(status, 0);
+	free(text);
+	text = plan(BASE, BASE CHECKS, all - 1, &status, &e);
+	assert_int_equal(status, -1);
+	assert_non_null(strstr(e.text, "more than series.max_bytes"));
+	assert_non_null(strstr(text, "series: 0 -> 6 files"));
+	free(text);
+}
+
 /* ---- conf/ */
 
 static size_t sites_of(const struct inventory *inv, enum inventory_level level)
@@ -756,6 +840,8 @@ int main(void)
 		cmocka_unit_test(only_vantages_may_report),
 		cmocka_unit_test(an_agent_with_too_much_to_do_is_told),
 		cmocka_unit_test(ten_cities_are_loaded),
+		cmocka_unit_test(a_plan_names_what_is_added_removed_changed_and_renamed),
+		cmocka_unit_test(a_plan_counts_files_and_refuses_what_does_not_fit),
 		cmocka_unit_test(the_example_city_is_as_it_is_told),
 		cmocka_unit_test(every_unit_of_the_city_has_a_system_and_every_system_a_check),
 		cmocka_unit_test(the_sample_is_good_and_shows_each_type),

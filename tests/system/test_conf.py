@@ -1,0 +1,68 @@
+#!/usr/bin/env python3
+"""Every file in conf/ is read by the real programs, which take it; a wrong line is told and refused."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+CONF = os.path.join(ROOT, "conf")
+COLLECTOR, AGENT = (os.path.join(ROOT, "build", "xunjian-" + p) for p in ("collector", "agent"))
+failures = []
+
+
+def run(*argv):
+    p = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
+    return p.returncode, p.stdout.strip()
+
+
+def expect(what, seen, status, words=""):
+    if seen[0] != status or words not in seen[1]:
+        failures.append(what)
+        print(f"FAIL {what}: expected {status} and \"{words}\", got {seen[0]}: {seen[1]}", flush=True)
+
+
+def settings_for(folder, inventory, **series):
+    path = os.path.join(folder, "collector.conf")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(f'state = "state"; inventory = "{inventory}";\n')
+        f.write("".join(f'series = {{ {k} = "{v}"; }};\n' for k, v in series.items()))
+    return path
+
+
+def agent_sample(folder):
+    """The sample beside the certificate that it names: an agent reads it to check its settings."""
+    pki, path = os.path.join(folder, "pki"), os.path.join(folder, "agent.conf")
+    shutil.copy(os.path.join(CONF, "agent.conf"), path)
+    expect("an authority", run(COLLECTOR, "ca", "init", pki), 0)
+    expect("a certificate", run(COLLECTOR, "ca", "issue", "--ca", pki, "agent-1"), 0)
+    return path
+
+
+def main():
+    folder = tempfile.mkdtemp(prefix="xunjian-test-conf-")
+    city, sample = (os.path.join(CONF, *p) for p in (("city", "inventory.d"), ("inventory.d",)))
+    try:
+        expect("the sample of the collector", run(COLLECTOR, "check-config", "-c", os.path.join(CONF, "collector.conf")), 0)
+        expect("the sample of the agent", run(AGENT, "check-config", "-c", agent_sample(folder)), 0)
+        path = settings_for(folder, city)
+        expect("the example city", run(COLLECTOR, "check-config", "-c", path), 0, "33 units, 67 systems, 1508 sites")
+        expect("a plan without change", run(COLLECTOR, "plan", "-c", path, city), 0, "checks: 80 -> 80 (0 added, 0 removed")
+        expect("a plan from city to sample", run(COLLECTOR, "plan", "-c", path, sample), 0, "- unit jyj")
+        path = settings_for(folder, city, max_bytes="100MiB")
+        expect("a plan that does not fit", run(COLLECTOR, "plan", "-c", path, city), 3, "series would take")
+        broken = os.path.join(folder, "inventory.d")
+        shutil.copytree(city, broken)
+        with open(os.path.join(broken, "10-units.conf"), "a", encoding="utf-8") as f:
+            f.write("unist = ();\n")
+        expect("a broken file", run(COLLECTOR, "check-config", "-c", settings_for(folder, broken)), 3,
+               "10-units.conf:38: unknown setting \"unist\": did you mean \"units\"?")
+    finally:
+        shutil.rmtree(folder)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
