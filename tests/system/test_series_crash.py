@@ -5,6 +5,7 @@ file dumps equal to one that was made value by value without any interruption (t
 series_host runs the role itself on journals made by series_journal. FULL=1: mutants too, 300 kills, 200 power cuts, 120 kills at
 counted system calls; else a slice of each. Power cuts need root (ext4 on a loop device in a mount namespace of its own);
 without, they are left out and that is said."""
+import atexit
 import ctypes
 import fcntl
 import os
@@ -26,6 +27,22 @@ EXT4_SHUTDOWN, NO_LOG_FLUSH = 0x8004587D, 2
 random.seed(SEED)
 work = tempfile.mkdtemp(prefix="xunjian-series-")
 failures = []
+hosts = []
+
+
+def leave_nothing():
+    for host in hosts:
+        if host.poll() is None:
+            host.kill()
+            host.wait()
+    for name in os.listdir(work):
+        if name.endswith(".mnt"):
+            subprocess.run(["umount", os.path.join(work, name)], stderr=subprocess.DEVNULL)
+    shutil.rmtree(work, ignore_errors=True)
+
+
+atexit.register(leave_nothing)
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
 
 def tool(name, tools=TOOLS):
@@ -74,9 +91,11 @@ class Case:
         return "flush_ms=20", "feed=%d" % max(1, self.entries // seconds), "began=%d" % self.began
 
     def host(self, *options, tools=TOOLS, wrap=()):
-        return subprocess.Popen([*wrap, tool("series_host", tools), self.folder, self.archives, *options],
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                                stdin=subprocess.DEVNULL)
+        hosts[:] = [h for h in hosts if h.poll() is None]
+        hosts.append(subprocess.Popen([*wrap, tool("series_host", tools), self.folder, self.archives, *options],
+                                      stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                                      stdin=subprocess.DEVNULL))
+        return hosts[-1]
 
     def finish(self, *options, tools=TOOLS):
         """Runs until all is passed; what it said."""
@@ -391,7 +410,6 @@ def main():
         print("%s %.1f s" % (test.__name__, time.monotonic() - started), flush=True)
     if not mounts:
         print("  figure: power cuts and full disk left out: no right to mount here")
-    shutil.rmtree(work, ignore_errors=True)
     sys.exit(1 if failures else 0)
 
 

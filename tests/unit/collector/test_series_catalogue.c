@@ -102,6 +102,27 @@ static void a_renamed_check_keeps_its_series(void **state)
 	series_catalogue_free(c);
 }
 
+static void an_agent_has_so_many_files_and_no_more(void **state)
+{
+	struct series_catalogue *c = series_catalogue_new(SERIES_AGENT_FILES);
+	struct result r = row("more", FAMILY_V4, "");
+	const char *why = NULL;
+	char part[16];
+
+	(void)state;
+	for (int i = 0; i < SERIES_AGENT_FILES - 1; i++) {
+		snprintf(part, sizeof part, "p%d", i);
+		assert_non_null(add(c, "web", FAMILY_V4, part));
+	}
+	assert_non_null(series_catalogue_file(c, series_catalogue_at(c, 0), 4711));
+	assert_null(series_catalogue_file(c, series_catalogue_at(c, 0), 4712));
+	assert_null(series_catalogue_add(c, "city", &r, &why));
+	assert_string_equal(why, "files of the agent");
+	/* Another agent's are its own. */
+	assert_non_null(series_catalogue_add(c, "county", &r, &why));
+	series_catalogue_free(c);
+}
+
 struct changed {
 	char checks[64];
 	int count, most;
@@ -170,6 +191,7 @@ int main(void)
 		cmocka_unit_test(a_renamed_check_keeps_its_series),
 		cmocka_unit_test(what_changed_since_a_version_is_told_oldest_change_first),
 		cmocka_unit_test(what_was_written_leaves_the_queue),
+		cmocka_unit_test(an_agent_has_so_many_files_and_no_more),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
