@@ -109,7 +109,7 @@ static void print_help(const struct catalog_type *type, FILE *out)
 	if (type == NULL) {
 		fputs("usage: xunjian-agent probe TYPE [key=value ...] [--json]\n\n", out);
 		for (const struct catalog_type *const *t = catalog_types; *t != NULL; t++)
-			fprintf(out, "  %-6s %s\n", (*t)->name, (*t)->summary);
+			fprintf(out, "  %-12s %s\n", (*t)->name, (*t)->summary);
 		fputs("\n`probe TYPE --help` prints the options of a type. Exit status: 0 all up, 1 any\n"
 		      "down, 2 usage, 3 unknown. Manual: xunjian-agent(8).\n", out);
 		return;
@@ -120,7 +120,7 @@ static void print_help(const struct catalog_type *type, FILE *out)
 	config_print_help(&common_schema, out);
 	fputs("\nvalues:\n", out);
 	for (const struct metric *m = type->metrics; m->number != 0; m++)
-		fprintf(out, "  %-12s %-4s %s\n", m->name, strcmp(m->unit, "1") == 0 ? "" : m->unit,
+		fprintf(out, "  %-19s %-4s %s\n", m->name, strcmp(m->unit, "1") == 0 ? "" : m->unit,
 			m->label_en);
 }
 
@@ -215,13 +215,15 @@ static void format_value(const struct metric *m, const struct value *v, char out
 		snprintf(out, CELL_MAX, "%.*f %s", (int)m->decimals, v->number, m->unit);
 }
 
-enum { ROW_FAMILY = -3, ROW_ADDRESS = -2, ROW_OUTCOME = -1 }; /* then the metrics of the type */
+enum { ROW_FAMILY = -4, ROW_PART, ROW_ADDRESS, ROW_OUTCOME }; /* then the metrics of the type */
 
 /* One cell of the table: rows are what is told, columns the results. */
 static void format_cell(const struct metric *metrics, int row, const struct result *r, char out[CELL_MAX])
 {
 	if (row == ROW_FAMILY)
 		snprintf(out, CELL_MAX, "%s", family_name(r->family));
+	else if (row == ROW_PART)
+		snprintf(out, CELL_MAX, "%s", *r->part != '\0' ? r->part : "-");
 	else if (row == ROW_ADDRESS)
 		snprintf(out, CELL_MAX, "%s", *r->address != '\0' ? r->address : "-");
 	else if (row == ROW_OUTCOME)
@@ -232,7 +234,7 @@ static void format_cell(const struct metric *metrics, int row, const struct resu
 
 static const char *row_name(const struct metric *metrics, int row)
 {
-	static const char *const heads[] = {"", "address", "outcome"};
+	static const char *const heads[] = {"", "part", "address", "outcome"};
 
 	return row < 0 ? heads[row - ROW_FAMILY] : metrics[row].name;
 }
@@ -259,6 +261,20 @@ static int column_width(const struct metric *metrics, const struct result *r)
 	return width;
 }
 
+/* Whether a row tells anything of some result; address and part of one result are often the same. */
+static bool row_tells(const struct metric *metrics, int row, const struct result *const *results, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct result *r = results[i];
+
+		if (row == ROW_PART ? strcmp(r->part, r->address) != 0 && *r->part != '\0'
+			: row == ROW_ADDRESS ? *r->address != '\0'
+			: row < 0 || find_value(r, metrics[row].number) != NULL)
+			return true;
+	}
+	return false;
+}
+
 /* As many results side by side as fit, at least one; returns how many. */
 static size_t print_block(const struct metric *metrics, const struct result *const *results, size_t count,
 	FILE *out)
@@ -273,6 +289,8 @@ static size_t print_block(const struct metric *metrics, const struct result *con
 			break;
 	}
 	for (int row = ROW_FAMILY; row < rows_count(metrics); row++) {
+		if (!row_tells(metrics, row, results, n))
+			continue;
 		fprintf(out, "%-12s", row_name(metrics, row));
 		for (size_t i = 0; i < n; i++) {
 			char cell[CELL_MAX];
@@ -283,6 +301,11 @@ static size_t print_block(const struct metric *metrics, const struct result *con
 		fputc('\n', out);
 	}
 	return n;
+}
+
+static const char *name_of(const struct result *r)
+{
+	return *r->part != '\0' ? r->part : r->address;
 }
 
 void probe_print_table(const struct probe_request *q, const struct result *const *results, size_t count,
@@ -298,8 +321,8 @@ void probe_print_table(const struct probe_request *q, const struct result *const
 
 		if (*r->reason != '\0')
 			fprintf(out, "%s%s %s%s%s: %s\n", i == 0 || *results[i - 1]->reason == '\0' ? "\n" : "",
-				outcome_name(r->outcome), family_name(r->family), *r->address != '\0' ? " " : "",
-				r->address, r->reason);
+				outcome_name(r->outcome), family_name(r->family), *name_of(r) != '\0' ? " " : "",
+				name_of(r), r->reason);
 	}
 }
 
@@ -310,7 +333,7 @@ struct once {
 	struct helper *helper;
 	struct targets targets;
 	struct arena *arena;
-	const struct result *results[2 * RUN_ADDRESSES_MAX];
+	const struct result **results;
 	size_t count;
 };
 
@@ -338,8 +361,8 @@ static void on_result(void *ctx, const struct result *r)
 	copy->part = arena_strdup(o->arena, r->part);
 	copy->address = arena_strdup(o->arena, r->address);
 	copy->reason = arena_strdup(o->arena, r->reason);
-	if (o->count < 2 * RUN_ADDRESSES_MAX)
-		o->results[o->count++] = copy;
+	o->results = mem_resize(o->results, o->count + 1, sizeof *o->results);
+	o->results[o->count++] = copy;
 }
 
 static void on_done(void *ctx)
@@ -394,6 +417,7 @@ static int run_once(const struct probe_request *q, struct arena *a)
 			probe_print_table(q, o.results, o.count, stdout);
 		status = probe_exit_status(o.results, o.count);
 	}
+	free(o.results);
 	event_base_free(o.base);
 	helper_free(o.helper);
 	return status;

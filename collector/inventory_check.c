@@ -161,8 +161,8 @@ static int read_options(const struct inventory *inv, struct inventory_check *c, 
 {
 	c->of_type = catalog_find(c->type);
 	if (c->of_type == NULL)
-		return config_error(&c->where, e, "type \"%s\" is not a probe type: write icmp, tcp or http",
-			c->type);
+		return config_error(&c->where, e,
+			"type \"%s\" is not a probe type: `xunjian-agent probe --help` lists them", c->type);
 	if (default_host(inv, c, e) < 0)
 		return -1;
 	sort_options(&c->options);

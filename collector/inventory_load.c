@@ -102,7 +102,7 @@ static const struct config_schema agent_schema = SCHEMA(inventory_agent, agent_f
 static const struct config_field check_fields[] = {
 	FIELD_ID(inventory_check, "id of the check"),
 	{.name = "type", .kind = CONFIG_ID, .offset = offsetof(struct inventory_check, type),
-		.help = "probe type: icmp, tcp or http"},
+		.help = "probe type, one of those below"},
 	{.name = "subject", .kind = CONFIG_TEXT, .offset = offsetof(struct inventory_check, subject),
 		.min = 1, .max = 80, .help = "what it tells about: \"system/ID\", \"link/ID\", \"site/ID\" or "
 		"\"host/AGENT\""},

@@ -15,7 +15,9 @@
 #include "lib/fence.h"
 #include "lib/log.h"
 #include "lib/mem.h"
-#include "probes/catalog.h"
+#include "probes/catalog_http.h"
+#include "probes/catalog_icmp.h"
+#include "probes/catalog_tcp.h"
 
 /* Exported by librrd, but in none of the headers that it installs. */
 typedef int fetch_callback(const char *name, int function, time_t *start, time_t *end, unsigned long *step,

@@ -30,7 +30,7 @@ struct catalog_type {
 	int (*check)(const void *options, struct err *);
 };
 
-/* Each stands in the probe_type of its .c file too. */
+/* Each stands in catalog_<type>.c, its options and the numbers of its metrics in catalog_<type>.h. */
 extern const struct catalog_type catalog_icmp, catalog_tcp, catalog_http;
 extern const struct catalog_type *const catalog_types[]; /* ends with NULL */
 const struct catalog_type *catalog_find(const char *name);
@@ -50,6 +50,10 @@ struct catalog_target_options catalog_target_options(const void *options);
  * (checked options always have one of at most CATALOG_HOST_MAX bytes). */
 int catalog_target_host(const struct catalog_type *, const void *options, char *out, size_t room);
 
+/* Host or [address] of an http or https URL, as written there. -1: it has none, or a user before it. */
+int catalog_url_host(const char *url, char *out, size_t room);
+/* The family of a host (with or without brackets or scope) that is a literal address, else FAMILY_NONE. */
+enum family catalog_literal_family(const char *host);
 /* The family of a target that is a literal address; FAMILY_NONE when it is a name, or there is none. */
 enum family catalog_literal(const struct catalog_type *, const void *options);
 
@@ -57,47 +61,5 @@ enum family catalog_literal(const struct catalog_type *, const void *options);
 struct arena;
 int catalog_options(const struct catalog_type *, const struct config_pairs *, struct arena *, void **options,
 	struct err *);
-
-/* ---- icmp: 100.. */
-enum {
-	ICMP_SENT = 100, ICMP_LOST, ICMP_LOSS, ICMP_RTT_MIN, ICMP_RTT_P25, ICMP_RTT_MEDIAN, ICMP_RTT_P75,
-	ICMP_RTT_MAX, ICMP_JITTER, ICMP_DUPLICATES, ICMP_LATE, ICMP_TTL,
-};
-struct icmp_options {
-	const char *host, *ipv4, *ipv6;
-	int64_t count;    /* echoes of a round */
-	int64_t spacing;  /* ns between two echoes to one target */
-	int64_t size;     /* payload bytes */
-	int64_t wait;     /* ns to wait for the last reply before the round is closed */
-};
-
-/* ---- tcp: 200.. */
-enum { TCP_CONNECT = 200, TCP_TOTAL };
-struct tcp_options {
-	const char *host, *ipv4, *ipv6;
-	int64_t port;
-	const char *send;   /* with \r \n \t \xNN \\ escapes; "" sends nothing */
-	const char *expect; /* bytes that must appear, same escapes; or "~" and a POSIX extended pattern */
-};
-
-/* ---- http: 300.. */
-enum {
-	HTTP_RESOLVE = 300, HTTP_CONNECT, HTTP_TLS, HTTP_FIRST_BYTE, HTTP_TOTAL, HTTP_STATUS, HTTP_BODY_BYTES,
-	HTTP_REDIRECTS, HTTP_CERT_DAYS,
-};
-struct http_options {
-	const char *url, *ipv4, *ipv6;
-	int method;              /* GET, HEAD, POST */
-	const char *body;        /* sent with POST */
-	struct config_texts headers; /* "Name: value" */
-	const char *status;      /* "200", "200-399,401" */
-	const char *expect_header; /* "Name: bytes", "Name: ~pattern"; "" none */
-	const char *expect_body; /* bytes or "~pattern"; "" none */
-	const char *forbid_body; /* the same, must not appear */
-	int64_t redirects;       /* at most; 0 none */
-	int64_t body_max;        /* bytes read at most; more is cut and told */
-	bool verify;             /* certificate chain and name */
-	const char *ca;          /* PEM file instead of the system's; "" */
-};
 
 #endif

@@ -14,7 +14,7 @@
 #include "lib/http.h"
 #include "lib/mem.h"
 #include "lib/num.h"
-#include "probes/catalog.h"
+#include "probes/catalog_http.h"
 #include "probes/certificate.h"
 #include "probes/dial.h"
 #include "probes/http_answer.h"

@@ -14,7 +14,7 @@
 #include <stddef.h>
 
 #include "lib/buf.h"
-#include "probes/catalog.h"
+#include "probes/catalog_http.h"
 #include "probes/match.h"
 
 #define HTTP_HEADERS_MAX (256u << 10)

@@ -12,7 +12,7 @@
 #include "lib/err.h"
 #include "lib/map.h"
 #include "lib/mem.h"
-#include "probes/catalog.h"
+#include "probes/catalog_icmp.h"
 #include "probes/icmp_round.h"
 #include "probes/icmp_socket.h"
 #include "probes/resolve.h"

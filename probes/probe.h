@@ -64,6 +64,7 @@ const struct sockaddr *run_address(const struct run *, socklen_t *); /* port 0; 
 const char *run_host(const struct run *);             /* the name as configured, without brackets */
 int64_t run_started(const struct run *);              /* clock_mono() at start */
 int64_t run_deadline(const struct run *);             /* clock_mono() when the runner will end it */
+const char *run_check(const struct run *);            /* id of the check; "" one-shot: then a rate takes two looks */
 double run_resolve_time(const struct run *);          /* s that resolving took; 0 for a literal */
 void run_set_private(struct run *, void *);
 void *run_private(const struct run *);
@@ -74,6 +75,15 @@ void run_part(struct run *, const char *label); /* names the part; by default th
 void run_up(struct run *);
 void run_down(struct run *, const char *why, ...) __attribute__((format(printf, 2, 3)));
 void run_unknown(struct run *, const char *why, ...) __attribute__((format(printf, 2, 3)));
+/* Another result beside the run's own, of one of several like things that it saw (an interface, a disk): of its family
+ * and time, up unless told otherwise. Handed on after the run's own, in the order of adding, also when the run ends down or
+ * unknown. The label is its identity: the same thing has the same one in every run. NULL when the run has RUN_PARTS_MAX. */
+#define RUN_PARTS_MAX 256
+struct run_part;
+struct run_part *run_add_part(struct run *, const char *label);
+void run_part_value(struct run_part *, uint32_t metric, double number);
+void run_part_down(struct run_part *, const char *why, ...) __attribute__((format(printf, 2, 3)));
+void run_part_unknown(struct run_part *, const char *why, ...) __attribute__((format(printf, 2, 3)));
 /* What to say when the deadline ends the run (default: down "no answer within 5s"). Values told before count. Set by a type
  * whose phase decides the words; unknown says whether it is our own fault. cancel() follows, also after the default. */
 void run_on_deadline(struct run *, void (*at_deadline)(void *state, struct run *));

@@ -10,12 +10,20 @@
 
 #include "lib/clock.h"
 #include "lib/err.h"
+#include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/num.h"
 #include "probes/catalog.h"
 #include "probes/resolve.h"
 
 _Static_assert(RUN_ADDRESSES_MAX == RESOLVE_MAX, "every address of an answer has a run");
+
+/* One of several things that a run saw. */
+struct run_part {
+	TAILQ_ENTRY(run_part) link;
+	struct result result;
+	char label[SAMPLE_TEXT_MAX + 1], reason[SAMPLE_TEXT_MAX + 1];
+};
 
 /* One measurement; also the place of a result that needed none (no record, not allowed). */
 struct run {
@@ -29,6 +37,8 @@ struct run {
 	bool ended;
 	struct result result;
 	char address_text[64], part[SAMPLE_TEXT_MAX + 1], reason[SAMPLE_TEXT_MAX + 1];
+	TAILQ_HEAD(, run_part) parts;
+	size_t parts_count;
 };
 
 /* What one family of a group does. */
@@ -103,6 +113,11 @@ const char *run_host(const struct run *r)
 	return r->branch->group->host;
 }
 
+const char *run_check(const struct run *r)
+{
+	return r->branch->group->check;
+}
+
 int64_t run_started(const struct run *r)
 {
 	return r->started;
@@ -145,6 +160,58 @@ void run_part(struct run *r, const char *label)
 {
 	assert(!r->ended);
 	text_clean(label, strlen(label), r->part, sizeof r->part);
+}
+
+struct run_part *run_add_part(struct run *r, const char *label)
+{
+	struct run_part *p;
+
+	assert(!r->ended);
+	if (r->parts_count == RUN_PARTS_MAX) {
+		log_warn("a run has more parts than fit check=%s max=%d", run_check(r), RUN_PARTS_MAX);
+		return NULL;
+	}
+	p = mem_alloc(sizeof *p);
+	p->result = r->result;
+	p->result.count = 0;
+	p->result.outcome = OUTCOME_UP;
+	p->result.part = text_clean(label, strlen(label), p->label, sizeof p->label);
+	p->result.reason = p->reason;
+	TAILQ_INSERT_TAIL(&r->parts, p, link);
+	r->parts_count++;
+	return p;
+}
+
+void run_part_value(struct run_part *p, uint32_t metric, double number)
+{
+	result_add(&p->result, metric, number);
+}
+
+static void part_says(struct run_part *p, enum outcome outcome, const char *why, va_list ap)
+{
+	char text[2 * SAMPLE_TEXT_MAX];
+
+	vsnprintf(text, sizeof text, why, ap);
+	text_clean(text, strlen(text), p->reason, sizeof p->reason);
+	p->result.outcome = outcome;
+}
+
+void run_part_down(struct run_part *p, const char *why, ...)
+{
+	va_list ap;
+
+	va_start(ap, why);
+	part_says(p, OUTCOME_DOWN, why, ap);
+	va_end(ap);
+}
+
+void run_part_unknown(struct run_part *p, const char *why, ...)
+{
+	va_list ap;
+
+	va_start(ap, why);
+	part_says(p, OUTCOME_UNKNOWN, why, ap);
+	va_end(ap);
 }
 
 /* Something of the group has ended. The last one finishes it, from the loop and never from inside a call. */
@@ -216,6 +283,7 @@ static struct run *run_new(struct branch *b)
 	b->group->open++;
 	r->branch = b;
 	r->started = b->group->began;
+	TAILQ_INIT(&r->parts);
 	r->result = (struct result){.check = b->group->check, .type = spec->type->catalog->name,
 		.interval_s = spec->interval_s, .generation = spec->generation, .family = b->family,
 		.part = r->part, .address = r->address_text, .reason = r->reason,
@@ -392,6 +460,19 @@ static void begin_families(struct run_group *g)
 
 /* ---- groups */
 
+static void run_free(struct run *r)
+{
+	struct run_part *p;
+
+	while ((p = TAILQ_FIRST(&r->parts)) != NULL) {
+		TAILQ_REMOVE(&r->parts, p, link);
+		free(p);
+	}
+	if (r->timer != NULL)
+		event_free(r->timer);
+	free(r);
+}
+
 /* Whatever still runs is cancelled; nobody is told. */
 static void group_free(struct run_group *g)
 {
@@ -405,9 +486,7 @@ static void group_free(struct run_group *g)
 
 			if (r->timer != NULL && !r->ended && g->spec.type->cancel != NULL)
 				g->spec.type->cancel(g->opened->state, r);
-			if (r->timer != NULL)
-				event_free(r->timer);
-			free(r);
+			run_free(r);
 		}
 	}
 	LIST_REMOVE(g, link);
@@ -415,6 +494,22 @@ static void group_free(struct run_group *g)
 	event_free(g->event);
 	free(g->check);
 	free(g);
+}
+
+/* The run's own result, then those of its parts. */
+static void hand_on(struct run *r)
+{
+	struct run_group *g = r->branch->group;
+	struct run_part *p;
+
+	r->result.mono = r->started;
+	g->on_result(g->ctx, &r->result);
+	TAILQ_FOREACH(p, &r->parts, link) {
+		if (g->cancelled)
+			return;
+		p->result.mono = r->started;
+		g->on_result(g->ctx, &p->result);
+	}
 }
 
 static void group_finish(struct run_group *g)
@@ -425,12 +520,8 @@ static void group_finish(struct run_group *g)
 
 	g->phase = GROUP_FINISHING;
 	for (size_t i = 0; i < g->count; i++) {
-		for (size_t k = 0; k < g->branches[i].count && !g->cancelled; k++) {
-			struct run *r = g->branches[i].runs[k];
-
-			r->result.mono = r->started;
-			g->on_result(ctx, &r->result);
-		}
+		for (size_t k = 0; k < g->branches[i].count && !g->cancelled; k++)
+			hand_on(g->branches[i].runs[k]);
 	}
 	cancelled = g->cancelled;
 	group_free(g);

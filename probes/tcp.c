@@ -12,7 +12,7 @@
 #include "lib/err.h"
 #include "lib/mem.h"
 #include "lib/num.h"
-#include "probes/catalog.h"
+#include "probes/catalog_tcp.h"
 #include "probes/dial.h"
 #include "probes/match.h"
 

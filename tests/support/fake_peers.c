@@ -16,6 +16,8 @@
 #include "lib/ipc.h"
 #include "lib/mem.h"
 #include "probes/catalog.h"
+#include "probes/catalog_http.h"
+#include "probes/catalog_icmp.h"
 
 #define INSTANCE 42
 #define ROWS_MAX 2000

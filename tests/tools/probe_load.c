@@ -22,6 +22,7 @@
 #include "lib/mem.h"
 #include "lib/num.h"
 #include "probes/catalog.h"
+#include "probes/catalog_icmp.h"
 #include "probes/registry.h"
 #include "probes/resolve.h"
 #include "probes/run.h"

@@ -17,7 +17,7 @@
 #include "lib/err.h"
 #include "lib/mem.h"
 #include "lib/wire.h"
-#include "probes/catalog.h"
+#include "probes/catalog_tcp.h"
 #include "probes/probe.h"
 #include "probes/run.h"
 

@@ -11,7 +11,9 @@
 #include "lib/err.h"
 #include "lib/mem.h"
 #include "lib/sample.h"
-#include "probes/catalog.h"
+#include "probes/catalog_http.h"
+#include "probes/catalog_icmp.h"
+#include "probes/catalog_tcp.h"
 #include "probes/run.h"
 
 static struct arena *arena;

@@ -12,7 +12,8 @@
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/mem.h"
-#include "probes/catalog.h"
+#include "probes/catalog_http.h"
+#include "probes/catalog_icmp.h"
 #include "probes/run.h"
 
 static char folder[] = "/tmp/xj-settings-XXXXXX";

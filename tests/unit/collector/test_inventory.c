@@ -18,6 +18,8 @@
 #include "lib/err.h"
 #include "lib/wire.h"
 #include "probes/catalog.h"
+#include "probes/catalog_http.h"
+#include "probes/catalog_icmp.h"
 
 /* A small city that is right; the cases below break one thing of it. */
 #define UNITS "units = ( { id = \"u1\"; name = \"单位一\"; }, { id = \"u2\"; } );\n"
@@ -232,7 +234,7 @@ static void a_check_must_lead_somewhere_too(void **state)
 		"\"host/AGENT\"");
 	assert_refused(AGENTS SITES "checks = ( { id = \"c\"; type = \"ping\"; subject = \"host/a1\"; "
 		"vantages = \"a1\"; host = \"x\"; } );",
-		"%s/all.conf:5: type \"ping\" is not a probe type: write icmp, tcp or http");
+		"%s/all.conf:5: type \"ping\" is not a probe type: `xunjian-agent probe --help` lists them");
 	assert_refused(AGENTS SITES "checks = ( { id = \"c\"; type = \"icmp\"; subject = \"host/a1\"; "
 		"host = \"x\"; } );",
 		"%s/all.conf:5: vantages must be given: ids of the agents that run it");

@@ -17,7 +17,8 @@
 #include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/err.h"
-#include "probes/catalog.h"
+#include "probes/catalog_http.h"
+#include "probes/catalog_icmp.h"
 #include "tests/support/librrd_leaks.h"
 
 #define ROWS 480

@@ -16,7 +16,7 @@
 #include "lib/err.h"
 #include "lib/map.h"
 #include "lib/wire.h"
-#include "probes/catalog.h"
+#include "probes/catalog_tcp.h"
 
 #define START 1700000000
 #define ROWS_MAX 4000

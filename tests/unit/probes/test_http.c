@@ -13,6 +13,7 @@
 #include <openssl/ssl.h>
 
 #include "tests/support/pki.h"
+#include "probes/catalog_http.h"
 #include "tests/unit/probes/one_run.h"
 #include "tests/unit/probes/script_server.h"
 

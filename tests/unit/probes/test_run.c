@@ -158,6 +158,33 @@ static void local_start(void *state, struct run *r)
 
 static const struct probe_type local_type = {.catalog = &local_catalog, .start = local_start};
 
+static void parted_start(void *state, struct run *r)
+{
+	struct run_part *p = run_add_part(r, "eth0\n");
+
+	(void)state;
+	run_part_value(p, 9001, 1);
+	run_part_down(run_add_part(r, "eth1"), "no %s", "carrier");
+	run_part_unknown(run_add_part(r, "eth2"), "not readable");
+	run_value(r, 9001, 3);
+	run_down(r, "one of three is down");
+}
+
+static const struct probe_type parted_type = {.catalog = &local_catalog, .start = parted_start};
+
+static void crowded_start(void *state, struct run *r)
+{
+	unsigned told = 0;
+
+	(void)state;
+	while (run_add_part(r, "again") != NULL)
+		told++;
+	assert_int_equal(told, RUN_PARTS_MAX);
+	/* never ends: the deadline does */
+}
+
+static const struct probe_type crowded_type = {.catalog = &local_catalog, .start = crowded_start};
+
 /* ---- fixture */
 
 struct fixture {
@@ -421,6 +448,58 @@ static void a_type_without_target_runs_once(void **state)
 	assert_lines(&g, "-  [eth0] up");
 }
 
+static void parts_are_handed_on_after_the_run_itself(void **state)
+{
+	unsigned left = 0;
+	struct group g;
+
+	begin(*state, &g, &parted_type, NULL, RUN_BOTH, &left);
+	wait_for(*state, &left);
+	assert_lines(&g, "-  [] down: one of three is down", "-  [eth0?] up", "-  [eth1] down: no carrier",
+		"-  [eth2] unknown: not readable");
+	assert_int_equal(g.last.count, 0);
+}
+
+static void a_group_cancelled_between_its_parts_tells_no_more(void **state)
+{
+	unsigned left = 0;
+	struct group g;
+
+	begin(*state, &g, &parted_type, NULL, RUN_BOTH, &left);
+	g.cancel_at = 2;
+	event_base_loop(((struct fixture *)*state)->base, EVLOOP_NONBLOCK);
+	while (runner_running(((struct fixture *)*state)->runner) > 0)
+		event_base_loop(((struct fixture *)*state)->base, EVLOOP_ONCE);
+	assert_int_equal(g.results, 2);
+	assert_int_equal(g.dones, 0);
+}
+
+static void counted(void *ctx, const struct result *r)
+{
+	unsigned *n = ctx;
+
+	assert_int_equal(r->outcome, *n == 0 ? OUTCOME_DOWN : OUTCOME_UP);
+	++*n;
+}
+
+static void nothing_to_do(void *ctx)
+{
+	(void)ctx;
+}
+
+static void a_run_has_so_many_parts_and_keeps_them_at_its_deadline(void **state)
+{
+	struct run_spec spec = {.check = "", .type = &crowded_type, .families = RUN_BOTH,
+		.timeout = 20 * NS_PER_MS};
+	struct fixture *f = *state;
+	unsigned results = 0;
+
+	run_group_begin(f->runner, &spec, counted, nothing_to_do, &results);
+	while (runner_running(f->runner) > 0)
+		event_base_loop(f->base, EVLOOP_ONCE);
+	assert_int_equal(results, 1 + RUN_PARTS_MAX);
+}
+
 /* The resolver takes most of a timeout, the probe most of another one. */
 static void a_slow_resolver_takes_nothing_from_the_run(void **state)
 {
@@ -581,6 +660,9 @@ int main(void)
 		TEST(reasons_are_made_clean),
 		TEST(a_type_that_cannot_open_is_unknown_and_tried_again),
 		TEST(a_type_without_target_runs_once),
+		TEST(parts_are_handed_on_after_the_run_itself),
+		TEST(a_group_cancelled_between_its_parts_tells_no_more),
+		TEST(a_run_has_so_many_parts_and_keeps_them_at_its_deadline),
 		TEST(a_slow_resolver_takes_nothing_from_the_run),
 		TEST(nothing_comes_after_cancel),
 		TEST(a_group_may_be_cancelled_from_its_own_result),

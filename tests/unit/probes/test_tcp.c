@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "probes/catalog_tcp.h"
 #include "tests/unit/probes/one_run.h"
 #include "tests/unit/probes/script_server.h"
 

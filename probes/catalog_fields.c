@@ -1,0 +1,68 @@
+#include "probes/catalog_fields.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+#include <strings.h>
+
+#include "lib/err.h"
+#include "probes/match.h"
+
+static bool is_address(const char *text, int family)
+{
+	unsigned char room[sizeof(struct in6_addr)];
+
+	return inet_pton(family, text, room) == 1;
+}
+
+int catalog_check_host(const char *host, struct err *e)
+{
+	if (strpbrk(host, " /?#@\\\"") != NULL || strstr(host, "://") != NULL)
+		return err_set(e, "host: \"%.80s\" is not a host: write a name or an address alone", host);
+	return 0;
+}
+
+int catalog_check_pins(const char *host, const char *ipv4, const char *ipv6, struct err *e)
+{
+	if (*ipv4 != '\0' && !is_address(ipv4, AF_INET))
+		return err_set(e, "ipv4: \"%s\" is not an IPv4 address: write one as in \"192.0.2.1\"", ipv4);
+	if (*ipv6 != '\0' && !is_address(ipv6, AF_INET6))
+		return err_set(e, "ipv6: \"%s\" is not an IPv6 address: write one as in \"2001:db8::1\", "
+			"without brackets", ipv6);
+	if ((*ipv4 != '\0' || *ipv6 != '\0') && catalog_literal_family(host) != FAMILY_NONE)
+		return err_set(e, "%s is an address already: remove ipv4 and ipv6, or write a name", host);
+	return 0;
+}
+
+int catalog_check_target(const void *options, struct err *e)
+{
+	struct catalog_target_options t = catalog_target_options(options);
+
+	if (catalog_check_host(t.name, e) < 0)
+		return -1;
+	return catalog_check_pins(t.name, t.ipv4, t.ipv6, e);
+}
+
+int catalog_check_url(const char *url, const char *ipv4, const char *ipv6, struct err *e)
+{
+	char host[CATALOG_HOST_MAX + 1];
+
+	if (strncasecmp(url, "http://", 7) != 0 && strncasecmp(url, "https://", 8) != 0)
+		return err_set(e, "url: \"%.100s\" must start with http:// or https://", url);
+	if (strpbrk(url, " \"<>\\") != NULL)
+		return err_set(e, "url: \"%.100s\" holds a space or another sign that must be %%-encoded",
+			url);
+	if (catalog_url_host(url, host, sizeof host) < 0)
+		return err_set(e, "url: \"%.100s\" has no host of its own (a user before @ is not taken)",
+			url);
+	return catalog_check_pins(host, ipv4, ipv6, e);
+}
+
+int catalog_check_match(const char *field, const char *text, bool escapes, struct err *e)
+{
+	struct match m;
+
+	if (match_init(&m, text, escapes, e) < 0)
+		return err_wrap(e, "%s", field);
+	match_fini(&m);
+	return 0;
+}
