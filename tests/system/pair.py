@@ -100,17 +100,17 @@ checks = (
 );
 ''')
 
-    def write_agent(self, state, more=""):
-        self.write("agent.conf", f'''id = "agent-1"; state = "{state}";
+    def write_agent(self, state, more="", name="agent", metrics=None):
+        self.write(name + ".conf", f'''id = "agent-1"; state = "{state}";
 collector = {{ url = "https://127.0.0.1:{self.ingest}"; ca = "pki/ca.pem"; certificate = "pki/agent-1.pem"; key = "pki/agent-1.key"; }};
-metrics = {{ listen = "127.0.0.1:{self.metrics}"; }};
+metrics = {{ listen = "127.0.0.1:{metrics or self.metrics}"; }};
 {more}''')
 
-    def start(self, name):
-        """collector or agent."""
-        program = COLLECTOR if name == "collector" else AGENT
+    def start(self, name, wrap=(), program=None):
+        """The collector, or the agent of NAME.conf; wrap: words before the program, which may be that of a mutant."""
+        program = program or (COLLECTOR if name == "collector" else AGENT)
         with open(self.path(name + ".log"), "ab") as log:
-            self.processes[name] = subprocess.Popen([program, "run", "-c", self.path(name + ".conf")], stdin=subprocess.DEVNULL,
+            self.processes[name] = subprocess.Popen([*wrap, program, "run", "-c", self.path(name + ".conf")], stdin=subprocess.DEVNULL,
                                                     stdout=log, stderr=log, start_new_session=True)
 
     def kill(self, name):
