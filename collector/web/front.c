@@ -192,6 +192,7 @@ struct front *front_new(struct event_base *base, const struct settings *settings
 	f->web.live = live_new(&f->web);
 	f->beat = event_new(base, -1, EV_PERSIST, on_beat, f);
 	event_add(f->beat, &second);
+	model_set_opened(f->web.model, clock_real());
 	model_settle(f->web.model, clock_real());
 	if (listen_on_all(f, e) < 0) {
 		front_free(f);
@@ -219,6 +220,8 @@ void front_connect(struct front *f, enum process_role peer, int fd)
 	ask_connect(f->web.ask, peer, fd);
 	if (peer == PROCESS_SERIES)
 		ask_latest(f);
+	if (peer == PROCESS_INGEST)
+		model_set_opened(f->web.model, clock_real());
 }
 
 void front_reload(struct front *f, const struct settings *settings, const struct inventory *inventory)

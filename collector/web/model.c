@@ -9,6 +9,7 @@
 #include "lib/mem.h"
 
 #define OLD_INTERVALS 3
+#define RETURN_TIME (120 * NS_PER_S) /* until every agent has found a collector that came back */
 #define OLD_AFTER (20 * NS_PER_S) /* beside the intervals: deadline of a run, way through the journals */
 
 struct model {
@@ -22,6 +23,7 @@ struct model {
 	struct model_site *sites;
 	struct model_agent *agents;
 	struct map *by_check, *by_subject, *by_site, *by_agent;
+	int64_t opened;
 };
 
 static const char *const state_names[MODEL_STATES] = {"none", "up", "unknown", "degraded", "down"};
@@ -139,6 +141,7 @@ struct model *model_new(const struct inventory *v, const struct model *before)
 	struct model *m = mem_alloc(sizeof *m);
 
 	m->inventory = v;
+	m->opened = before != NULL ? before->opened : 0;
 	m->version = before != NULL ? before->version + 1 : 1;
 	m->by_check = map_new();
 	m->by_subject = map_new();
@@ -151,6 +154,11 @@ struct model *model_new(const struct inventory *v, const struct model *before)
 	if (before != NULL)
 		take_over(m, before);
 	return m;
+}
+
+void model_set_opened(struct model *m, int64_t opened)
+{
+	m->opened = opened;
 }
 
 void model_free(struct model *m)
@@ -284,20 +292,20 @@ enum model_state model_row_state(const struct model_row *r)
 static enum model_state vote(struct model_check *c, const char *vantage, enum family family)
 {
 	size_t counts[MODEL_STATES] = {0};
-	bool has_fresh = false;
+	bool is_heard = false;
 
 	for (size_t i = 0; i < c->rows_count; i++) {
 		struct model_row *r = &c->rows[i];
 
 		if (r->vantage == vantage && r->family == family)
-			has_fresh |= !r->is_old;
+			is_heard |= !r->is_old;
 	}
 	for (size_t i = 0; i < c->rows_count; i++) {
 		struct model_row *r = &c->rows[i];
 
 		if (r->vantage != vantage || r->family != family)
 			continue;
-		r->is_gone = r->is_old && has_fresh;
+		r->is_gone = r->is_old && is_heard;
 		if (!r->is_gone)
 			counts[model_row_state(r)]++;
 	}
@@ -368,45 +376,48 @@ static void fold_subject(struct model_subject *s, uint64_t version)
 		s->changed = version;
 }
 
-static bool row_is_old(const struct model_check *c, const struct model_row *r, int64_t now)
+/* How old an outcome may be. */
+static int64_t age_allowed(const struct model_check *c, const struct model_row *r)
 {
 	int64_t interval = (int64_t)r->interval_s * NS_PER_S;
 
 	if (c->of->interval > interval)
 		interval = c->of->interval;
-	return r->measured == 0 || now - r->measured > OLD_INTERVALS * interval + OLD_AFTER;
+	return OLD_INTERVALS * interval + OLD_AFTER;
 }
 
-/* Marks rows that became old or fresh; notes which agents have fresh ones. */
-static void age_rows(struct model *m, bool *has_fresh, int64_t now)
+/* Marks rows that became old or fresh; notes of which agents not all are old. */
+static void age_rows(struct model *m, bool *is_heard, int64_t now)
 {
 	for (size_t i = 0; i < m->inventory->checks_count; i++) {
 		struct model_check *c = &m->checks[i];
 
 		for (size_t k = 0; k < c->rows_count; k++) {
 			struct model_row *r = &c->rows[k];
-			bool is_old = row_is_old(c, r, now);
+			int64_t allowed = age_allowed(c, r);
+			bool is_old = r->measured == 0 || now - r->measured > allowed;
+			bool is_silent = is_old && now - (m->opened + RETURN_TIME) > allowed;
 			const struct model_agent *agent;
 
 			c->is_dirty |= is_old != r->is_old;
 			r->is_old = is_old;
-			agent = is_old ? NULL : map_find(m->by_agent, r->vantage);
+			agent = is_silent ? NULL : map_find(m->by_agent, r->vantage);
 			if (agent != NULL)
-				has_fresh[agent - m->agents] = true;
+				is_heard[agent - m->agents] = true;
 		}
 	}
 }
 
-static bool settle_agents(struct model *m, const bool *has_fresh, uint64_t version)
+static bool settle_agents(struct model *m, const bool *is_heard, uint64_t version)
 {
 	bool changed = false;
 
 	for (size_t i = 0; i < m->inventory->agents_count; i++) {
 		struct model_agent *a = &m->agents[i];
 
-		if (a->is_lost != has_fresh[i])
+		if (a->is_lost != is_heard[i])
 			continue;
-		a->is_lost = !has_fresh[i];
+		a->is_lost = !is_heard[i];
 		a->changed = version;
 		changed = true;
 	}
@@ -415,13 +426,13 @@ static bool settle_agents(struct model *m, const bool *has_fresh, uint64_t versi
 
 bool model_settle(struct model *m, int64_t now)
 {
-	bool *has_fresh = mem_array(m->inventory->agents_count, sizeof *has_fresh);
+	bool *is_heard = mem_array(m->inventory->agents_count, sizeof *is_heard);
 	uint64_t version = m->version + 1;
 	bool changed;
 
-	age_rows(m, has_fresh, now);
-	changed = settle_agents(m, has_fresh, version);
-	free(has_fresh);
+	age_rows(m, is_heard, now);
+	changed = settle_agents(m, is_heard, version);
+	free(is_heard);
 	for (size_t i = 0; i < m->inventory->checks_count; i++) {
 		struct model_check *c = &m->checks[i];
 

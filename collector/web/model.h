@@ -10,7 +10,9 @@
  *   check     per family: of its vantages that know. Mixed: degraded. None knows: unknown.
  *   subject   per family: of its checks. Up and down mixed: degraded; one unknown beside others up: unknown.
  *   over the families the same. No check at all: none ("not monitored"), which is not unknown.
- * An outcome is old after 3 intervals and 20 s without a new one; it then counts as unknown.
+ * An outcome is old after 3 intervals and 20 s without a new one; it then counts as unknown. An agent is lost when all it
+ * said is old, but nobody is lost to a collector that was not there: the time before `opened` and two minutes after it,
+ * in which agents come back, do not count.
  * Every visible change gives its subject and check the next version. Pure. Thread: one.
  * Limits: MODEL_PARTS of a check, vantage and family.
  */
@@ -78,12 +80,13 @@ struct model_site {
 struct model_agent {
 	const struct inventory_agent *of;
 	int64_t seen; /* newest measured, real ns; 0 never */
-	bool is_lost; /* all its outcomes are old */
+	bool is_lost; /* silent while it could be heard, or never heard */
 	uint64_t changed;
 };
 
 /* before: the model of the generation before, whose rows are taken over; NULL. The inventory must outlive it. */
 struct model *model_new(const struct inventory *, const struct model *before);
+void model_set_opened(struct model *, int64_t opened); /* since when agents can be heard, real ns; 0: always */
 void model_free(struct model *); /* accepts NULL */
 /* A row of the catalogue. False: not of this inventory, left out. */
 bool model_take(struct model *, const struct channel_row *);

@@ -197,6 +197,28 @@ static void an_agent_is_lost_when_all_it_said_is_old(void **state)
 	assert_int_equal(model_agents(f->model, &n)[0].seen, NOW - NS_PER_S);
 }
 
+/* Stopped for two hours: what is shown is unknown, as nobody measured for us; yet no agent is called lost. */
+static void nobody_is_lost_to_a_collector_that_was_stopped(void **state)
+{
+	const int64_t back = NOW + 7200 * NS_PER_S;
+	struct fixture *f = *state;
+	struct model *m;
+	size_t n;
+
+	take(f, "c1", "a1", FAMILY_V4, 0, OUTCOME_UP, 1);
+	m = model_new(f->inventory, f->model);
+	model_set_opened(m, back);
+	model_settle(m, back + NS_PER_S);
+	assert_int_equal(model_subject(m, SUBJECT_SYSTEM, "s1")->state, MODEL_UNKNOWN);
+	assert_false(model_agents(m, &n)[0].is_lost);
+	assert_true(model_agents(m, &n)[1].is_lost); /* never heard */
+	model_settle(m, back + 319 * NS_PER_S);
+	assert_false(model_agents(m, &n)[0].is_lost);
+	model_settle(m, back + 321 * NS_PER_S);
+	assert_true(model_agents(m, &n)[0].is_lost);
+	model_free(m);
+}
+
 static void a_new_generation_keeps_what_is_known(void **state)
 {
 	struct fixture *f = *state;
@@ -239,6 +261,7 @@ int main(void)
 		test(rows_of_other_inventories_are_left_out),
 		test(only_what_changed_gets_a_version),
 		test(an_agent_is_lost_when_all_it_said_is_old),
+		test(nobody_is_lost_to_a_collector_that_was_stopped),
 		test(a_new_generation_keeps_what_is_known),
 		test(a_unit_is_as_its_worst_system),
 	};
