@@ -622,7 +622,7 @@ static void encode_file(const struct series_file *f, struct buf *out)
 
 static void encode_row(const struct series *s, struct buf *out)
 {
-	uint8_t siblings = 0;
+	uint32_t siblings = 0;
 
 	add_text(out, s->group->check);
 	add_text(out, s->group->vantage);

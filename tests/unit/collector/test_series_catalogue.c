@@ -70,6 +70,27 @@ static void a_catalogue_comes_back_from_its_bytes(void **state)
 	series_catalogue_free(again);
 }
 
+/* An agent may send any metrics: how many files a series has is its choice. */
+static void a_series_of_very_many_files_comes_back(void **state)
+{
+	struct series_catalogue *c = series_catalogue_new(64), *again = series_catalogue_new(64);
+	struct series *s = add(c, "web", FAMILY_V4, "");
+	struct buf bytes = {0};
+	struct err e;
+
+	(void)state;
+	add(c, "dns", FAMILY_V4, "");
+	for (uint32_t i = 0; i < 1000; i++)
+		assert_non_null(series_catalogue_file(c, s, 10000 + i));
+	series_catalogue_encode(c, 0, 2, &bytes);
+	assert_int_equal(series_catalogue_decode(again, bytes.data, bytes.len, &e), 0);
+	assert_int_equal(series_catalogue_count(again), 2);
+	assert_int_equal(series_catalogue_files(again), 1002);
+	buf_fini(&bytes);
+	series_catalogue_free(c);
+	series_catalogue_free(again);
+}
+
 static bool move(void *ctx, const struct series_group *was, const struct series_group *now)
 {
 	int *moves = ctx;
@@ -188,6 +209,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_catalogue_comes_back_from_its_bytes),
+		cmocka_unit_test(a_series_of_very_many_files_comes_back),
 		cmocka_unit_test(a_renamed_check_keeps_its_series),
 		cmocka_unit_test(what_changed_since_a_version_is_told_oldest_change_first),
 		cmocka_unit_test(what_was_written_leaves_the_queue),
