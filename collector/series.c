@@ -65,12 +65,13 @@ static const struct settings_series *settings_of(const struct view *v)
 
 /* ---- to ingest */
 
+/* Not before the reader stands where the cursor says: only then is it a position of this journal. */
 static void tell_passed(struct view *v)
 {
 	struct position cursor = series_round_cursor(v->round);
 	struct buf out = {0};
 
-	if (v->ingest == NULL || cursor.seq == 0 || cursor.seq == v->passed.seq)
+	if (v->ingest == NULL || v->reader == NULL || cursor.seq == 0 || cursor.seq == v->passed.seq)
 		return;
 	channel_passed_encode("series", cursor, &out);
 	ipc_send(v->ingest, CHANNEL_PASSED, 0, out.data, out.len, -1);
@@ -96,12 +97,14 @@ static int open_reader(struct view *v, struct err *e)
 			log_error("the journal is not the one the series were made from, it is read from its start: %s",
 				why.text);
 			v->at = (struct position){0, 0};
+			series_round_forget_journal(v->round);
 		}
 	}
 	free(folder);
 	if (v->reader == NULL)
 		return -1;
 	journal_reader_limit(v->reader, v->limit);
+	tell_passed(v);
 	return 0;
 }
 

@@ -68,6 +68,11 @@ struct position series_round_folded(const struct series_round *r)
 	return r->folded;
 }
 
+void series_round_forget_journal(struct series_round *r)
+{
+	r->cursor = r->folded = r->folded_at_begin = (struct position){0, 0};
+}
+
 const struct series_round_stats *series_round_stats(struct series_round *r)
 {
 	r->stats.quarantined = r->files.quarantined;

@@ -65,6 +65,8 @@ void series_round_set_archives(struct series_round *, const struct config_list *
 struct series_catalogue *series_round_catalogue(struct series_round *);
 struct position series_round_cursor(const struct series_round *); /* durable: read the journal from behind it */
 struct position series_round_folded(const struct series_round *); /* of the checkpoint read at open */
+/* The journal is another one: cursor and folded are {0,0} until the next checkpoint. Series and files stay. */
+void series_round_forget_journal(struct series_round *);
 const struct series_round_stats *series_round_stats(struct series_round *);
 const char *series_round_folder(const struct series_round *); /* of the rrd files */
 
