@@ -591,7 +591,7 @@ def test_failing_syncs():
         bed.start(wrap=["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=" + inject.split(":")[0], "-e",
                         "inject=" + inject], wait=False)
         check(wait_for(lambda: "ready\n" in bed.log()), inject + ": ready")
-        counts = pushed(bed.push("rate=20", "rows=10", "virtual=1", "seconds=%d" % (30 if FULL else 2)))
+        counts = pushed(bed.push("rate=20", "rows=10", "virtual=1", "seconds=%d" % (6 if FULL else 2)))
         check(counts["status"] == 0, "%s: all is acknowledged in the end: %s" % (inject, counts["said"]))
         told = bed.log().count("cannot keep what agents send") or "line repeated" in bed.log()
         check("fsync:" in inject[:6] or told, inject + ": it did fail")
