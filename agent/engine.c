@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <event2/event.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "agent/assignments.h"
+#include "agent/confine.h"
 #include "agent/helper.h"
 #include "agent/metrics.h"
 #include "agent/notify.h"
@@ -63,6 +63,7 @@ struct engine {
 	int64_t start_real, start_mono;
 	int64_t last_sync;
 	bool sync_failed;
+	bool has_paths;                    /* the kernel bounds what can be opened */
 	uint64_t reloads, reload_failures;
 };
 
@@ -318,6 +319,7 @@ static void collect(void *ctx, struct metrics_figures *f)
 
 	f->id = g->settings->id;
 	f->helper_is_there = helper_is_there(g->helper);
+	f->has_landlock = g->has_paths;
 	f->is_ready = !g->sync_failed;
 	f->refused_checks = g->refused;
 	f->reloads = g->reloads;
@@ -482,20 +484,6 @@ int engine_check_files(const struct agent_settings *s, struct err *e)
 }
 
 /* The state folder, belonging to the user that we become. */
-static int make_state(const struct agent_settings *s, struct err *e)
-{
-	const struct passwd *user;
-
-	if (mkdir(s->state, 0700) != 0 && errno != EEXIST)
-		return err_errno(e, "%.200s", s->state);
-	if (geteuid() != 0 || *s->user == '\0')
-		return 0;
-	user = getpwnam(s->user);
-	if (user != NULL && chown(s->state, user->pw_uid, user->pw_gid) != 0)
-		return err_errno(e, "%.200s", s->state);
-	return 0;
-}
-
 static void raise_limits(void)
 {
 	struct rlimit limit;
@@ -564,64 +552,18 @@ static void open_events(struct engine *g)
 	helper_watch(g->helper, g->base, on_helper_gone, g);
 }
 
-/* The folder that a file stands in, in the arena. */
-static const char *folder_of(struct arena *a, const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash == NULL ? "" : arena_format(a, "%.*s", slash == path ? 1 : (int)(slash - path), path);
-}
-
-/* What libraries read, what the settings name, NULL at the end; in the arena. */
-static const char *const *readable_paths(const struct agent_settings *s)
-{
-	static const char *const libraries[] = {"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf",
-		"/etc/host.conf", "/etc/gai.conf", "/etc/services", "/etc/ssl", "/etc/localtime", "/usr", "/lib",
-		"/lib64", "/proc/self", "/proc/sys/kernel/random"};
-	const size_t count = sizeof libraries / sizeof *libraries;
-	const char **paths = arena_alloc(s->arena, (count + s->readable.count + 5) * sizeof *paths);
-	size_t n = 0;
-
-	while (n < count) {
-		paths[n] = libraries[n];
-		n++;
-	}
-	for (size_t i = 0; i < s->readable.count; i++)
-		paths[n++] = s->readable.items[i];
-	paths[n++] = folder_of(s->arena, s->path);
-	if (has_collector(s)) {
-		paths[n++] = folder_of(s->arena, s->collector.tls.ca);
-		paths[n++] = folder_of(s->arena, s->collector.tls.certificate);
-		paths[n++] = folder_of(s->arena, s->collector.tls.key);
-	}
-	return paths;
-}
-
-/* From here on the process reads the settings, the files beside them and those of TLS, and writes its state. A file that
- * a reload names elsewhere cannot be read. */
-static int raise_fence(const struct agent_settings *s, struct err *e)
-{
-	const char *const *readable = readable_paths(s);
-	const char *const writable[] = {s->state, NULL};
-	int active;
-
-	if (fence_paths(readable, writable, &active, e) < 0 || fence_syscalls(FENCE_ENGINE, e) < 0)
-		return -1;
-	if (!active)
-		log_info("this kernel has no Landlock, paths are bounded by the file system's own rights");
-	return 0;
-}
-
 static int start(struct engine *g, struct err *e)
 {
-	if (make_state(g->settings, e) < 0)
+	if (fence_give_folder(g->settings->state, g->settings->user, e) < 0)
 		return -1;
 	raise_limits();
 	if (fence_drop_rights(g->settings->user, e) < 0)
 		return -1;
 	open_events(g);
-	if (open_parts(g, e) < 0 || raise_fence(g->settings, e) < 0)
+	if (open_parts(g, e) < 0 || confine_engine(g->settings, &g->has_paths, e) < 0)
 		return -1;
+	if (!g->has_paths)
+		log_warn("this kernel has no Landlock: paths are bounded by the rights of the user alone");
 	log_info("started id=%s collector=%s", g->settings->id,
 		has_collector(g->settings) ? g->settings->collector.url : "none");
 	set_checks(g, g->settings);

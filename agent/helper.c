@@ -2,20 +2,19 @@
 
 #include <errno.h>
 #include <event2/event.h>
-#include <linux/capability.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/confine.h"
 #include "lib/err.h"
-#include "lib/fence.h"
 #include "lib/ipc.h"
+#include "lib/log.h"
 #include "lib/mem.h"
 
 enum message { MESSAGE_OPEN_ICMP = 1, MESSAGE_SOCKET, MESSAGE_FAILED };
@@ -86,31 +85,9 @@ void helper_serve(int fd)
 	ipc_free(channel);
 }
 
-/* Capabilities that cannot be given up were not there: nothing here has to succeed. */
-static void keep_net_raw_alone(void)
-{
-	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[2];
-	uint32_t net_raw = UINT32_C(1) << CAP_NET_RAW;
-
-	if (syscall(SYS_capget, &head, data) != 0)
-		return;
-	for (int cap = 0; cap <= 63; cap++) {
-		if (cap != CAP_NET_RAW)
-			prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
-	}
-	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-	data[0].effective = data[0].permitted = data[0].permitted & net_raw;
-	data[1].effective = data[1].permitted = 0;
-	data[0].inheritable = data[1].inheritable = 0;
-	syscall(SYS_capset, &head, data);
-}
-
 static void helper_main(int fd)
 {
-	static const char *const none[] = {NULL};
 	struct err e;
-	int active;
 
 	prctl(PR_SET_NAME, "xj-helper");
 	/* A terminal's Ctrl-C reaches the whole group; the helper ends when its channel does. */
@@ -118,9 +95,10 @@ static void helper_main(int fd)
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
-	keep_net_raw_alone();
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	fence_paths(none, none, &active, &e);
+	if (confine_helper(&e) < 0) {
+		log_error("the helper cannot begin: %s", e.text);
+		_exit(1);
+	}
 	helper_serve(fd);
 	_exit(0);
 }

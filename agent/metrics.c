@@ -98,6 +98,8 @@ static void add_self(struct buf *out, const struct metrics_figures *f)
 	head(out, "info", "gauge", "Who this is.");
 	buf_add_format(out, "xunjian_agent_info{id=\"%s\"} 1\n", f->id);
 	gauge(out, "helper_up", "Whether the process with rights is there.", f->helper_is_there);
+	gauge(out, "landlock_active", "Whether the kernel bounds the paths that the engine can open (Landlock).",
+		f->has_landlock);
 	counter(out, "reloads_total", "Reloads of the settings.", f->reloads);
 	counter(out, "reload_failures_total", "Reloads that were refused.", f->reload_failures);
 	head(out, "log_lines_total", "counter", "Lines logged by level.");

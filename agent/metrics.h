@@ -25,6 +25,7 @@ struct metrics;
 struct metrics_figures {
 	const char *id;
 	bool helper_is_there;
+	bool has_landlock;     /* the kernel bounds what the engine can open */
 	bool is_ready;         /* the journal takes what is measured */
 	bool has_collector;    /* uplink is filled */
 	size_t refused_checks;

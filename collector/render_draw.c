@@ -405,5 +405,5 @@ int render_draw_fence(const char *user, struct err *e)
 		return -1;
 	if (!active)
 		log_warn("this kernel has no Landlock: the worker that draws can read files that its user can");
-	return fence_syscalls(FENCE_COMPUTE, e);
+	return fence_syscalls(FENCE_LOOP | FENCE_READ, e);
 }

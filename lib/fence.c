@@ -6,12 +6,9 @@
 #include <linux/capability.h>
 #include <linux/landlock.h>
 #include <pwd.h>
-#include <sched.h>
-#include <seccomp.h>
-#include <stdbool.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -54,17 +51,42 @@ static int become(const char *user, struct err *e)
 	return 0;
 }
 
-/* Of every set; the bounding set as far as we may. */
-static int clear_capabilities(struct err *e)
+int fence_give_folder(const char *path, const char *user, struct err *e)
+{
+	uid_t uid = 0;
+	gid_t gid = 0;
+
+	if (mkdir(path, 0700) != 0 && errno != EEXIST)
+		return err_errno(e, "%.200s", path);
+	if (geteuid() != 0 || user == NULL || *user == '\0')
+		return 0;
+	if (find_user(user, &uid, &gid, e) < 0)
+		return -1;
+	return chown(path, uid, gid) == 0 ? 0 : err_errno(e, "%.200s", path);
+}
+
+/* The bounding set goes as far as we may. */
+int fence_keep_capabilities(uint64_t mask, struct err *e)
 {
 	struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
-	struct __user_cap_data_struct none[2] = {{0, 0, 0}, {0, 0, 0}};
+	struct __user_cap_data_struct data[2] = {{0, 0, 0}, {0, 0, 0}};
 
-	for (int cap = 0; cap <= 63; cap++)
-		prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return err_errno(e, "no_new_privs");
+	if (syscall(SYS_capget, &head, data) < 0)
+		return err_errno(e, "looking at capabilities");
+	for (int cap = 0; cap <= 63; cap++) {
+		if ((mask >> cap & 1) == 0)
+			prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
+	}
 	prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-	if (syscall(SYS_capset, &head, none) < 0)
-		return err_errno(e, "dropping capabilities");
+	for (int i = 0; i < 2; i++) {
+		data[i].permitted &= (uint32_t)(mask >> 32 * i);
+		data[i].effective = data[i].permitted;
+		data[i].inheritable = 0;
+	}
+	if (syscall(SYS_capset, &head, data) < 0)
+		return err_errno(e, "giving up capabilities");
 	return 0;
 }
 
@@ -72,9 +94,7 @@ int fence_drop_rights(const char *user, struct err *e)
 {
 	if (user != NULL && *user != '\0' && become(user, e) < 0)
 		return -1;
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return err_errno(e, "no_new_privs");
-	return clear_capabilities(e);
+	return fence_keep_capabilities(0, e);
 }
 
 /* ---- paths (Landlock) */
@@ -116,23 +136,34 @@ static int allow_below(int ruleset, const char *path, uint64_t rights, struct er
 	return status;
 }
 
+static int landlock_abi(void)
+{
+	return (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+}
+
+bool fence_has_landlock(void)
+{
+	return landlock_abi() >= 1;
+}
+
 int fence_paths(const char *const *readable, const char *const *writable, int *active, struct err *e)
 {
 	struct landlock_ruleset_attr attr = {0};
-	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+	int abi = landlock_abi();
 	int ruleset, status = 0;
 
 	*active = 0;
 	if (abi < 1)
 		return 0;
-	attr.handled_access_fs = rights_of_abi((int)abi);
+	attr.handled_access_fs = rights_of_abi(abi);
 	ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0);
 	if (ruleset < 0)
 		return err_errno(e, "Landlock");
 	for (; *readable != NULL && status == 0; readable++)
 		status = allow_below(ruleset, *readable, READ_RIGHTS, e);
 	for (; *writable != NULL && status == 0; writable++)
-		status = allow_below(ruleset, *writable, attr.handled_access_fs & ~(uint64_t)LANDLOCK_ACCESS_FS_EXECUTE, e);
+		status = allow_below(ruleset, *writable,
+			attr.handled_access_fs & ~(uint64_t)LANDLOCK_ACCESS_FS_EXECUTE, e);
 	if (status == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		status = err_errno(e, "no_new_privs");
 	if (status == 0 && syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
@@ -140,113 +171,4 @@ int fence_paths(const char *const *readable, const char *const *writable, int *a
 	close(ruleset);
 	*active = status == 0;
 	return status;
-}
-
-/* ---- system calls */
-
-/* What neither needs: other programs, other processes, the machine. */
-static const int never[] = {
-	SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(ptrace), SCMP_SYS(process_vm_readv),
-	SCMP_SYS(process_vm_writev), SCMP_SYS(kcmp), SCMP_SYS(pidfd_getfd), SCMP_SYS(bpf),
-	SCMP_SYS(perf_event_open), SCMP_SYS(userfaultfd), SCMP_SYS(keyctl), SCMP_SYS(add_key),
-	SCMP_SYS(request_key), SCMP_SYS(mount), SCMP_SYS(umount2), SCMP_SYS(pivot_root), SCMP_SYS(chroot),
-	SCMP_SYS(fsopen), SCMP_SYS(fspick), SCMP_SYS(fsconfig), SCMP_SYS(fsmount), SCMP_SYS(open_tree),
-	SCMP_SYS(move_mount), SCMP_SYS(mount_setattr), SCMP_SYS(pidfd_open), SCMP_SYS(pidfd_send_signal),
-	SCMP_SYS(process_madvise), SCMP_SYS(setreuid), SCMP_SYS(setregid), SCMP_SYS(setfsuid), SCMP_SYS(setfsgid),
-	SCMP_SYS(setns), SCMP_SYS(unshare), SCMP_SYS(open_by_handle_at), SCMP_SYS(name_to_handle_at),
-	SCMP_SYS(init_module), SCMP_SYS(finit_module), SCMP_SYS(delete_module), SCMP_SYS(kexec_load),
-	SCMP_SYS(kexec_file_load), SCMP_SYS(reboot), SCMP_SYS(swapon), SCMP_SYS(swapoff), SCMP_SYS(acct),
-	SCMP_SYS(quotactl), SCMP_SYS(settimeofday), SCMP_SYS(clock_settime), SCMP_SYS(adjtimex),
-	SCMP_SYS(clock_adjtime), SCMP_SYS(sethostname), SCMP_SYS(setdomainname), SCMP_SYS(iopl),
-	SCMP_SYS(ioperm), SCMP_SYS(personality), SCMP_SYS(syslog), SCMP_SYS(vhangup), SCMP_SYS(mknod),
-	SCMP_SYS(mknodat), SCMP_SYS(chown), SCMP_SYS(fchown), SCMP_SYS(lchown), SCMP_SYS(fchownat),
-	SCMP_SYS(setuid), SCMP_SYS(setgid), SCMP_SYS(setresuid), SCMP_SYS(setresgid), SCMP_SYS(setgroups),
-	SCMP_SYS(capset), SCMP_SYS(io_uring_setup), SCMP_SYS(io_uring_enter), SCMP_SYS(io_uring_register),
-};
-
-/* What a worker that computes on what it is handed does not need besides. */
-static const int never_compute[] = {
-	SCMP_SYS(socket), SCMP_SYS(socketpair), SCMP_SYS(connect), SCMP_SYS(bind), SCMP_SYS(listen),
-	SCMP_SYS(accept), SCMP_SYS(accept4), SCMP_SYS(creat), SCMP_SYS(unlink), SCMP_SYS(unlinkat),
-	SCMP_SYS(rename), SCMP_SYS(renameat), SCMP_SYS(renameat2), SCMP_SYS(mkdir), SCMP_SYS(mkdirat),
-	SCMP_SYS(rmdir), SCMP_SYS(link), SCMP_SYS(linkat), SCMP_SYS(symlink), SCMP_SYS(symlinkat),
-	SCMP_SYS(truncate), SCMP_SYS(chmod), SCMP_SYS(fchmod), SCMP_SYS(fchmodat), SCMP_SYS(setxattr),
-	SCMP_SYS(memfd_create), SCMP_SYS(memfd_secret), SCMP_SYS(shmget), SCMP_SYS(mq_open),
-	SCMP_SYS(fork), SCMP_SYS(vfork), SCMP_SYS(kill), SCMP_SYS(tkill), SCMP_SYS(inotify_init1),
-};
-
-static int forbid(scmp_filter_ctx f, const int *calls, size_t count)
-{
-	int status = 0;
-
-	for (size_t i = 0; i < count && status == 0; i++)
-		status = seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), calls[i], 0);
-	return status;
-}
-
-/* In a namespace of its own a process has all capabilities again. The flags of clone3 stand in memory, where a
- * filter cannot look: without it the C library takes clone. */
-static int forbid_namespaces(scmp_filter_ctx f)
-{
-	static const uint64_t flags[] = {CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWNET, CLONE_NEWIPC,
-		CLONE_NEWUTS, CLONE_NEWCGROUP};
-	int status = seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
-
-	for (size_t i = 0; i < sizeof flags / sizeof *flags && status == 0; i++)
-		status = seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
-			SCMP_A0(SCMP_CMP_MASKED_EQ, flags[i], flags[i]));
-	return status;
-}
-
-/* Threads, but no process. */
-static int forbid_processes(scmp_filter_ctx f)
-{
-	return seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(clone), 1,
-		SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
-}
-
-/* Opening for writing or making files, by each flag that says so. */
-static int forbid_writing(scmp_filter_ctx f)
-{
-	static const uint64_t flags[] = {O_WRONLY, O_RDWR, O_CREAT, O_TRUNC};
-	int status = 0;
-
-	for (size_t i = 0; i < sizeof flags / sizeof *flags && status == 0; i++) {
-		status = seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(open), 1,
-			SCMP_A1(SCMP_CMP_MASKED_EQ, flags[i], flags[i]));
-		if (status == 0)
-			status = seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(openat), 1,
-				SCMP_A2(SCMP_CMP_MASKED_EQ, flags[i], flags[i]));
-	}
-	/* Its flags stand in memory, where a filter cannot look. */
-	return status == 0 ? seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(openat2), 0) : status;
-}
-
-int fence_syscalls(enum fence_profile profile, struct err *e)
-{
-	scmp_filter_ctx f = seccomp_init(SCMP_ACT_ALLOW);
-	int status;
-
-	if (f == NULL)
-		return err_set(e, "seccomp cannot be set up");
-	/* Threads that are there already are fenced too; refusals are logged where the kernel can. */
-	status = seccomp_attr_set(f, SCMP_FLTATR_CTL_TSYNC, 1);
-	seccomp_attr_set(f, SCMP_FLTATR_CTL_LOG, 1);
-	if (status == 0)
-		status = forbid(f, never, sizeof never / sizeof *never);
-	if (status == 0)
-		status = forbid_namespaces(f);
-	if (status == 0 && profile == FENCE_COMPUTE)
-		status = forbid(f, never_compute, sizeof never_compute / sizeof *never_compute);
-	if (status == 0 && profile == FENCE_COMPUTE)
-		status = forbid_processes(f);
-	if (status == 0 && profile == FENCE_COMPUTE)
-		status = forbid_writing(f);
-	if (status == 0)
-		status = seccomp_load(f);
-	seccomp_release(f);
-	if (status == 0)
-		return 0;
-	errno = -status;
-	return err_errno(e, "seccomp");
 }

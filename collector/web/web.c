@@ -43,7 +43,7 @@ int web_run(struct process *p)
 		return 1;
 	}
 	/* The addresses are bound: from here on no right of root is needed. */
-	if (fence_drop_rights(process_settings(p)->user, &e) < 0 || fence_syscalls(FENCE_ENGINE, &e) < 0) {
+	if (fence_drop_rights(process_settings(p)->user, &e) < 0 || fence_syscalls(FENCE_LOOP | FENCE_READ | FENCE_SERVE, &e) < 0) {
 		log_error("%s", e.text);
 		front_free(r.front);
 		return 1;

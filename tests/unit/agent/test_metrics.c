@@ -21,8 +21,8 @@
 
 static struct metrics_figures figures(void)
 {
-	return (struct metrics_figures){.id = "agent-city", .helper_is_there = true, .is_ready = true,
-		.has_collector = true, .refused_checks = 2, .now_mono = 100000000000, .now_real = 2000000000000,
+	return (struct metrics_figures){.id = "agent-city", .helper_is_there = true, .has_landlock = true,
+		.is_ready = true, .has_collector = true, .refused_checks = 2, .now_mono = 100000000000, .now_real = 2000000000000,
 		.patrol = {.up = 5, .down = 6, .unknown = 7, .timetable = {.items = 30, .started = 18}},
 		.journal = {.bytes = UINT64_C(5000000000), .oldest_real = 1990000000000},
 		.spool = {.lost = 4}, .uplink = {.backlog = 12, .last_success_mono = 98500000000}};
@@ -55,6 +55,7 @@ static void figures_stand_there_with_their_values(void **state)
 
 	(void)state;
 	assert_line(text, "xunjian_agent_info{id=\"agent-city\"} 1");
+	assert_line(text, "xunjian_agent_landlock_active 1");
 	assert_line(text, "xunjian_agent_checks 30");
 	assert_line(text, "xunjian_agent_checks_refused 2");
 	assert_line(text, "xunjian_agent_results_total{outcome=\"unknown\"} 7");
