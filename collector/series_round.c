@@ -19,9 +19,6 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 
-/* Up to here files are synced one by one. Above, one syncfs costs less than half (0.15 s against 0.38 s for 1,000 files),
- * but it also waits for what others have dirtied in that file system. */
-#define SYNC_ONE_BY_ONE 256
 #define FILES_LEAST 32   /* of a round, when that many are queued */
 #define STRIKES 2
 
@@ -445,6 +442,12 @@ static void take_stock(struct series_round *r, struct item *item, const char *fu
 	series_rrd_close(&now);
 }
 
+/* So that the disk is at it while the other files are updated; errors come with the sync. */
+static void start_writing_back(int fd)
+{
+	sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
 static void update_one(struct series_round *r, struct item *item)
 {
 	struct series_file *f = item->file;
@@ -462,6 +465,7 @@ static void update_one(struct series_round *r, struct item *item)
 		series_at_work_release(r->at_work);
 	}
 	if (rc == 0) {
+		start_writing_back(item->rrd.fd);
 		series_catalogue_written(r->catalogue, f, f->queue.newest);
 		r->stats.files++;
 		r->stats.sets += sets;
@@ -475,27 +479,13 @@ static void update_one(struct series_round *r, struct item *item)
 	take_stock(r, item, full);
 }
 
-/* Errors of writing back that happened since the file was opened for this round are told here. */
-static int check_written_back(int fd, struct err *e)
+/* One by one: a syncfs of 1,250 files takes 0.15 s against 0.26 s, but in one piece, and as long as it takes to write what
+ * anybody has dirtied in that file system. */
+static int sync_step(const struct item *item, struct err *e)
 {
-	if (sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE) < 0)
-		return err_errno(e, "a series file cannot be written back");
-	return 0;
-}
-
-static int sync_step(struct series_round *r, struct err *e)
-{
-	struct item *item = &r->items[r->at];
-
-	if (r->at == 0 && r->count > SYNC_ONE_BY_ONE && syncfs(r->files.fd) < 0)
-		return err_errno(e, "cannot sync the file system of the series");
 	if (item->rrd.fd < 0) /* was to be made and could not */
 		return 0;
-	if (r->count > SYNC_ONE_BY_ONE)
-		return check_written_back(item->rrd.fd, e);
-	if (fdatasync(item->rrd.fd) < 0)
-		return err_errno(e, "cannot sync a series file");
-	return 0;
+	return fdatasync(item->rrd.fd) < 0 ? err_errno(e, "cannot sync a series file") : 0;
 }
 
 /* Whether a file made before it in this round is in the same folder of level 0 (vantage), 1 (check), 2 (all). */
@@ -563,7 +553,7 @@ int series_round_step(struct series_round *r, int64_t now, struct err *e)
 		update_one(r, &r->items[r->at]);
 		break;
 	case PHASE_SYNC:
-		if (sync_step(r, e) < 0)
+		if (sync_step(&r->items[r->at], e) < 0)
 			return -1;
 		break;
 	case PHASE_FOLDERS:

@@ -172,7 +172,7 @@ def test_kills():
                % (kills, runs, put_back))
 
 
-CALLS = "pwrite64,write,fdatasync,fsync,syncfs,rename,renameat,unlink,mkdir,ftruncate,fallocate,openat,mmap,munmap,close"
+CALLS = "pwrite64,write,fdatasync,fsync,rename,renameat,unlink,mkdir,ftruncate,fallocate,openat,mmap,munmap,close"
 
 
 def strace(inject):
