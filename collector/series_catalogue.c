@@ -10,6 +10,7 @@
 #include "lib/map.h"
 #include "lib/mem.h"
 #include "lib/num.h"
+#include "lib/wire.h"
 #include "probes/catalog.h"
 
 #define KEY_MAX (2 * SAMPLE_ID_MAX + SAMPLE_TEXT_MAX + 8)
@@ -439,13 +440,20 @@ static void outcome_set(struct series_outcome *o, const struct result *r, int64_
 	set_text(&o->reason, r->reason);
 }
 
-void series_catalogue_result(struct series_catalogue *c, struct series *s, const struct result *r,
-	int64_t measured)
+static bool is_from_the_future(const struct series_outcome *o, int64_t received)
 {
-	if (s->latest.outcome != 0 && measured <= s->latest.measured)
+	return o->measured > received + WIRE_AHEAD_MAX;
+}
+
+void series_catalogue_result(struct series_catalogue *c, struct series *s, const struct result *r,
+	int64_t measured, int64_t received)
+{
+	if (s->provisional != NULL && is_from_the_future(s->provisional, received))
+		drop_provisional(s);
+	if (s->latest.outcome != 0 && measured <= s->latest.measured && !is_from_the_future(&s->latest, received))
 		return;
 	outcome_set(&s->latest, r, measured,
-		s->latest.outcome == r->outcome ? s->latest.since : measured);
+		s->latest.outcome == r->outcome && s->latest.since <= measured ? s->latest.since : measured);
 	s->interval_s = r->interval_s;
 	if (strcmp(s->type, r->type) != 0)
 		set_type(s, r->type);
@@ -455,12 +463,12 @@ void series_catalogue_result(struct series_catalogue *c, struct series *s, const
 }
 
 void series_catalogue_now(struct series_catalogue *c, struct series *s, const struct result *r,
-	int64_t measured)
+	int64_t measured, int64_t received)
 {
 	const struct series_outcome *before = s->provisional != NULL ? s->provisional : &s->latest;
-	int64_t since = before->outcome == r->outcome ? before->since : measured;
+	int64_t since = before->outcome == r->outcome && before->since <= measured ? before->since : measured;
 
-	if (measured <= before->measured)
+	if (measured <= before->measured && !is_from_the_future(before, received))
 		return;
 	if (s->provisional == NULL)
 		s->provisional = mem_alloc(sizeof *s->provisional);

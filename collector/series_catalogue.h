@@ -105,11 +105,12 @@ void series_catalogue_queue(struct series_catalogue *, struct series_file *, int
 /* The file holds what is up to and with `time` (s): that goes from the queue. */
 void series_catalogue_written(struct series_catalogue *, struct series_file *, int64_t time);
 
-/* The outcome of a result, of a Now; older ones than what stands there change nothing. */
+/* The outcome of a result, of a Now. Older ones than what stands there change nothing, unless that is from a time that was
+ * not yet when this one was received (real ns): our clock was put back since. */
 void series_catalogue_result(struct series_catalogue *, struct series *, const struct result *,
-	int64_t measured);
+	int64_t measured, int64_t received);
 void series_catalogue_now(struct series_catalogue *, struct series *, const struct result *,
-	int64_t measured);
+	int64_t measured, int64_t received);
 
 /* Rows changed since a version, oldest change first, for as long as on_row returns true. */
 void series_catalogue_changed(const struct series_catalogue *, uint64_t since,

@@ -164,7 +164,7 @@ static void fold_row(struct pass *p, struct result *r)
 	if (s == NULL)
 		return;
 	take_result(p, s, r, floor_second(measured));
-	series_catalogue_result(p->fold->catalogue, s, r, measured);
+	series_catalogue_result(p->fold->catalogue, s, r, measured, p->envelope->received_real);
 }
 
 static void fold_now_row(struct pass *p, struct result *r)
@@ -177,7 +177,7 @@ static void fold_now_row(struct pass *p, struct result *r)
 	s = series_catalogue_find(p->fold->catalogue, renamed(p->fold->checks, r->check), p->vantage,
 		r->family, r->part);
 	if (s != NULL)
-		series_catalogue_now(p->fold->catalogue, s, r, measured);
+		series_catalogue_now(p->fold->catalogue, s, r, measured, p->envelope->received_real);
 }
 
 /* One bool per row. */

@@ -7,6 +7,7 @@
 #include "lib/clock.h"
 #include "lib/map.h"
 #include "lib/mem.h"
+#include "lib/wire.h"
 
 #define OLD_INTERVALS 3
 #define RETURN_TIME (120 * NS_PER_S) /* until every agent has found a collector that came back */
@@ -232,13 +233,22 @@ static bool replace_text(char **at, const char *text)
 	return true;
 }
 
+static void note_seen(struct model *m, const struct model_row *r)
+{
+	struct model_agent *agent = map_find(m->by_agent, r->vantage);
+
+	if (agent != NULL && r->measured > agent->seen)
+		agent->seen = r->measured;
+	if (r->measured > m->newest)
+		m->newest = r->measured;
+}
+
 bool model_take(struct model *m, const struct channel_row *from)
 {
 	struct model_check *c = map_find(m->by_check, from->check);
 	const char *vantage = c != NULL ? vantage_of(c->of, from->vantage) : NULL;
 	size_t before = c != NULL ? c->rows_count : 0;
 	struct model_row *r = vantage != NULL && from->family != FAMILY_NONE ? find_row(c, vantage, from) : NULL;
-	struct model_agent *agent = map_find(m->by_agent, from->vantage);
 	bool differs;
 
 	if (r == NULL)
@@ -253,10 +263,7 @@ bool model_take(struct model *m, const struct channel_row *from)
 	r->measured = from->measured;
 	r->interval_s = from->interval_s;
 	c->is_dirty |= differs;
-	if (agent != NULL && from->measured > agent->seen)
-		agent->seen = from->measured;
-	if (from->measured > m->newest)
-		m->newest = from->measured;
+	note_seen(m, r);
 	return true;
 }
 
@@ -376,6 +383,28 @@ static void fold_subject(struct model_subject *s, uint64_t version)
 		s->changed = version;
 }
 
+/* Our clock was put back since it was measured: nobody can say how old it is. */
+static bool is_from_the_future(int64_t measured, int64_t now)
+{
+	return measured - now > WIRE_AHEAD_MAX;
+}
+
+/* What was seen last is looked for again where that is of a time that is not yet. */
+static void forget_the_future(struct model *m, int64_t now)
+{
+	if (!is_from_the_future(m->newest, now))
+		return;
+	m->newest = 0;
+	for (size_t i = 0; i < m->inventory->agents_count; i++)
+		m->agents[i].seen = 0;
+	for (size_t i = 0; i < m->inventory->checks_count; i++) {
+		for (size_t k = 0; k < m->checks[i].rows_count; k++) {
+			if (!is_from_the_future(m->checks[i].rows[k].measured, now))
+				note_seen(m, &m->checks[i].rows[k]);
+		}
+	}
+}
+
 /* How old an outcome may be. */
 static int64_t age_allowed(const struct model_check *c, const struct model_row *r)
 {
@@ -395,7 +424,8 @@ static void age_rows(struct model *m, bool *is_heard, int64_t now)
 		for (size_t k = 0; k < c->rows_count; k++) {
 			struct model_row *r = &c->rows[k];
 			int64_t allowed = age_allowed(c, r);
-			bool is_old = r->measured == 0 || now - r->measured > allowed;
+			bool is_old = r->measured == 0 || now - r->measured > allowed ||
+				is_from_the_future(r->measured, now);
 			bool is_silent = is_old && now - (m->opened + RETURN_TIME) > allowed;
 			const struct model_agent *agent;
 
@@ -430,6 +460,7 @@ bool model_settle(struct model *m, int64_t now)
 	uint64_t version = m->version + 1;
 	bool changed;
 
+	forget_the_future(m, now);
 	age_rows(m, is_heard, now);
 	changed = settle_agents(m, is_heard, version);
 	free(is_heard);

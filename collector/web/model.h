@@ -10,9 +10,9 @@
  *   check     per family: of its vantages that know. Mixed: degraded. None knows: unknown.
  *   subject   per family: of its checks. Up and down mixed: degraded; one unknown beside others up: unknown.
  *   over the families the same. No check at all: none ("not monitored"), which is not unknown.
- * An outcome is old after 3 intervals and 20 s without a new one; it then counts as unknown. An agent is lost when all it
- * said is old, but nobody is lost to a collector that was not there: the time before `opened` and two minutes after it,
- * in which agents come back, do not count.
+ * An outcome is old after 3 intervals and 20 s without a new one, and when its time is not yet (our clock was put back); it
+ * then counts as unknown. An agent is lost when all it said is old, but nobody is lost to a collector that was not there:
+ * the time before `opened` and two minutes after it, in which agents come back, do not count.
  * Every visible change gives its subject and check the next version. Pure. Thread: one.
  * Limits: MODEL_PARTS of a check, vantage and family.
  */

@@ -108,7 +108,7 @@ static void make_series(struct bench *b)
 		s = series_catalogue_find(c, id, vantage, r.family, "");
 		if (s == NULL)
 			s = series_catalogue_add(c, vantage, &r, &why);
-		series_catalogue_result(c, s, &r, START);
+		series_catalogue_result(c, s, &r, START, START);
 		b->file[i] = &s->file;
 		if (s->file.last >= b->time)
 			b->time = s->file.last + INTERVAL;

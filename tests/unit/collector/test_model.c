@@ -143,6 +143,20 @@ static void an_outcome_grows_old(void **state)
 	assert_false(model_settle(f->model, NOW + 3 * NS_PER_S));
 }
 
+/* The collector's clock was put back an hour. */
+static void an_outcome_of_a_time_that_is_not_yet_is_unknown(void **state)
+{
+	struct fixture *f = *state;
+
+	take(f, "c1", "a1", FAMILY_V4, 0, OUTCOME_UP, -100);
+	take(f, "c1", "a2", FAMILY_V4, 0, OUTCOME_UP, -100);
+	assert_int_equal(state_of(f, SUBJECT_SYSTEM, "s1"), MODEL_UP);
+	take(f, "c4", "a1", FAMILY_V4, 0, OUTCOME_UP, 3605);
+	assert_true(model_settle(f->model, NOW - 3600 * NS_PER_S));
+	assert_int_equal(model_subject(f->model, SUBJECT_SYSTEM, "s1")->state, MODEL_UNKNOWN);
+	assert_int_equal(model_newest(f->model), NOW - 3605 * NS_PER_S);
+}
+
 static void an_address_that_is_gone_does_not_count(void **state)
 {
 	struct fixture *f = *state;
@@ -256,7 +270,7 @@ int main(void)
 		test(vantages_that_disagree_make_it_degraded),
 		test(unknown_is_never_shown_as_up),
 		test(one_family_down_is_degraded),
-		test(an_outcome_grows_old),
+		test(an_outcome_grows_old), test(an_outcome_of_a_time_that_is_not_yet_is_unknown),
 		test(an_address_that_is_gone_does_not_count),
 		test(rows_of_other_inventories_are_left_out),
 		test(only_what_changed_gets_a_version),

@@ -35,9 +35,9 @@ static void a_catalogue_comes_back_from_its_bytes(void **state)
 
 	(void)state;
 	add(c, "web", FAMILY_V4, "");
-	series_catalogue_result(c, s, &r, 5000);
+	series_catalogue_result(c, s, &r, 5000, 5000);
 	r.outcome = OUTCOME_DOWN;
-	series_catalogue_now(c, s, &r, 6000);
+	series_catalogue_now(c, s, &r, 6000, 6000);
 	series_catalogue_file(c, s, 4711);
 	series_catalogue_written(c, &s->file, 1700000000);
 	s->file.is_new = false;
@@ -170,13 +170,13 @@ static void what_changed_since_a_version_is_told_oldest_change_first(void **stat
 
 	(void)state;
 	for (int i = 0; i < 3; i++)
-		series_catalogue_result(c, s[i], &r, 10);
+		series_catalogue_result(c, s[i], &r, 10, 10);
 	series_catalogue_changed(c, 0, on_row, &all);
 	assert_string_equal(all.checks, "abc");
 	version = series_catalogue_version(c);
-	series_catalogue_result(c, s[2], &r, 20);
-	series_catalogue_result(c, s[0], &r, 20);
-	series_catalogue_result(c, s[1], &r, 5); /* older than what stands there */
+	series_catalogue_result(c, s[2], &r, 20, 20);
+	series_catalogue_result(c, s[0], &r, 20, 20);
+	series_catalogue_result(c, s[1], &r, 5, 20); /* older than what stands there */
 	series_catalogue_changed(c, version, on_row, &some);
 	assert_string_equal(some.checks, "ca");
 	series_catalogue_changed(c, version, on_row, &cut);

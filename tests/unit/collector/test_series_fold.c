@@ -259,7 +259,7 @@ static void what_ingest_refused_or_could_not_date_is_left_out(void **state)
 static void a_now_is_shown_until_its_result_comes_and_gives_no_value(void **state)
 {
 	struct world w;
-	struct result now = row("web", 500, OUTCOME_DOWN), unheard = row("new", 500, OUTCOME_UP);
+	struct result now = row("web", 500, OUTCOME_DOWN), unheard = row("new", 500, OUTCOME_UP), backlog[2];
 	struct series *s;
 
 	(void)state;
@@ -273,10 +273,12 @@ static void a_now_is_shown_until_its_result_comes_and_gives_no_value(void **stat
 	assert_int_equal(s->provisional->outcome, OUTCOME_DOWN);
 	assert_int_equal(s->provisional->since, (START + 500) * NS_PER_S);
 	/* The backlog drains, oldest first; the now stays what is shown. */
-	tell_one(&w, row("web", 20, OUTCOME_UP));
+	backlog[0] = row("web", 20, OUTCOME_UP);
+	tell(&w, backlog, 1, 510);
 	assert_int_equal(s->provisional->outcome, OUTCOME_DOWN);
-	tell_one(&w, row("web", 490, OUTCOME_DOWN));
-	tell_one(&w, row("web", 500, OUTCOME_DOWN));
+	backlog[0] = row("web", 490, OUTCOME_DOWN);
+	backlog[1] = row("web", 500, OUTCOME_DOWN);
+	tell(&w, backlog, 2, 511);
 	assert_null(s->provisional);
 	assert_int_equal(s->latest.outcome, OUTCOME_DOWN);
 	assert_int_equal(s->latest.since, (START + 490) * NS_PER_S);
@@ -298,6 +300,40 @@ static void since_is_the_first_result_in_a_row_with_that_outcome(void **state)
 	assert_int_equal(find(&w, "web")->latest.since, (START + 30) * NS_PER_S);
 	assert_int_equal(find(&w, "web")->latest.measured, (START + 40) * NS_PER_S);
 	assert_string_equal(find(&w, "web")->latest.reason, "refused");
+	world_fini(&w);
+}
+
+/* Our own clock was eight hours ahead (as where it takes local time for UTC) and is put right. */
+static void an_outcome_from_a_time_that_is_not_yet_gives_way(void **state)
+{
+	const int ahead = 8 * 3600;
+	struct world w;
+	struct result now = row("web", 30, OUTCOME_UP);
+	struct series *s;
+
+	(void)state;
+	world_init(&w);
+	tell_one(&w, row("web", ahead, OUTCOME_UP));
+	tell_one(&w, row("web", ahead + 10, OUTCOME_UP));
+	tell_one(&w, row("web", 20, OUTCOME_DOWN));
+	s = find(&w, "web");
+	assert_int_equal(s->latest.outcome, OUTCOME_DOWN);
+	assert_int_equal(s->latest.since, (START + 20) * NS_PER_S);
+	tell_envelope(&w, &now, 1, true, (struct wire_envelope){0}, 30);
+	assert_int_equal(s->provisional->outcome, OUTCOME_UP);
+	tell_one(&w, row("web", 30, OUTCOME_UP));
+	assert_null(s->provisional);
+	assert_int_equal(s->latest.since, (START + 30) * NS_PER_S);
+	/* A Now gives way as well, and to a Now. */
+	now.mono = ahead * NS_PER_S;
+	tell_envelope(&w, &now, 1, true, (struct wire_envelope){0}, ahead);
+	now.mono = 50 * NS_PER_S;
+	tell_envelope(&w, &now, 1, true, (struct wire_envelope){0}, 50);
+	assert_int_equal(s->provisional->measured, (START + 50) * NS_PER_S);
+	/* No clock of an agent, and no way of two minutes, does that. */
+	tell(&w, (struct result[]){row("web", 60, OUTCOME_UP)}, 1, 60);
+	tell(&w, (struct result[]){row("web", 55, OUTCOME_DOWN)}, 1, 59);
+	assert_int_equal(s->latest.outcome, OUTCOME_UP);
 	world_fini(&w);
 }
 
@@ -433,6 +469,7 @@ int main(void)
 		cmocka_unit_test(what_ingest_refused_or_could_not_date_is_left_out),
 		cmocka_unit_test(a_now_is_shown_until_its_result_comes_and_gives_no_value),
 		cmocka_unit_test(since_is_the_first_result_in_a_row_with_that_outcome),
+		cmocka_unit_test(an_outcome_from_a_time_that_is_not_yet_gives_way),
 		cmocka_unit_test(parts_get_numbers_in_order_and_too_many_are_told),
 		cmocka_unit_test(metrics_that_the_file_has_not_go_to_files_of_their_own),
 		cmocka_unit_test(series_go_on_under_a_new_id),
