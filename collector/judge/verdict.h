@@ -93,7 +93,8 @@ struct verdict_result {
 	size_t count;
 	const struct verdict_value *values;
 };
-/* What one result is worth to its subject, for the incident core. */
+/* What one result is worth to its subject, for the incident core. Up only when no vantage sees it fail at present: a cause further
+ * up must not be cleared by a vantage that stands on the other side of it. */
 enum verdict_evidence { EVIDENCE_NONE, EVIDENCE_UP, EVIDENCE_DOWN };
 
 /* ---- What came of it. Texts live until verdict_clear. */

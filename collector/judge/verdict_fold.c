@@ -313,7 +313,8 @@ static void judge_family(struct verdict *v, struct verdict_check *c, int family,
 
 /* ---- vantages: is their own ground firm? */
 
-static bool anchor_failing(const struct verdict_vote *a)
+/* Nothing of it was up when it was looked at last. */
+static bool is_failing(const struct verdict_vote *a)
 {
 	for (size_t i = 0; i < a->count; i++)
 		if (a->parts[i]->stream.last_outcome == OUTCOME_UP)
@@ -333,7 +334,7 @@ static bool anchors_fail(const struct verdict_vantage *vantage, int family, bool
 		if (a->family != family || a->said == VOTE_NONE || a->said == VOTE_UNKNOWN)
 			continue;
 		++*known;
-		all = all && (confirmed ? a->said == VOTE_DOWN : anchor_failing(a));
+		all = all && (confirmed ? a->said == VOTE_DOWN : is_failing(a));
 	}
 	return *known > 0 && all;
 }
@@ -697,12 +698,29 @@ static void take(struct verdict *v, struct verdict_vote *vote, struct verdict_pa
 	judge_vantage(v, vote->vantage, vote->family, &(struct trigger){.since = measured, .reason = r->reason});
 }
 
+/* Some vantage has seen it fail and not work again since. */
+static bool is_doubted(const struct verdict_vote *vote)
+{
+	const struct verdict_check *c = vote->check;
+
+	for (size_t i = 0; i < c->votes_count; i++) {
+		const struct verdict_vote *other = &c->votes[i];
+
+		if (other != vote && other->family == vote->family && !other->vantage->unwell[other->family] &&
+			is_failing(other))
+			return true;
+	}
+	return false;
+}
+
 static enum verdict_evidence worth(const struct verdict_vote *vote, enum outcome outcome)
 {
 	if (vote->check->subject == NULL || vote->check->severity != SEVERITY_CRITICAL || outcome == OUTCOME_UNKNOWN ||
 		vote->vantage->unwell[vote->family])
 		return EVIDENCE_NONE;
-	return outcome == OUTCOME_UP ? EVIDENCE_UP : EVIDENCE_DOWN;
+	if (outcome == OUTCOME_DOWN)
+		return EVIDENCE_DOWN;
+	return is_doubted(vote) ? EVIDENCE_NONE : EVIDENCE_UP;
 }
 
 enum verdict_evidence verdict_result(struct verdict *v, const struct verdict_result *r, int64_t now,

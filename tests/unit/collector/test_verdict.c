@@ -563,6 +563,22 @@ static void a_value_beyond_its_limit_degrades_and_is_never_down(void **state)
 	assert_int_equal(subject->state, STATE_UP);
 }
 
+static void up_is_no_evidence_while_another_vantage_sees_it_fail(void **state)
+{
+	struct bench *b = *state;
+	const struct verdict_subject *subject;
+	struct verdict_result r = {.check = "web", .vantage = "west", .family = FAMILY_V4, .part = "", .reason = "",
+		.outcome = OUTCOME_UP};
+
+	all_well(b);
+	say(b, "web", "east", FAMILY_V4, OUTCOME_DOWN);
+	r.measured = b->now += SECOND;
+	assert_int_equal(verdict_result(b->v, &r, b->now, &subject), EVIDENCE_NONE);
+	say(b, "web", "east", FAMILY_V4, OUTCOME_UP);
+	r.measured = b->now += SECOND;
+	assert_int_equal(verdict_result(b->v, &r, b->now, &subject), EVIDENCE_UP);
+}
+
 static void a_plan_that_cannot_be_met_is_refused_and_the_old_one_stays(void **state)
 {
 	struct bench *b = *state;
@@ -768,6 +784,7 @@ int main(void)
 		ON_BENCH(steps_of_the_clock_make_no_state_and_lose_none),
 		ON_BENCH(a_backlog_is_counted_as_stale_and_changes_nothing),
 		ON_BENCH(a_value_beyond_its_limit_degrades_and_is_never_down),
+		ON_BENCH(up_is_no_evidence_while_another_vantage_sees_it_fail),
 		ON_BENCH(a_plan_that_cannot_be_met_is_refused_and_the_old_one_stays),
 		ON_BENCH(a_reload_keeps_attempts_and_states),
 		ON_BENCH(a_kill_at_any_event_gives_the_same_changes),
