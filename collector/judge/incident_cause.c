@@ -1,0 +1,180 @@
+#include "collector/judge/incident_parts.h"
+
+#define NETWORK (FAULT_V4 | FAULT_V6)
+
+/* The family of a fault bit, -1: it has none. */
+static int bit_family(int bit)
+{
+	return bit < VERDICT_FAMILIES ? bit : -1;
+}
+
+/* Could the faults of the parent be why the child has this one? */
+static bool covers(const struct incident_node *p, const struct topology_node *said, int bit)
+{
+	unsigned network = p->faults & NETWORK;
+
+	if (1u << bit == FAULT_OWN || p->faults == 0)
+		return false;
+	if (said->is_system)
+		return p->state == STATE_DOWN || (p->faults & 1u << bit) != 0;
+	if (1u << bit == FAULT_VALUE)
+		return (p->faults & (NETWORK | FAULT_VALUE)) != 0;
+	if (1u << bit == FAULT_SILENT)
+		return network != 0;
+	return (network & 1u << bit) != 0 || (network != 0 && (said->measured & 1u << bit) == 0);
+}
+
+/* Newest time at which the parent was seen working in what matters for this fault. */
+static int64_t seen_up(const struct incident_node *p, const struct topology_node *said, int bit)
+{
+	int family = bit_family(bit);
+	int64_t oldest = INT64_MAX;
+
+	if (family >= 0 && (said->measured & 1u << family) != 0)
+		return p->up_at[family];
+	for (int f = 0; f < VERDICT_FAMILIES; f++)
+		if ((said->measured & 1u << f) != 0 && p->up_at[f] < oldest)
+			oldest = p->up_at[f];
+	return oldest == INT64_MAX ? 0 : oldest;
+}
+
+static int64_t seen_down(const struct incident_node *n, int bit)
+{
+	int family = bit_family(bit);
+
+	return family >= 0 ? n->down_at[family] : n->seen_at;
+}
+
+static int64_t cleared_since(const struct incident_node *p)
+{
+	int64_t newest = 0;
+
+	for (int bit = 0; bit < FAULT_BITS; bit++)
+		if (p->cleared[bit] > newest)
+			newest = p->cleared[bit];
+	return newest;
+}
+
+/* The parent is not why. Of a subject on its own: the parent worked after it had failed. Of one attached to a cause: the
+ * parent works again, and it was seen failing when that had settled. */
+static bool is_cleared(const struct incident_node *n, const struct incident_node *p, const struct topology_node *said, int bit)
+{
+	if (n->role == ROLE_MEMBER)
+		return !covers(p, said, bit) && p->state != STATE_UNKNOWN && p->state != STATE_NONE &&
+			seen_down(n, bit) >= cleared_since(p) + INCIDENT_SETTLE;
+	return seen_up(p, said, bit) >= n->since[bit] + INCIDENT_MARGIN;
+}
+
+/* It went on working for long while the parent had failed: it does not need it that much. */
+static bool outlived(const struct incident_node *n, const struct incident_node *p, int bit)
+{
+	int family = bit_family(bit);
+
+	return n->role != ROLE_MEMBER && family >= 0 && n->up_at[family] > p->decided + INCIDENT_SETTLE;
+}
+
+static struct incident_cause wait_for(struct incidents *c, const struct incident_node *n, uint32_t parent, bool is_firm)
+{
+	c->nodes[parent].is_waited = true;
+	if (!is_firm && (n->role == ROLE_NONE || n->role == ROLE_HELD))
+		incident_ask_probe(c, parent);
+	return (struct incident_cause){.cause = CAUSE_WAIT, .wait = topology_node(c->topology, parent)->interval,
+		.is_firm = is_firm};
+}
+
+static struct incident_cause look_up(struct incidents *c, const struct incident_node *n, uint32_t at, int bit);
+
+static struct incident_cause judge_parent(struct incidents *c, const struct incident_node *n, uint32_t parent, int bit)
+{
+	struct incident_node *p = &c->nodes[parent];
+	const struct topology_node *said = topology_node(c->topology, parent);
+	struct incident_cause above;
+
+	if (said->measured == 0 && p->state == STATE_NONE)
+		return look_up(c, n, parent, bit);
+	if (is_cleared(n, p, said, bit))
+		return (struct incident_cause){.cause = CAUSE_OWN};
+	if (covers(p, said, bit)) {
+		if (outlived(n, p, bit))
+			return (struct incident_cause){.cause = CAUSE_OWN};
+		if (p->role == ROLE_MEMBER || p->role == ROLE_ROOT)
+			return (struct incident_cause){.cause = CAUSE_FOUND, .incident = p->incident};
+		return wait_for(c, n, parent, true);
+	}
+	if (p->state == STATE_UNKNOWN || p->state == STATE_NONE) {
+		above = look_up(c, n, parent, bit);
+		if (above.cause == CAUSE_FOUND || above.is_firm)
+			return above;
+	}
+	return wait_for(c, n, parent, false);
+}
+
+/* Found as long as all are; of several causes one that people are told of. */
+static void add(const struct incidents *c, struct incident_cause *all, const struct incident_cause *one)
+{
+	if (one->wait > all->wait)
+		all->wait = one->wait;
+	all->is_firm = all->is_firm || one->is_firm;
+	if (one->cause == CAUSE_WAIT)
+		all->cause = CAUSE_WAIT;
+	else if (all->incident == NULL || c->nodes[all->incident->node].in_maintenance)
+		all->incident = one->incident;
+}
+
+/* A group is the cause when all its members are; it is not when one of them is not. */
+static struct incident_cause judge_group(struct incidents *c, const struct incident_node *n,
+	const struct topology_parent *parents, size_t count, int bit)
+{
+	struct incident_cause all = {.cause = CAUSE_FOUND};
+
+	for (size_t i = 0; i < count; i++) {
+		struct incident_cause one = judge_parent(c, n, parents[i].node, bit);
+
+		if (one.cause == CAUSE_OWN)
+			return one;
+		add(c, &all, &one);
+	}
+	return all;
+}
+
+static struct incident_cause look_up(struct incidents *c, const struct incident_node *n, uint32_t at, int bit)
+{
+	struct incident_cause best = {.cause = CAUSE_OWN};
+	size_t count, end;
+	const struct topology_parent *parents = topology_parents(c->topology, at, &count);
+
+	for (size_t i = 0; i < count; i = end) {
+		struct incident_cause one;
+
+		for (end = i + 1; end < count && parents[end].group == parents[i].group;)
+			end++;
+		one = judge_group(c, n, parents + i, end - i, bit);
+		if (one.cause == CAUSE_FOUND)
+			return one;
+		if (one.cause != CAUSE_WAIT)
+			continue;
+		one.is_firm = one.is_firm || best.is_firm;
+		if (one.wait < best.wait)
+			one.wait = best.wait;
+		best = one;
+	}
+	return best;
+}
+
+struct incident_cause incident_find_cause(struct incidents *c, uint32_t node)
+{
+	const struct incident_node *n = &c->nodes[node];
+	struct incident_cause all = {.cause = CAUSE_FOUND};
+
+	for (int bit = 0; bit < FAULT_BITS; bit++) {
+		struct incident_cause one;
+
+		if ((n->faults & 1u << bit) == 0)
+			continue;
+		one = 1u << bit == FAULT_OWN ? (struct incident_cause){.cause = CAUSE_OWN} : look_up(c, n, node, bit);
+		if (one.cause == CAUSE_OWN)
+			return one;
+		add(c, &all, &one);
+	}
+	return all;
+}
