@@ -7,6 +7,7 @@
 ## make browser       the page in Chromium
 ## make system        system tests at length (root)
 ## make fuzz          each fuzz target for FUZZ_SECONDS (60)
+## make bench         beside our peers, 15 minutes (root); make bench-icmp, bench-tcp ... for one work
 ## make deps          what the build needs   make clean
 
 FLAVOUR ?= release
@@ -55,7 +56,7 @@ obj = $(patsubst %.c,$(B)/%.o,$(1))
 
 .DEFAULT_GOAL := all
 .SECONDARY:
-.PHONY: all deps check browser unit check-asan floors system system-quick fuzz fuzz-run demo install clean help
+.PHONY: all deps check browser unit check-asan floors system system-quick fuzz fuzz-run demo install clean help bench bench-run deps-bench
 
 all: build/xunjian-agent build/xunjian-collector
 
@@ -160,6 +161,16 @@ fuzz:
 	$(Q)$(MAKE) --no-print-directory FLAVOUR=fuzz fuzz-run
 fuzz-run: $(patsubst %.c,$(B)/%,$(FUZZ))
 	$(Q)tests/run-fuzz $(FUZZ_SECONDS) $^
+
+# Figures beside peers; never part of check. JSON beside the table in build/bench/.
+deps-bench: deps
+	$(Q)tests/deps bench
+bench: deps-bench
+	$(Q)$(MAKE) --no-print-directory bench-run
+bench-run: all $(patsubst %.c,$(B)/%,$(TOOLS))
+	$(Q)python3 tests/bench/bench.py --json build/bench/$(or $(WORK),all).json $(WORK)
+bench-%:
+	$(Q)$(MAKE) --no-print-directory bench WORK=$*
 
 demo: deps
 	$(Q)tests/deps test

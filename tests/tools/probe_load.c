@@ -2,8 +2,9 @@
  * probe_load: runs of one probe type against many consecutive addresses, as an agent would make them; prints
  * one JSON object with counts, times and CPU. For tests and benches; icmp needs CAP_NET_RAW.
  *
- *   probe_load TYPE FIRST-ADDRESS TARGETS CONCURRENCY [timeout=DURATION] [key=value ...]
+ *   probe_load TYPE FIRST-ADDRESS TARGETS CONCURRENCY [timeout=DURATION] [every=DURATION] [key=value ...]
  *
+ * every: one run begins each so long, in bundles of a millisecond, at most CONCURRENCY at a time; without it, at once.
  * An @ in a value stands for the address of the target, [@] for the same in brackets when it is IPv6.
  */
 #include <arpa/inet.h>
@@ -36,8 +37,9 @@ struct load {
 	const char *first;
 	char **options;
 	int options_count;
-	int64_t timeout;
-	unsigned targets, begun, ended;
+	int64_t timeout, every, began;
+	unsigned targets, concurrency, begun, ended;
+	struct event *tick;
 	size_t outcomes[4];
 	double sums[1000]; /* of each metric's values, by number modulo 1000 */
 	double *medians;
@@ -150,10 +152,50 @@ static void on_done(void *ctx)
 	struct load *l = ctx;
 
 	l->ended++;
-	if (l->begun < l->targets)
-		begin_next(l);
-	else if (l->ended == l->targets)
+	if (l->ended == l->targets)
 		event_base_loopbreak(l->base);
+	else if (l->begun < l->targets && l->every == 0)
+		begin_next(l);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *ctx)
+{
+	struct load *l = ctx;
+
+	(void)fd, (void)what;
+	while (l->begun < l->targets && l->begun - l->ended < l->concurrency &&
+		l->began + l->begun * l->every <= clock_mono())
+		begin_next(l);
+	if (l->begun == l->targets)
+		event_del(l->tick);
+}
+
+static void begin(struct load *l)
+{
+	struct timeval tick = {0, 1000};
+
+	l->began = clock_mono();
+	l->tick = event_new(l->base, -1, EV_PERSIST, on_tick, l);
+	if (l->every > 0)
+		event_add(l->tick, &tick);
+	else
+		while (l->begun < l->concurrency && l->begun < l->targets)
+			begin_next(l);
+}
+
+/* Takes "NAME=DURATION" off the front of the options. */
+static void take_duration(struct load *l, const char *name, int64_t *to)
+{
+	size_t len = strlen(name);
+	struct err e;
+
+	if (l->options_count == 0 || strncmp(l->options[0], name, len) != 0)
+		return;
+	if (num_parse_duration(l->options[0] + len, to, &e) < 0) {
+		fprintf(stderr, "probe_load: %s\n", e.text);
+		exit(2);
+	}
+	l->options++, l->options_count--;
 }
 
 static void begin_next(struct load *l)
@@ -191,8 +233,8 @@ static void print_figures(struct load *l, double wall, double cpu)
 	for (const struct metric *m = l->type->catalog->metrics; m->number != 0; m++)
 		printf(", \"%s\": %.9g", m->name, l->sums[m->number % 1000]);
 	if (n > 0)
-		printf(", \"rtt_p50_us\": %.1f, \"rtt_p99_us\": %.1f", l->medians[n / 2] * 1e6,
-			l->medians[n * 99 / 100] * 1e6);
+		printf(", \"rtt_min_us\": %.1f, \"rtt_p50_us\": %.1f, \"rtt_p99_us\": %.1f", l->medians[0] * 1e6,
+			l->medians[n / 2] * 1e6, l->medians[n * 99 / 100] * 1e6);
 	printf(", \"reason\": \"%s\"}\n", l->reason);
 }
 
@@ -201,7 +243,6 @@ int main(int argc, char **argv)
 	struct load l = {.base = event_base_new(), .arena = arena_new()};
 	struct probe_env env = {.base = l.base, .priv_open_icmp = open_icmp, .may_probe = may_probe};
 	struct err e;
-	int64_t began;
 	double cpu;
 
 	l.type = argc < 5 ? NULL : registry_find(argv[1]);
@@ -211,24 +252,21 @@ int main(int argc, char **argv)
 	}
 	l.first = argv[2];
 	l.targets = (unsigned)atoi(argv[3]);
+	l.concurrency = (unsigned)atoi(argv[4]);
 	l.options = argv + 5;
 	l.options_count = argc - 5;
 	l.timeout = 10 * NS_PER_S;
-	if (l.options_count > 0 && strncmp(l.options[0], "timeout=", 8) == 0) {
-		if (num_parse_duration(l.options[0] + 8, &l.timeout, &e) < 0)
-			return 2;
-		l.options++, l.options_count--;
-	}
+	take_duration(&l, "timeout=", &l.timeout);
+	take_duration(&l, "every=", &l.every);
 	l.medians = mem_array(l.targets, sizeof *l.medians);
 	env.resolver = resolver_new(l.base, NULL, &e);
 	env.http = http_client_new(l.base);
 	l.runner = runner_new(&env);
-	began = clock_mono();
 	cpu = cpu_seconds();
-	for (int i = atoi(argv[4]); i > 0 && l.begun < l.targets; i--)
-		begin_next(&l);
+	begin(&l);
 	event_base_dispatch(l.base);
-	print_figures(&l, (double)(clock_mono() - began) / 1e9, cpu_seconds() - cpu);
+	print_figures(&l, (double)(clock_mono() - l.began) / 1e9, cpu_seconds() - cpu);
+	event_free(l.tick);
 	runner_free(l.runner);
 	http_client_free(env.http);
 	resolver_free(env.resolver);
