@@ -1,0 +1,216 @@
+/*
+ * count_work: fixed work on fixed inputs, for counting the instructions it takes (tests/system/test_instructions.py).
+ *
+ *   count_work FOLDER     FOLDER: for a journal
+ *
+ * What is counted is what happens in the functions count_*: each prints "NAME UNITS" when it has done its work. The
+ * rest of the program prepares.
+ */
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "collector/series_catalogue.h"
+#include "collector/series_fold.h"
+#include "lib/buf.h"
+#include "lib/clock.h"
+#include "lib/err.h"
+#include "lib/journal.h"
+#include "lib/wire.h"
+#include "probes/catalog.h"
+#include "probes/catalog_icmp.h"
+#include "probes/icmp_packet.h"
+
+#define START INT64_C(1700000000)
+#define ROWS 1000
+#define CHECKS 100
+#define BATCHES 10
+#define APPENDS 20000
+#define PACKETS 20000
+#define COUNTED static __attribute__((noipa))
+
+/* ---- inputs */
+
+static void fill_result(unsigned row, char check[32], struct result *r)
+{
+	snprintf(check, 32, "system-portal-%u", row % CHECKS);
+	*r = (struct result){.check = check, .type = "icmp", .interval_s = 60,
+		.family = row % 2 ? FAMILY_V6 : FAMILY_V4, .outcome = OUTCOME_UP, .part = "",
+		.address = row % 2 ? "2001:db8:1234:5678::1" : "192.0.2.77", .reason = "", .boot = 7,
+		.mono = (int64_t)(row / CHECKS) * 60 * NS_PER_S + (int64_t)(row % CHECKS) * 7919 * NS_PER_US};
+	for (const struct metric *m = catalog_icmp.metrics; m->number != 0; m++)
+		result_add(r, m->number, (double)((row * 31 + m->number * 7) % 97700) / 1e6);
+}
+
+/* A batch of ROWS results: each check of each family once a minute. */
+static void make_body(unsigned batch, struct buf *body)
+{
+	struct wire_batch_head head = {.agent = "city", .epoch = 9, .first = 2 + batch * ROWS, .last = 1 + (batch + 1) * ROWS,
+		.sent_boot = 7};
+	struct wire_packer *p = wire_packer_new(WIRE_BODY_MAX);
+	struct buf payload = {0};
+	struct result r;
+	char check[32];
+	struct err e;
+
+	for (unsigned i = 0; i < ROWS; i++) {
+		unsigned row = batch * ROWS + i;
+
+		fill_result(row, check, &r);
+		r.family = row / CHECKS % 2 ? FAMILY_V6 : FAMILY_V4;
+		buf_clear(&payload);
+		wire_result_encode(&r, catalog_decimals, &payload);
+		if (wire_packer_add(p, 2 + row, ENTRY_RESULT, payload.data, payload.len, &e) != 1)
+			exit(1);
+	}
+	wire_packer_finish(p, &head, body);
+	wire_packer_free(p);
+	buf_fini(&payload);
+}
+
+/* ---- what is counted */
+
+COUNTED size_t count_wire_pack(struct buf *bodies)
+{
+	for (unsigned i = 0; i < BATCHES; i++)
+		make_body(i, &bodies[i]);
+	return BATCHES * ROWS;
+}
+
+COUNTED size_t count_wire_decode(const struct buf *body)
+{
+	struct err e;
+	struct wire_batch *b = wire_batch_decode(body->data, body->len, &e);
+	size_t values = 0;
+	struct result r;
+	uint64_t seq;
+
+	if (b == NULL)
+		exit(1);
+	for (size_t i = wire_rows_count(b->rows); i > 0; i--) {
+		wire_rows_next(b->rows, &r, &seq);
+		values += r.count;
+	}
+	wire_batch_free(b);
+	return values;
+}
+
+COUNTED size_t count_journal_append(struct journal *j, const uint8_t *payload, size_t len)
+{
+	struct err e;
+
+	for (size_t i = 0; i < APPENDS; i++)
+		journal_append(j, ENTRY_RESULT, payload, len);
+	if (journal_sync(j, &e) < 0)
+		exit(1);
+	return APPENDS;
+}
+
+COUNTED size_t count_series_fold(struct series_fold *f, const struct buf *entries)
+{
+	struct err e;
+
+	for (uint64_t i = 0; i < BATCHES; i++) {
+		struct journal_entry entry = {.kind = ENTRY_BATCH, .at = {1, i + 2}, .payload = entries[i].data,
+			.len = entries[i].len};
+
+		if (series_fold_entry(f, &entry, (struct position){1, i + 1}, false, 0, &e) < 0)
+			exit(1);
+	}
+	return f->counts.sets;
+}
+
+COUNTED size_t count_icmp_decode(const uint8_t reply4[84], const uint8_t error6[96])
+{
+	struct icmp_packet packet;
+	size_t known = 0;
+
+	for (size_t i = 0; i < PACKETS; i += 2) {
+		icmp_packet_decode(FAMILY_V4, true, reply4, 84, &packet);
+		known += packet.kind == ICMP_PACKET_REPLY;
+		icmp_packet_decode(FAMILY_V6, false, error6, 96, &packet);
+		known += packet.kind == ICMP_PACKET_ERROR;
+	}
+	return known;
+}
+
+/* ---- */
+
+static void say(const char *name, size_t units, size_t wanted)
+{
+	printf("%s %zu\n", name, units);
+	if (units != wanted)
+		exit(1);
+}
+
+static void do_journal(const char *folder)
+{
+	const struct journal_options options = {.segment_bytes = 64 << 20};
+	uint8_t payload[80];
+	struct err e;
+	struct journal *j = journal_open(folder, &options, &e);
+
+	if (j == NULL) {
+		fprintf(stderr, "count_work: %s\n", e.text);
+		exit(1);
+	}
+	for (size_t i = 0; i < sizeof payload; i++)
+		payload[i] = (uint8_t)(i * 7);
+	say("journal_append", count_journal_append(j, payload, sizeof payload), APPENDS);
+	journal_close(j);
+}
+
+static void do_fold(const struct buf *bodies)
+{
+	struct series_fold f = {.catalogue = series_catalogue_new(64)};
+	struct buf entries[BATCHES] = {{0}};
+
+	for (unsigned i = 0; i < BATCHES; i++) {
+		struct wire_envelope v = {.agent = "city", .offset = START * NS_PER_S, .body = bodies[i].data,
+			.body_len = bodies[i].len,
+			.received_real = (START + (int64_t)(i + 1) * ROWS / CHECKS * 60) * NS_PER_S};
+
+		wire_envelope_encode(&v, &entries[i]);
+	}
+	say("series_fold", count_series_fold(&f, entries), BATCHES * ROWS);
+	series_catalogue_free(f.catalogue);
+	for (unsigned i = 0; i < BATCHES; i++)
+		buf_fini(&entries[i]);
+}
+
+static void do_icmp(void)
+{
+	const struct icmp_packet_name name = {.nonce = 0x1122334455667788, .slot = 77, .index = 3};
+	uint8_t reply4[84] = {0x45, 0, 0, 84, 0, 0, 0, 0, 63, 1, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2}, error6[96] = {1, 3};
+
+	icmp_packet_encode(FAMILY_V4, &name, reply4 + 20);
+	reply4[20] = 0; /* echo reply */
+	error6[8] = 0x60;
+	error6[8 + 5] = 48;
+	error6[8 + 6] = 58; /* ICMPv6 */
+	inet_pton(AF_INET6, "2001:db8::1", error6 + 8 + 24);
+	icmp_packet_encode(FAMILY_V6, &name, error6 + 8 + 40);
+	say("icmp_decode", count_icmp_decode(reply4, error6), PACKETS);
+}
+
+int main(int argc, char **argv)
+{
+	struct buf bodies[BATCHES] = {{0}};
+	size_t metrics = 0;
+
+	if (argc != 2) {
+		fputs("usage: count_work FOLDER\n", stderr);
+		return 2;
+	}
+	while (catalog_icmp.metrics[metrics].number != 0)
+		metrics++;
+	say("wire_pack", count_wire_pack(bodies), BATCHES * ROWS);
+	say("wire_decode", count_wire_decode(&bodies[0]), ROWS * metrics);
+	do_journal(argv[1]);
+	do_fold(bodies);
+	do_icmp();
+	for (unsigned i = 0; i < BATCHES; i++)
+		buf_fini(&bodies[i]);
+	return 0;
+}
