@@ -47,8 +47,6 @@ checks = ( {checks} );
         url = f"https://127.0.0.1:{self.ingest}"
         with open(self.path("acks"), "ab") as acks, open(self.path("pusher.log"), "ab") as log:
             words = [f"agents={AGENTS}", f"checks={CHECKS}", f"seconds={seconds}"]
-            if b"agents=" not in subprocess.run([PUSHER], stderr=subprocess.PIPE).stderr:
-                words = [str(AGENTS), str(CHECKS), str(seconds)]
             return subprocess.Popen([PUSHER, "push", url, self.path("pki"), *words], stdout=acks, stderr=log)
 
     def roles(self):
