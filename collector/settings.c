@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/mem.h"
@@ -266,19 +267,35 @@ static int make_paths(struct settings *s, const char *file, struct arena *a, str
 	return 0;
 }
 
-struct settings *settings_load(const char *path, struct err *e)
+struct settings *settings_parse(const char *path, const char *text, struct err *e)
 {
 	struct arena *arena = arena_new();
 	struct loaded *l = arena_alloc(arena, sizeof *l);
 	struct settings *s = &l->public;
 
 	l->arena = arena;
-	if (config_load(path, &settings_schema, arena, s, e) < 0 || check_journal(&s->journal, e) < 0 ||
+	if (config_parse(path, text, &settings_schema, arena, s, e) < 0 || check_journal(&s->journal, e) < 0 ||
 		check_archives(&s->series.archives, e) < 0 || make_paths(s, path, arena, e) < 0) {
 		arena_free(arena);
 		return NULL;
 	}
 	default_archives(&s->series.archives, arena);
+	s->text = arena_strdup(arena, text);
+	return s;
+}
+
+struct settings *settings_load(const char *path, struct err *e)
+{
+	struct buf text = {0};
+	struct settings *s = NULL;
+
+	if (config_read_text(path, &text, e) == 0) {
+		if (text.len <= SETTINGS_TEXT_MAX)
+			s = settings_parse(path, buf_text(&text), e);
+		else
+			err_set(e, "%.200s: larger than %u MiB", path, SETTINGS_TEXT_MAX >> 20);
+	}
+	buf_fini(&text);
 	return s;
 }
 

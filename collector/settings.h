@@ -12,6 +12,8 @@
 
 struct err;
 
+#define SETTINGS_TEXT_MAX (1u << 20) /* of the file: it goes through channels */
+
 struct settings_ingest {
 	struct config_texts listen;     /* "0.0.0.0:8443" "[::]:8443" */
 	struct tls_files tls;
@@ -48,6 +50,7 @@ struct settings_web {
 
 struct settings {
 	const char *name;               /* id of this collector */
+	const char *text;               /* of the file, as it was read */
 	const char *state;              /* folder: journal/ rrd/ series/ */
 	const char *inventory;          /* folder with *.conf */
 	const char *user;               /* to become; "" stays */
@@ -60,6 +63,8 @@ struct settings {
 
 /* Reads and checks. Paths inside are made absolute, relative to the file. The result lives until settings_free. */
 struct settings *settings_load(const char *path, struct err *);
+/* The same of its text, for those who cannot read the file. */
+struct settings *settings_parse(const char *path, const char *text, struct err *);
 void settings_free(struct settings *); /* accepts NULL */
 extern const struct config_schema settings_schema; /* for --help and the manual */
 

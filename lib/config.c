@@ -658,21 +658,27 @@ static int read_all(int fd, const char *path, struct buf *out, struct err *e)
 	return n < 0 ? err_errno(e, "%.200s", path) : 0;
 }
 
-int config_load(const char *path, const struct config_schema *schema, struct arena *a, void *out,
-	struct err *e)
+int config_read_text(const char *path, struct buf *out, struct err *e)
 {
-	struct buf text = {0};
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), status;
 
 	if (fd < 0)
 		return err_errno(e, "%.200s", path);
-	status = read_all(fd, path, &text, e);
+	status = read_all(fd, path, out, e);
 	close(fd);
-	if (status == 0) {
-		buf_add_u8(&text, '\n');
-		buf_text(&text);
-		status = parse(path, (const char *)text.data, text.len, schema, a, out, e);
-	}
+	if (status == 0 && out->len > 0 && memchr(out->data, '\0', out->len) != NULL)
+		status = config_scan(path, (const char *)out->data, out->len, e);
+	return status;
+}
+
+int config_load(const char *path, const struct config_schema *schema, struct arena *a, void *out,
+	struct err *e)
+{
+	struct buf text = {0};
+	int status = config_read_text(path, &text, e);
+
+	if (status == 0)
+		status = config_parse(path, buf_text(&text), schema, a, out, e);
 	buf_fini(&text);
 	return status;
 }

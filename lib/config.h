@@ -19,6 +19,7 @@
 #include <stdio.h>
 
 struct arena;
+struct buf;
 struct err;
 
 #define CONFIG_FILE_MAX (64u << 20)
@@ -93,6 +94,8 @@ struct config_schema {
 /* Reads one file into *out (schema->size bytes, zeroed here). 0, or -1 with "file:line: words". */
 int config_load(const char *path, const struct config_schema *, struct arena *, void *out,
 	struct err *);
+/* The text of a file, as config_load sees it, for config_parse. */
+int config_read_text(const char *path, struct buf *out, struct err *);
 /* The same of a text; name stands for the file in errors. */
 int config_parse(const char *name, const char *text, const struct config_schema *, struct arena *,
 	void *out, struct err *);
