@@ -554,7 +554,7 @@ static void open_events(struct engine *g)
 
 static int start(struct engine *g, struct err *e)
 {
-	if (fence_give_folder(g->settings->state, g->settings->user, e) < 0)
+	if (fence_give_folder(g->settings->state, 0700, g->settings->user, e) < 0)
 		return -1;
 	raise_limits();
 	if (fence_drop_rights(g->settings->user, e) < 0)

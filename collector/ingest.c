@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "collector/channel.h"
+#include "collector/confine.h"
 #include "collector/ingest_assign.h"
 #include "collector/ingest_file.h"
 #include "collector/ingest_marks.h"
@@ -727,6 +728,17 @@ static void start(struct ingest *in)
 	process_ready(in->process);
 }
 
+/* When the addresses are bound. What TLS needs is read once more: what the user cannot read is told now, not at
+ * a reload. */
+static int confine(struct ingest *in, struct err *e)
+{
+	const struct settings *s = process_settings(in->process);
+
+	if (confine_ingest(s, e) < 0)
+		return -1;
+	return ingest_server_reload(in->server, &s->ingest, e);
+}
+
 int ingest_run(struct process *process)
 {
 	struct ingest in = {.process = process, .agents = map_new()};
@@ -734,9 +746,8 @@ int ingest_run(struct process *process)
 	int status = 1;
 
 	in.series.ingest = in.web.ingest = &in;
-	if (open_state(&in, &e) == 0)
-		in.server = ingest_server_new(process_base(process), &process_settings(process)->ingest, on_request, &in, &e);
-	if (in.server != NULL) {
+	in.server = ingest_server_new(process_base(process), &process_settings(process)->ingest, on_request, &in, &e);
+	if (in.server != NULL && confine(&in, &e) == 0 && open_state(&in, &e) == 0) {
 		start(&in);
 		status = process_loop(process);
 	} else {

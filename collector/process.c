@@ -10,17 +10,21 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "collector/confine.h"
 #include "collector/inventory.h"
 #include "collector/settings.h"
 #include "lib/clock.h"
 #include "lib/err.h"
+#include "lib/fence.h"
 #include "lib/ipc.h"
 #include "lib/log.h"
 #include "lib/mem.h"
 
 /* Frames on the control channel between the parent and a child. */
-enum control { CONTROL_PEER = 1 /* u8 role, with a descriptor */, CONTROL_RELOAD, CONTROL_STOP, CONTROL_READY };
+enum control { CONTROL_PEER = 1 /* u8 role, with a descriptor */, CONTROL_RELOAD /* text of the settings, with its NUL */,
+	CONTROL_STOP, CONTROL_READY };
 
+#define CLOSE_RANGE 436 /* system call, the same everywhere; older headers do not have it */
 #define RESTART_DELAY_MIN (100 * NS_PER_MS)
 #define RESTART_DELAY_MAX (5 * NS_PER_S)
 #define STABLE_AFTER (10 * NS_PER_S) /* a child that lived this long is restarted at once */
@@ -114,12 +118,12 @@ static void child_stop(struct process *p)
 		process_end(p, 0);
 }
 
-/* The parent has checked the files just before; should they have changed since and be bad, the
- * old generation stays. */
-static void child_reload(struct process *p)
+/* The parent has checked the settings, which its fence lets no child read: its own secrets may stand beside them.
+ * Should the inventory have changed since and be bad, the old generation stays. */
+static void child_reload(struct process *p, const char *text)
 {
 	struct err e;
-	struct settings *settings = settings_load(p->settings_path, &e);
+	struct settings *settings = settings_parse(p->settings_path, text, &e);
 	struct inventory *inventory =
 		settings != NULL ? inventory_load(settings->inventory, &e) : NULL;
 	struct settings *old_settings = p->settings;
@@ -133,8 +137,7 @@ static void child_reload(struct process *p)
 	p->settings = settings;
 	p->inventory = inventory;
 	log_level_set((enum log_level)settings->log_level);
-	if (p->events.on_reload != NULL)
-		p->events.on_reload(p->ctx);
+	p->events.on_reload(p->ctx);
 	settings_free(old_settings);
 	inventory_free(old_inventory);
 }
@@ -153,7 +156,8 @@ static void on_control(void *ctx, struct ipc_message *m)
 			close(m->fd);
 		return;
 	case CONTROL_RELOAD:
-		child_reload(p);
+		if (p->events.on_reload != NULL && m->len > 0 && m->body[m->len - 1] == '\0')
+			child_reload(p, (const char *)m->body);
 		break;
 	case CONTROL_STOP:
 		child_stop(p);
@@ -207,8 +211,8 @@ struct parent {
 static void close_all_but(int keep)
 {
 	if (keep > 3)
-		syscall(SYS_close_range, 3, keep - 1, 0);
-	if (syscall(SYS_close_range, keep + 1, ~0U, 0) == 0)
+		syscall(CLOSE_RANGE, 3, keep - 1, 0);
+	if (syscall(CLOSE_RANGE, keep + 1, ~0U, 0) == 0)
 		return;
 	for (int fd = 3; fd < 4096; fd++) { /* kernels before 5.9 */
 		if (fd != keep)
@@ -432,6 +436,11 @@ static int load_generation(struct parent *parent, struct err *e)
 		settings_free(settings);
 		return -1;
 	}
+	if (parent->settings != NULL && confine_holds(parent->settings, settings, e) < 0) {
+		settings_free(settings);
+		inventory_free(inventory);
+		return -1;
+	}
 	settings_free(parent->settings);
 	inventory_free(parent->inventory);
 	parent->settings = settings;
@@ -442,6 +451,7 @@ static int load_generation(struct parent *parent, struct err *e)
 static void on_sighup(evutil_socket_t sig, short what, void *ctx)
 {
 	struct parent *parent = ctx;
+	const char *text;
 	struct err e;
 
 	(void)sig, (void)what;
@@ -449,9 +459,10 @@ static void on_sighup(evutil_socket_t sig, short what, void *ctx)
 		log_error("reload refused, the old settings stay: %s", e.text);
 		return;
 	}
+	text = parent->settings->text;
 	for (int i = 0; i < PROCESS_ROLES; i++) {
 		if (parent->children[i].pid != 0)
-			ipc_send(parent->children[i].control, CONTROL_RELOAD, 0, NULL, 0, -1);
+			ipc_send(parent->children[i].control, CONTROL_RELOAD, 0, text, strlen(text) + 1, -1);
 	}
 	log_info("reloaded checks=%zu agents=%zu", parent->inventory->checks_count,
 		parent->inventory->agents_count);
@@ -501,6 +512,14 @@ int process_parent_run(const char *settings_path)
 		return 3;
 	}
 	log_level_set((enum log_level)parent.settings->log_level);
+	if (!fence_has_landlock())
+		log_warn("this kernel has no Landlock: paths are bounded by the rights of the user alone");
+	if (confine_parent(parent.settings, &e) < 0) {
+		log_error("%s", e.text);
+		settings_free(parent.settings);
+		inventory_free(parent.inventory);
+		return 1;
+	}
 	parent_init(&parent);
 	log_info("starting name=%s units=%zu systems=%zu checks=%zu agents=%zu",
 		parent.settings->name, parent.inventory->units_count, parent.inventory->systems_count,

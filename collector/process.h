@@ -8,7 +8,7 @@
  *   role_run(process): build, process_on(...) callbacks, process_loop(process), tear down, return the exit status
  *
  * SIGHUP at the parent: settings and inventory are read and checked there; if they are good every child is told to
- * reload (reads them again), else all keep the old. SIGTERM: children are ended in the order web, render, series, ingest.
+ * reload (reads them again), else all keep the old. What the fences of the children do not hold (confine.h) is refused. SIGTERM: children are ended in the order web, render, series, ingest.
  */
 #ifndef COLLECTOR_PROCESS_H
 #define COLLECTOR_PROCESS_H
@@ -39,7 +39,7 @@ int process_died_of(const struct process *); /* signal that ended this role's pr
 struct process_events {
 	/* A channel to a peer is there (again): takes the descriptor (ipc_new, ipc_start). The old channel to that role, if any, is dead. */
 	void (*on_peer)(void *ctx, enum process_role peer, int fd);
-	/* settings and inventory are new; the old generation lives until this returns. May be NULL. */
+	/* settings and inventory are new; the old generation lives until this returns. NULL: neither is read again. */
 	void (*on_reload)(void *ctx);
 	/* Leave: finish what must be durable, then process_end. NULL: the loop ends at once. */
 	void (*on_stop)(void *ctx);

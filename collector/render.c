@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include "collector/channel.h"
+#include "collector/confine.h"
 #include "collector/process.h"
 #include "collector/render_draw.h"
-#include "collector/settings.h"
 #include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -114,7 +114,7 @@ int render_run(struct process *p)
 
 	render_draw_init();
 	render_draw_warm_up();
-	if (render_draw_fence(process_settings(p)->user, &e) < 0) {
+	if (confine_render(process_settings(p), &e) < 0) {
 		log_error("%s", e.text);
 		return 1;
 	}

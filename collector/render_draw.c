@@ -12,7 +12,6 @@
 #include "collector/channel.h"
 #include "lib/buf.h"
 #include "lib/err.h"
-#include "lib/fence.h"
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "probes/catalog_http.h"
@@ -391,19 +390,4 @@ void render_draw_warm_up(void)
 			log_error("the first picture cannot be drawn: %s", e.text);
 	}
 	buf_fini(&out);
-}
-
-int render_draw_fence(const char *user, struct err *e)
-{
-	/* A text may need a font that the first picture did not. */
-	static const char *const readable[] = {"/usr/share/fonts", "/usr/local/share/fonts", "/etc/fonts",
-		"/usr/share/fontconfig", "/var/cache/fontconfig", NULL};
-	static const char *const writable[] = {NULL};
-	int active;
-
-	if (fence_drop_rights(user, e) < 0 || fence_paths(readable, writable, &active, e) < 0)
-		return -1;
-	if (!active)
-		log_warn("this kernel has no Landlock: the worker that draws can read files that its user can");
-	return fence_syscalls(FENCE_LOOP | FENCE_READ, e);
 }

@@ -17,8 +17,6 @@ struct err;
 void render_draw_init(void);
 /* Draws a first picture, which finds and opens the fonts and takes far longer than those that follow. */
 void render_draw_warm_up(void);
-/* Gives up all but reading fonts, for good: no user but this one, no files, no sockets, no programs. */
-int render_draw_fence(const char *user, struct err *);
 /* Adds the picture, SVG or PNG, to out. */
 int render_draw(const struct channel_render *, struct buf *out, struct err *);
 

@@ -12,6 +12,7 @@
 #include <sys/random.h>
 
 #include "collector/channel.h"
+#include "collector/confine.h"
 #include "collector/inventory.h"
 #include "collector/series_catalogue.h"
 #include "collector/series_fetch.h"
@@ -521,6 +522,10 @@ static int view_open(struct view *v, struct process *p)
 	struct err e;
 
 	v->process = p;
+	if (confine_series(settings, &e) < 0) {
+		log_error("%s", e.text);
+		return -1;
+	}
 	v->round = series_round_open(settings->state, &settings->series.archives,
 		(uint32_t)settings->series.max_parts, process_died_of(p), &e);
 	if (v->round == NULL) {

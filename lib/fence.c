@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
-#include <linux/landlock.h>
 #include <pwd.h>
 #include <stdint.h>
 #include <sys/prctl.h>
@@ -51,13 +50,30 @@ static int become(const char *user, struct err *e)
 	return 0;
 }
 
-int fence_give_folder(const char *path, const char *user, struct err *e)
+/* Its name in the folder above is on disk. */
+static int make_folder(const char *path, unsigned mode, struct err *e)
+{
+	int fd, above;
+
+	if (mkdir(path, mode) != 0)
+		return errno == EEXIST ? 0 : err_errno(e, "%.200s", path);
+	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	above = openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (above >= 0) {
+		fsync(above);
+		close(above);
+	}
+	close(fd);
+	return 0;
+}
+
+int fence_give_folder(const char *path, unsigned mode, const char *user, struct err *e)
 {
 	uid_t uid = 0;
 	gid_t gid = 0;
 
-	if (mkdir(path, 0700) != 0 && errno != EEXIST)
-		return err_errno(e, "%.200s", path);
+	if (make_folder(path, mode, e) < 0)
+		return -1;
 	if (geteuid() != 0 || user == NULL || *user == '\0')
 		return 0;
 	if (find_user(user, &uid, &gid, e) < 0)
@@ -99,8 +115,23 @@ int fence_drop_rights(const char *user, struct err *e)
 
 /* ---- paths (Landlock) */
 
-/* Rights by number: the header of the build machine may be older than the kernel. */
-#define READ_RIGHTS (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+/* By number, as in linux/landlock.h: the headers of the build machine may be older than the kernel. */
+enum { CREATE_RULESET = 444, ADD_RULE, RESTRICT_SELF }; /* system calls, the same everywhere */
+enum { CREATE_RULESET_VERSION = 1, RULE_PATH_BENEATH = 1 };
+
+struct ruleset_attr {
+	uint64_t handled_access_fs;
+};
+
+struct path_beneath_attr {
+	uint64_t allowed_access;
+	int32_t parent_fd;
+} __attribute__((packed));
+
+#define EXECUTE UINT64_C(1)
+#define WRITE_FILE UINT64_C(2)
+#define READ_FILE UINT64_C(4)
+#define READ_FOLDER UINT64_C(8)
 #define REFER UINT64_C(0x2000)    /* from ABI 2 on: rename between folders */
 #define TRUNCATE UINT64_C(0x4000) /* from ABI 3 on */
 #define ABI1_RIGHTS UINT64_C(0x1fff)
@@ -119,17 +150,16 @@ static uint64_t rights_of_abi(int abi)
 /* A path that is not there needs no rule. */
 static int allow_below(int ruleset, const char *path, uint64_t rights, struct err *e)
 {
-	struct landlock_path_beneath_attr rule = {.allowed_access = rights};
+	struct path_beneath_attr rule = {.allowed_access = rights};
 	int status = 0;
 
 	rule.parent_fd = open(path, O_PATH | O_CLOEXEC);
 	if (rule.parent_fd < 0)
 		return errno == ENOENT ? 0 : err_errno(e, "fence around %.200s", path);
-	if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0) {
+	if (syscall(ADD_RULE, ruleset, RULE_PATH_BENEATH, &rule, 0) < 0) {
 		/* A file takes the rights of files alone. */
-		rule.allowed_access &= LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | TRUNCATE |
-			LANDLOCK_ACCESS_FS_EXECUTE;
-		if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0)
+		rule.allowed_access &= READ_FILE | WRITE_FILE | TRUNCATE | EXECUTE;
+		if (syscall(ADD_RULE, ruleset, RULE_PATH_BENEATH, &rule, 0) < 0)
 			status = err_errno(e, "fence around %.200s", path);
 	}
 	close(rule.parent_fd);
@@ -138,7 +168,7 @@ static int allow_below(int ruleset, const char *path, uint64_t rights, struct er
 
 static int landlock_abi(void)
 {
-	return (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+	return (int)syscall(CREATE_RULESET, NULL, 0, CREATE_RULESET_VERSION);
 }
 
 bool fence_has_landlock(void)
@@ -148,7 +178,7 @@ bool fence_has_landlock(void)
 
 int fence_paths(const char *const *readable, const char *const *writable, int *active, struct err *e)
 {
-	struct landlock_ruleset_attr attr = {0};
+	struct ruleset_attr attr = {0};
 	int abi = landlock_abi();
 	int ruleset, status = 0;
 
@@ -156,17 +186,16 @@ int fence_paths(const char *const *readable, const char *const *writable, int *a
 	if (abi < 1)
 		return 0;
 	attr.handled_access_fs = rights_of_abi(abi);
-	ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0);
+	ruleset = (int)syscall(CREATE_RULESET, &attr, sizeof attr, 0);
 	if (ruleset < 0)
 		return err_errno(e, "Landlock");
 	for (; *readable != NULL && status == 0; readable++)
-		status = allow_below(ruleset, *readable, READ_RIGHTS, e);
+		status = allow_below(ruleset, *readable, READ_FILE | READ_FOLDER, e);
 	for (; *writable != NULL && status == 0; writable++)
-		status = allow_below(ruleset, *writable,
-			attr.handled_access_fs & ~(uint64_t)LANDLOCK_ACCESS_FS_EXECUTE, e);
+		status = allow_below(ruleset, *writable, attr.handled_access_fs & ~EXECUTE, e);
 	if (status == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		status = err_errno(e, "no_new_privs");
-	if (status == 0 && syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
+	if (status == 0 && syscall(RESTRICT_SELF, ruleset, 0) < 0)
 		status = err_errno(e, "Landlock");
 	close(ruleset);
 	*active = status == 0;

@@ -26,8 +26,8 @@
 
 struct err;
 
-/* Makes a folder (0700) when it is missing. Root gives it to the user that it will become (see below). */
-int fence_give_folder(const char *path, const char *user, struct err *);
+/* Makes a folder when it is missing, durably. Root gives it to the user that it will become (see below). */
+int fence_give_folder(const char *path, unsigned mode, const char *user, struct err *);
 /* Becomes the user (name or number; NULL or "" keeps the present one), clears groups and capabilities, sets
  * no_new_privs. */
 int fence_drop_rights(const char *user, struct err *);

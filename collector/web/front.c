@@ -18,6 +18,7 @@
 #include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/err.h"
+#include "lib/fence.h"
 #include "lib/ipc.h"
 #include "lib/log.h"
 #include "lib/mem.h"
@@ -186,7 +187,7 @@ struct front *front_new(struct event_base *base, const struct settings *settings
 	struct front *f = mem_alloc(sizeof *f);
 
 	f->web = (struct web){.base = base, .settings = settings, .model = model_new(inventory, NULL),
-		.ask = ask_new(base)};
+		.ask = ask_new(base), .has_landlock = fence_has_landlock()};
 	evutil_secure_rng_get_bytes(&f->web.instance, sizeof f->web.instance);
 	f->web.server = server_new(base, routes, &f->web);
 	f->web.live = live_new(&f->web);

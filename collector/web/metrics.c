@@ -59,6 +59,8 @@ static void put_server(struct buf *b, const struct web *w)
 	figure(b, "xunjian_web_pictures_total", "counter", "Pictures drawn.", (double)w->pictures);
 	figure(b, "xunjian_web_pictures_failed_total", "counter", "Pictures that could not be drawn.",
 		(double)w->pictures_failed);
+	figure(b, "xunjian_landlock_active", "gauge",
+		"1 when the kernel bounds the paths that each process can open (Landlock).", w->has_landlock);
 	head(b, "xunjian_web_log_lines_total", "counter", "Lines logged at this level by the web process.");
 	buf_add_format(b, "xunjian_web_log_lines_total{level=\"error\"} %lu\n", log_count(LOG_LEVEL_ERROR));
 	buf_add_format(b, "xunjian_web_log_lines_total{level=\"warn\"} %lu\n", log_count(LOG_LEVEL_WARN));

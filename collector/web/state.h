@@ -27,6 +27,7 @@ struct web {
 	int64_t rows_at;        /* clock_mono of its last answer */
 	uint64_t rows_foreign;  /* rows that no check of the inventory has */
 	uint64_t pictures, pictures_failed;
+	bool has_landlock;      /* the kernel bounds the paths of each process */
 };
 
 #endif

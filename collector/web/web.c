@@ -4,11 +4,11 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "collector/confine.h"
 #include "collector/process.h"
 #include "collector/settings.h"
 #include "collector/web/front.h"
 #include "lib/err.h"
-#include "lib/fence.h"
 #include "lib/log.h"
 
 struct role {
@@ -43,7 +43,7 @@ int web_run(struct process *p)
 		return 1;
 	}
 	/* The addresses are bound: from here on no right of root is needed. */
-	if (fence_drop_rights(process_settings(p)->user, &e) < 0 || fence_syscalls(FENCE_LOOP | FENCE_READ | FENCE_SERVE, &e) < 0) {
+	if (confine_web(process_settings(p), &e) < 0) {
 		log_error("%s", e.text);
 		front_free(r.front);
 		return 1;

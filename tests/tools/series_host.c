@@ -335,6 +335,7 @@ int main(int argc, char **argv)
 	log_open("series_host", LOG_LEVEL_INFO);
 	signal(SIGPIPE, SIG_IGN);
 	p.settings.state = argv[1];
+	p.settings.inventory = argv[1];
 	take_archives(&p.settings.series, "0:3600,60:7200");
 	for (int i = 2; i < argc; i++)
 		take_option(&p, argv[i]);

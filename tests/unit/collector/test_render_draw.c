@@ -14,6 +14,8 @@
 #include <cmocka.h>
 
 #include "collector/channel.h"
+#include "collector/confine.h"
+#include "collector/settings.h"
 #include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -172,11 +174,12 @@ static int draw_behind_the_fence(void)
 	struct channel_layer both[] = {layer_of("IPv4 市观测点 ☂", FAMILY_V4, phases, 7),
 		layer_of("IPv6 العربية", FAMILY_V6, smoke, 7)};
 	struct channel_render r = picture_of(1, both, 2);
+	const struct settings settings = {.user = ""};
 	struct buf out = {0};
 	struct err e;
 
 	render_draw_warm_up();
-	if (render_draw_fence("", &e) < 0) {
+	if (confine_render(&settings, &e) < 0) {
 		fprintf(stderr, "%s\n", e.text);
 		return 1;
 	}

@@ -121,14 +121,14 @@ static void a_folder_is_made_and_given_to_the_user(void **state)
 	(void)state;
 	assert_non_null(mkdtemp(folder));
 	snprintf(path, sizeof path, "%s/state", folder);
-	assert_int_equal(fence_give_folder(path, "65534", &e), 0);
+	assert_int_equal(fence_give_folder(path, 0700, "65534", &e), 0);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0700);
 	assert_int_equal(st.st_uid, geteuid() == 0 ? 65534 : geteuid());
-	assert_int_equal(fence_give_folder(path, "", &e), 0); /* it may be there */
+	assert_int_equal(fence_give_folder(path, 0700, "", &e), 0); /* it may be there */
 	rmdir(path);
 	rmdir(folder);
-	assert_int_equal(fence_give_folder(path, "", &e), -1);
+	assert_int_equal(fence_give_folder(path, 0700, "", &e), -1);
 	assert_non_null(strstr(e.text, path));
 }
 
