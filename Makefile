@@ -6,6 +6,7 @@
 ## make unit          unit tests            make check-asan  the same under sanitizers
 ## make browser       the page in Chromium
 ## make system        system tests at length (root)
+## make sim           incidents in virtual time, at length
 ## make fuzz          each fuzz target for FUZZ_SECONDS (60)
 ## make bench         beside our peers, 15 minutes (root); make bench-icmp, bench-tcp ... for one work
 ## make deps          what the build needs   make clean
@@ -51,12 +52,13 @@ COLLECTOR := $(filter-out collector/main.c,$(wildcard collector/*.c collector/*/
 UNIT := $(wildcard tests/unit/*/test_*.c)
 FUZZ := $(wildcard tests/fuzz/fuzz_*.c)
 TOOLS := $(wildcard tests/tools/*.c)
+SIM := $(wildcard tests/sim/sim_*.c)
 SUPPORT := $(wildcard tests/support/*.c)
 obj = $(patsubst %.c,$(B)/%.o,$(1))
 
 .DEFAULT_GOAL := all
 .SECONDARY:
-.PHONY: all deps check browser unit check-asan floors system system-quick fuzz fuzz-run demo install clean help bench bench-run deps-bench
+.PHONY: all deps check browser sim sim-quick unit check-asan floors system system-quick fuzz fuzz-run demo install clean help bench bench-run deps-bench
 
 all: build/xunjian-agent build/xunjian-collector
 
@@ -127,6 +129,10 @@ $(B)/tests/fuzz/%: $(B)/tests/fuzz/%.o $(call archive,$(archives))
 $(B)/tests/tools/%: $(B)/tests/tools/%.o $(call archive,$(archives))
 	$(call link,$(RRD_LIBS))
 
+# Simulations in virtual time: the pure cores of the collector alone.
+$(B)/tests/sim/%: $(B)/tests/sim/%.o $(call archive,support collector probes lib)
+	$(call link,$(RRD_LIBS))
+
 UNIT_BIN := $(patsubst %.c,$(B)/%,$(UNIT))
 unit: $(UNIT_BIN)
 	$(Q)tests/run-unit $(UNIT_BIN)
@@ -137,12 +143,19 @@ floors:
 check-asan:
 	$(Q)$(MAKE) --no-print-directory FLAVOUR=asan unit
 
+# In check: what they do without arguments, some seconds; `make sim` runs them at length.
+SIM_ARGS ?= --small 1000000 --large 1000
+sim: $(patsubst %.c,$(B)/%,$(SIM))
+	$(Q)for t in $^; do $$t $(SIM_ARGS) || exit 1; done
+sim-quick: $(patsubst %.c,$(B)/%,$(SIM))
+	$(Q)for t in $^; do $$t || exit 1; done
+
 deps:
 	$(Q)tests/deps build
 
 check: deps
 	$(Q)tests/deps test
-	$(Q)$(MAKE) --no-print-directory floors all unit system-quick browser
+	$(Q)$(MAKE) --no-print-directory floors all unit sim-quick system-quick browser
 
 SYSTEM := $(sort $(wildcard tests/system/test_*.py))
 # In check: a slice of each system test; `make system` runs them at length.

@@ -60,7 +60,7 @@ struct incident_settings {
 enum incident_event_kind {
 	INCIDENT_TICK,
 	INCIDENT_STATE, /* the state of a subject changed, or its faults (VERDICT_SUBJECT) */
-	INCIDENT_SEEN,  /* a subject was measured: up or down in one family (verdict_evidence) */
+	INCIDENT_SEEN,  /* a subject was measured: up or down in one family (verdict_evidence); behind the state of the same result */
 	/* What people do; refused with words when it makes no sense. */
 	INCIDENT_ACKNOWLEDGE,   /* until a time, or until it closes (0) */
 	INCIDENT_UNACKNOWLEDGE,

@@ -45,6 +45,20 @@ static int64_t seen_down(const struct incident_node *n, int bit)
 	return family >= 0 ? n->down_at[family] : n->seen_at;
 }
 
+/* Newest time at which it had been seen failing when it was seen up, in anything that matters for this fault. */
+static int64_t seen_blip(const struct incident_node *p, int bit)
+{
+	int family = bit_family(bit);
+	int64_t newest = 0;
+
+	if (family >= 0)
+		return p->blip_at[family];
+	for (int f = 0; f < VERDICT_FAMILIES; f++)
+		if (p->blip_at[f] > newest)
+			newest = p->blip_at[f];
+	return newest;
+}
+
 static int64_t cleared_since(const struct incident_node *p)
 {
 	int64_t newest = 0;
@@ -55,28 +69,34 @@ static int64_t cleared_since(const struct incident_node *p)
 	return newest;
 }
 
-/* The parent is not why. Of a subject on its own: the parent worked after it had failed. Of one attached to a cause: the
- * parent works again, and it was seen failing when that had settled. */
+/* The parent is not why: it was seen working after this one had failed. Of one that is attached to a cause only a failure counts that
+ * was seen when the parent had worked again for a while. */
 static bool is_cleared(const struct incident_node *n, const struct incident_node *p, const struct topology_node *said, int bit)
 {
 	if (n->role == ROLE_MEMBER)
-		return !covers(p, said, bit) && p->state != STATE_UNKNOWN && p->state != STATE_NONE &&
-			seen_down(n, bit) >= cleared_since(p) + INCIDENT_SETTLE;
+		return !covers(p, said, bit) && seen_down(n, bit) >= cleared_since(p) + INCIDENT_SETTLE &&
+			seen_up(p, said, bit) >= seen_down(n, bit);
+	/* One that itself has failed since, if only for a moment, is cleared by what it lets through afterwards. */
+	if (seen_blip(p, bit) + INCIDENT_MARGIN >= n->since[bit])
+		return seen_down(n, bit) >= seen_blip(p, bit) + INCIDENT_MARGIN &&
+			seen_up(p, said, bit) >= seen_down(n, bit);
 	return seen_up(p, said, bit) >= n->since[bit] + INCIDENT_MARGIN;
 }
 
-/* It went on working for long while the parent had failed: it does not need it that much. */
-static bool outlived(const struct incident_node *n, const struct incident_node *p, int bit)
+/* It went on working for long while the parent was seen failing: not this one, but what is above it may be the cause. */
+static bool outlived(const struct incident_node *n, const struct incident_node *p, int64_t interval, int bit)
 {
 	int family = bit_family(bit);
+	int64_t both = n->cleared[bit] > p->decided ? n->cleared[bit] : p->decided;
 
-	return n->role != ROLE_MEMBER && family >= 0 && n->up_at[family] > p->decided + INCIDENT_SETTLE;
+	return n->role != ROLE_MEMBER && family >= 0 && n->up_at[family] > both + interval + INCIDENT_SETTLE;
 }
 
-static struct incident_cause wait_for(struct incidents *c, const struct incident_node *n, uint32_t parent, bool is_firm)
+static struct incident_cause wait_for(struct incidents *c, uint32_t parent, bool is_firm)
 {
-	c->nodes[parent].is_waited = true;
-	if (!is_firm && (n->role == ROLE_NONE || n->role == ROLE_HELD))
+	if (!c->nodes[parent].is_waited)
+		c->nodes[parent].is_waited = c->nodes[parent].is_dirty = true;
+	if (!is_firm && c->is_asking)
 		incident_ask_probe(c, parent);
 	return (struct incident_cause){.cause = CAUSE_WAIT, .wait = topology_node(c->topology, parent)->interval,
 		.is_firm = is_firm};
@@ -84,7 +104,9 @@ static struct incident_cause wait_for(struct incidents *c, const struct incident
 
 static struct incident_cause look_up(struct incidents *c, const struct incident_node *n, uint32_t at, int bit);
 
-static struct incident_cause judge_parent(struct incidents *c, const struct incident_node *n, uint32_t parent, int bit)
+/* alone: there is no other way beside this parent. */
+static struct incident_cause judge_parent(struct incidents *c, const struct incident_node *n, uint32_t parent, bool alone,
+	int bit)
 {
 	struct incident_node *p = &c->nodes[parent];
 	const struct topology_node *said = topology_node(c->topology, parent);
@@ -95,18 +117,18 @@ static struct incident_cause judge_parent(struct incidents *c, const struct inci
 	if (is_cleared(n, p, said, bit))
 		return (struct incident_cause){.cause = CAUSE_OWN};
 	if (covers(p, said, bit)) {
-		if (outlived(n, p, bit))
-			return (struct incident_cause){.cause = CAUSE_OWN};
+		if (alone && outlived(n, p, said->interval, bit))
+			return look_up(c, n, parent, bit);
 		if (p->role == ROLE_MEMBER || p->role == ROLE_ROOT)
 			return (struct incident_cause){.cause = CAUSE_FOUND, .incident = p->incident};
-		return wait_for(c, n, parent, true);
+		return wait_for(c, parent, true);
 	}
 	if (p->state == STATE_UNKNOWN || p->state == STATE_NONE) {
 		above = look_up(c, n, parent, bit);
 		if (above.cause == CAUSE_FOUND || above.is_firm)
 			return above;
 	}
-	return wait_for(c, n, parent, false);
+	return wait_for(c, parent, false);
 }
 
 /* Found as long as all are; of several causes one that people are told of. */
@@ -128,7 +150,7 @@ static struct incident_cause judge_group(struct incidents *c, const struct incid
 	struct incident_cause all = {.cause = CAUSE_FOUND};
 
 	for (size_t i = 0; i < count; i++) {
-		struct incident_cause one = judge_parent(c, n, parents[i].node, bit);
+		struct incident_cause one = judge_parent(c, n, parents[i].node, count == 1, bit);
 
 		if (one.cause == CAUSE_OWN)
 			return one;
@@ -161,7 +183,7 @@ static struct incident_cause look_up(struct incidents *c, const struct incident_
 	return best;
 }
 
-struct incident_cause incident_find_cause(struct incidents *c, uint32_t node)
+static struct incident_cause find_cause(struct incidents *c, uint32_t node)
 {
 	const struct incident_node *n = &c->nodes[node];
 	struct incident_cause all = {.cause = CAUSE_FOUND};
@@ -177,4 +199,17 @@ struct incident_cause incident_find_cause(struct incidents *c, uint32_t node)
 		add(c, &all, &one);
 	}
 	return all;
+}
+
+/* Parents are asked for once it is known that they are waited for. */
+struct incident_cause incident_find_cause(struct incidents *c, uint32_t node)
+{
+	struct incident_cause cause = find_cause(c, node);
+
+	if (cause.cause == CAUSE_WAIT && c->nodes[node].role != ROLE_ROOT) {
+		c->is_asking = true;
+		cause = find_cause(c, node);
+		c->is_asking = false;
+	}
+	return cause;
 }

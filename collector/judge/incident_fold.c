@@ -26,6 +26,7 @@ static void clamp_all(struct incidents *c, int64_t now)
 		clamp(n->cleared, FAULT_BITS, now);
 		clamp(n->up_at, VERDICT_FAMILIES, now);
 		clamp(n->down_at, VERDICT_FAMILIES, now);
+		clamp(n->blip_at, VERDICT_FAMILIES, now);
 		clamp(&n->decided, 1, now);
 		clamp(&n->seen_at, 1, now);
 		clamp(&n->state_at, 1, now);
@@ -283,12 +284,9 @@ static void note_faults(struct incident_node *n, unsigned faults, const struct i
 		}
 		if (was && !is && known)
 			n->cleared[bit] = e->since;
-		if (bit >= VERDICT_FAMILIES)
-			continue;
-		if (is)
+		/* That it counts as up is no evidence that it was seen so: it may be failing for the first time. */
+		if (is && bit < VERDICT_FAMILIES)
 			newer(&n->down_at[bit], e->measured);
-		else if (e->state == STATE_UP)
-			newer(&n->up_at[bit], e->measured);
 	}
 }
 
@@ -363,16 +361,20 @@ static void on_seen(struct incidents *c, const struct incident_event *e)
 	n = &c->nodes[node];
 	n->is_dirty = true;
 	newer(&n->seen_at, e->measured);
-	if (!e->is_up)
+	if (!e->is_up) {
 		newer(&n->down_at[family], e->measured);
-	else if ((n->faults & 1u << family) == 0)
-		newer(&n->up_at[family], e->measured);
+	} else if ((n->faults & 1u << family) == 0 && e->measured > n->up_at[family]) {
+		n->up_at[family] = e->measured;
+		n->blip_at[family] = n->down_at[family];
+	}
 	if (c->steady >= n->slot_ends)
 		flap_slot(c, node);
 	if (n->role == ROLE_MEMBER)
 		incident_queue(c, node);
-	if (e->is_up && n->is_waited && c->held_count > 0)
+	if (e->is_up && n->is_waited) {
 		queue_held(c);
+		incident_queue_children(c, node);
+	}
 	incident_drain(c);
 }
 

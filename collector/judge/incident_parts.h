@@ -31,6 +31,7 @@ struct incident_node {
 	int64_t cleared[FAULT_BITS]; /* and from which it did not */
 	int64_t decided;             /* measured time of the evidence that made the newest fault known */
 	int64_t up_at[VERDICT_FAMILIES], down_at[VERDICT_FAMILIES]; /* newest measured */
+	int64_t blip_at[VERDICT_FAMILIES]; /* down_at as it was at up_at */
 	int64_t seen_at, state_at;   /* newest measured: of anything; of the state */
 	char *reason;
 	enum incident_role role;
@@ -98,6 +99,7 @@ struct incidents {
 	size_t plans_count;
 	int64_t now, steady, next_plan; /* next_plan: time of day when maintenance begins or ends somewhere */
 	uint64_t next_incident, next_key;
+	uint64_t hash, saved_hash; /* of the topology; of the one that the records were saved under */
 	uint32_t *queue, *held;
 	size_t queue_at, queue_count, queue_room, held_count, held_room;
 	struct incident_intent *intents;
@@ -105,7 +107,7 @@ struct incidents {
 	struct arena *texts; /* of the intents; NULL when there are none */
 	struct map *dropped; /* keys of records to drop at the next save */
 	struct incident_counts counts;
-	bool is_dirty, plans_dirty, is_tick, is_restoring;
+	bool is_dirty, plans_dirty, is_tick, is_asking;
 };
 
 /* ---- cause */

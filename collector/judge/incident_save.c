@@ -36,6 +36,7 @@ static void encode_node(const struct incident_node *n, struct buf *b)
 	add_times(b, n->cleared, FAULT_BITS);
 	add_times(b, n->up_at, VERDICT_FAMILIES);
 	add_times(b, n->down_at, VERDICT_FAMILIES);
+	add_times(b, n->blip_at, VERDICT_FAMILIES);
 	add_times(b, n->told, INCIDENT_TELLS);
 	record_add_time(b, n->decided);
 	record_add_time(b, n->seen_at);
@@ -48,6 +49,7 @@ static void encode_node(const struct incident_node *n, struct buf *b)
 	buf_add_u8(b, n->flap.is_flapping);
 	buf_add_u8(b, n->slot_changed);
 	buf_add_u8(b, n->in_maintenance);
+	buf_add_u8(b, n->is_waited);
 	record_add_text(b, n->reason);
 }
 
@@ -64,6 +66,7 @@ static void decode_node(struct incident_node *n, struct cursor *c)
 	read_times(c, n->cleared, FAULT_BITS);
 	read_times(c, n->up_at, VERDICT_FAMILIES);
 	read_times(c, n->down_at, VERDICT_FAMILIES);
+	read_times(c, n->blip_at, VERDICT_FAMILIES);
 	read_times(c, n->told, INCIDENT_TELLS);
 	n->decided = record_time(c);
 	n->seen_at = record_time(c);
@@ -76,6 +79,7 @@ static void decode_node(struct incident_node *n, struct cursor *c)
 	n->flap.is_flapping = cursor_u8(c) != 0;
 	n->slot_changed = cursor_u8(c) != 0;
 	n->in_maintenance = cursor_u8(c) != 0;
+	n->is_waited = cursor_u8(c) != 0;
 	free(n->reason);
 	n->reason = record_text(c);
 }
@@ -253,6 +257,7 @@ static void encode_head(const struct incidents *c, struct buf *b)
 	record_add_time(b, c->steady);
 	buf_add_u64(b, c->next_incident);
 	buf_add_u64(b, c->next_key);
+	buf_add_u64(b, c->hash);
 	buf_add_u32(b, (uint32_t)c->held_count);
 	for (size_t i = 0; i < c->held_count; i++)
 		record_add_text(b, topology_node(c->topology, c->held[i])->id);
@@ -281,6 +286,7 @@ static void decode_head(struct incidents *c, struct cursor *in)
 	c->steady = record_time(in);
 	c->next_incident = cursor_u64(in);
 	c->next_key = cursor_u64(in);
+	c->saved_hash = cursor_u64(in);
 	decode_held(c, in);
 }
 
@@ -521,17 +527,22 @@ static void close_orphans(struct incidents *c)
 	}
 }
 
+/* The topology is another one than when we left: causes may be others. */
+static void judge_all(struct incidents *c)
+{
+	for (uint32_t i = 0; i < topology_count(c->topology); i++)
+		if (c->nodes[i].faults != 0)
+			incident_queue(c, i);
+	incident_drain(c);
+}
+
 void incidents_restored(struct incidents *c)
 {
 	for (uint32_t i = 0; i < topology_count(c->topology); i++)
 		tie(c, i);
 	keep_held(c);
 	close_orphans(c);
-	c->is_restoring = true;
-	incident_maintenance(c);
-	for (uint32_t i = 0; i < topology_count(c->topology); i++)
-		if (c->nodes[i].faults != 0)
-			incident_queue(c, i);
-	incident_drain(c);
-	c->is_restoring = false;
+	c->next_plan = 0; /* looked at with the next tick, as everything that was due */
+	if (c->saved_hash != c->hash)
+		judge_all(c);
 }

@@ -8,6 +8,7 @@
 
 #define NOTICES_PER_MINUTE 10
 #define MINUTE (60 * NS_PER_S)
+#define PROBE_AGAIN (30 * NS_PER_S)
 
 const char *incident_intent_name(enum incident_intent_kind kind)
 {
@@ -145,7 +146,7 @@ void incident_ask_probe(struct incidents *c, uint32_t node)
 {
 	struct incident_node *n = &c->nodes[node];
 
-	if (c->is_restoring || (n->probe_asked != 0 && c->steady - n->probe_asked < 30 * NS_PER_S))
+	if (n->probe_asked != 0 && c->steady - n->probe_asked < PROBE_AGAIN)
 		return;
 	n->probe_asked = c->steady + 1; /* never 0 */
 	n->is_dirty = true;
@@ -229,8 +230,16 @@ void incident_tell_all(struct incidents *c, struct incident *i, enum incident_in
 	}
 }
 
+/* What was told of four times within the hour (merged into others, too) is shown, and told when there is room again. */
+static bool has_room(const struct incidents *c, const struct incident *i)
+{
+	return i->audiences[0].told != TOLD_NOT || tells_in_last_hour(c, &c->nodes[i->node]) < INCIDENT_TELLS;
+}
+
 static void tell_problem(struct incidents *c, struct incident *i)
 {
+	if (!has_room(c, i))
+		return;
 	for (size_t k = 0; k < i->audiences_count; k++) {
 		struct incident_audience *a = &i->audiences[k];
 		struct incident_intent intent = about(i, INTENT_PROBLEM, a->name);
@@ -382,6 +391,20 @@ void incident_merge(struct incidents *c, struct incident *from, struct incident 
 
 /* ---- what is due */
 
+/* What is held against its parents from now on is the newest failure that was seen. */
+static void fail_anew(struct incident_node *n)
+{
+	n->role = ROLE_NONE;
+	n->incident = NULL;
+	n->is_dirty = true;
+	for (int bit = 0; bit < FAULT_BITS; bit++) {
+		int64_t newest = bit < VERDICT_FAMILIES ? n->down_at[bit] : n->seen_at;
+
+		if ((n->faults & 1u << bit) != 0 && newest > n->since[bit])
+			n->since[bit] = newest;
+	}
+}
+
 /* The root works again. What is attached has had its time to show that it does, or that it fails by itself. */
 static void release_overdue(struct incidents *c, struct incident *i)
 {
@@ -397,9 +420,7 @@ static void release_overdue(struct incidents *c, struct incident *i)
 		i->members[k].to = c->now;
 		i->attached--;
 		i->is_dirty = true;
-		c->nodes[node].role = ROLE_NONE;
-		c->nodes[node].incident = NULL;
-		c->nodes[node].is_dirty = true;
+		fail_anew(&c->nodes[node]);
 		incident_queue(c, node);
 	}
 }
@@ -427,8 +448,6 @@ void incident_refresh(struct incidents *c, struct incident *i)
 {
 	const struct incident_node *root;
 
-	if (c->is_restoring) /* what was due then is due at the next step */
-		return;
 	if (i->phase == INCIDENT_OPEN) {
 		tell_problem(c, i);
 		escalate(c, i);

@@ -159,6 +159,7 @@ void incidents_topology(struct incidents *c, struct topology *t, int64_t now)
 	free(moved);
 	topology_free(c->topology);
 	c->topology = t;
+	c->hash = topology_hash(t);
 	c->nodes = nodes;
 	if (c->now == 0)
 		c->now = now;

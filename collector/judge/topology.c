@@ -122,6 +122,30 @@ int topology_seal(struct topology *t, struct err *err)
 	return 0;
 }
 
+static uint64_t hash_bytes(uint64_t hash, const void *data, size_t len)
+{
+	for (const uint8_t *p = data; len > 0; p++, len--)
+		hash = (hash ^ *p) * UINT64_C(0x100000001b3);
+	return hash;
+}
+
+uint64_t topology_hash(const struct topology *t)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	for (size_t i = 0; i < t->count; i++) {
+		const struct node *n = &t->nodes[i];
+		uint64_t said[] = {(uint64_t)n->said.interval, n->said.measured, n->said.is_system, n->parents_count};
+
+		hash = hash_bytes(hash, n->said.id, strlen(n->said.id) + 1);
+		hash = hash_bytes(hash, n->said.unit, strlen(n->said.unit) + 1);
+		hash = hash_bytes(hash, said, sizeof said);
+		for (size_t k = 0; k < n->parents_count; k++)
+			hash = hash_bytes(hash, &n->parents[k], sizeof n->parents[k]);
+	}
+	return hash;
+}
+
 size_t topology_count(const struct topology *t)
 {
 	return t->count;

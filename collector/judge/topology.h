@@ -40,6 +40,7 @@ uint32_t topology_add(struct topology *, const struct topology_node *); /* texts
 void topology_need(struct topology *, uint32_t child, uint32_t parent, uint32_t group);
 int topology_seal(struct topology *, struct err *); /* -1: a circle, with the ids in it; too deep; too many parents */
 
+uint64_t topology_hash(const struct topology *); /* of all that is said in it, in its order */
 size_t topology_count(const struct topology *);
 uint32_t topology_find(const struct topology *, const char *id); /* TOPOLOGY_NONE */
 const struct topology_node *topology_node(const struct topology *, uint32_t);

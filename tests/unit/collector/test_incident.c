@@ -464,6 +464,9 @@ static void a_child_that_fails_on_when_its_parent_works_has_its_own(void **state
 	told(b, "");
 	pass(b, 2 * SECOND);
 	seen(b, "system/portal", false);
+	told(b, "");
+	pass(b, 2 * SECOND);
+	seen(b, "link/n", true); /* and not because the link has failed again */
 	/* The new one first: nobody reads that all is well while it is not. */
 	told(b, "problem:system/portal@ problem:system/portal@a close:link/n@ close:link/n@a ");
 	fault(b, "system/portal", 0);

@@ -1,0 +1,933 @@
+/*
+ * sim_incident: random cities with random faults in virtual time, judged against what was really broken.
+ *
+ *   sim_incident [--small N] [--large N] [--seed S]
+ *
+ * A scenario is a topology, a list of faults (what, families, from, to, coming and going or not), planned work, reloads and
+ * acknowledgements, all from one seed. Subjects are probed each minute with a phase of their own, three attempts 10 s apart; votes
+ * come from vote.h, incidents from the core. Checked (design, invariants 3, 4, 5):
+ *   told once, closed once, nothing told is left open, nobody is told of what has an open incident above it;
+ *   when things have settled, each root is broken itself, each thing broken that nothing above explains is a root, and all that cannot
+ *   be reached is attached; nothing broken for long goes untold; planned work is silent; at most so many notices a minute
+ *   and an hour; a twin that is killed after random events and goes on from its last records says the same under the same
+ *   keys; a twin that gets every event twice, and old ones again, says the same.
+ * A violation prints its seed and the fewest faults that still show it; exit 1.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "collector/judge/incident.h"
+#include "collector/judge/record.h"
+#include "lib/buf.h"
+#include "lib/err.h"
+#include "lib/map.h"
+#include "lib/mem.h"
+
+#define SECOND NS_PER_S
+#define MINUTE (60 * SECOND)
+#define HOURS (60 * MINUTE)
+#define START (INT64_C(1790000000) * SECOND)
+#define BOTH (FAULT_V4 | FAULT_V6)
+#define NODES 2100
+#define PARENTS 4
+#define FAULTS 1500
+#define NOTICES 10
+#define SETTLED (8 * MINUTE)
+
+/* ---- chance */
+
+struct dice { uint64_t state; };
+
+static uint64_t roll(struct dice *d)
+{
+	uint64_t z = d->state += UINT64_C(0x9e3779b97f4a7c15);
+
+	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
+	return z ^ z >> 31;
+}
+
+static uint32_t below(struct dice *d, uint32_t n)
+{
+	return (uint32_t)(roll(d) % n);
+}
+
+/* ---- a scenario */
+
+struct place {
+	char id[24], unit[8];
+	bool is_measured, is_system, is_site;
+	uint32_t parents[PARENTS], groups[PARENTS], parents_count;
+	uint32_t depth;
+};
+
+struct fault {
+	uint32_t node;
+	unsigned families;
+	int64_t from, to, period; /* period: comes and goes; 0 does not */
+	bool is_left_out;         /* while shrinking */
+};
+
+struct scenario {
+	uint64_t seed;
+	uint32_t count, faults_count;
+	int64_t length;
+	struct place places[NODES];
+	struct fault faults[FAULTS];
+	struct maintenance plan; /* one, or none: id NULL */
+	uint32_t planned;
+	bool with_reloads, with_crashes, with_echoes;
+};
+
+static void need(struct place *p, uint32_t parent, uint32_t group)
+{
+	p->parents[p->parents_count] = parent;
+	p->groups[p->parents_count++] = group;
+}
+
+static void make_link(struct scenario *s, struct dice *d)
+{
+	uint32_t i = s->count, up = 0;
+	struct place *link = &s->places[i], *site = &s->places[i + 1];
+
+	for (int tries = 0; tries < 4; tries++) {
+		up = below(d, i);
+		if (s->places[up].is_site && s->places[up].depth < 8)
+			break;
+		up = 0;
+	}
+	*link = (struct place){.is_measured = true, .depth = s->places[up].depth + 1};
+	*site = (struct place){.is_site = true, .depth = link->depth + 1};
+	snprintf(link->id, sizeof link->id, "link/%u", i);
+	snprintf(site->id, sizeof site->id, "site/%u", i);
+	need(link, up, 0);
+	need(site, i, 0);
+	s->count += 2;
+}
+
+static void make_system(struct scenario *s, struct dice *d)
+{
+	uint32_t i = s->count++, needs = below(d, 3);
+	struct place *p = &s->places[i];
+
+	*p = (struct place){.is_measured = true, .is_system = true};
+	snprintf(p->id, sizeof p->id, "system/%u", i);
+	snprintf(p->unit, sizeof p->unit, "u%u", below(d, 33));
+	for (uint32_t k = 0; k < needs; k++) {
+		uint32_t parent = below(d, i), other = below(d, i);
+
+		if (s->places[parent].depth > 20)
+			continue;
+		need(p, parent, k);
+		if (below(d, 4) == 0 && other != parent && s->places[other].depth <= 20)
+			need(p, other, k);
+	}
+	for (uint32_t k = 0; k < p->parents_count; k++)
+		if (s->places[p->parents[k]].depth >= p->depth)
+			p->depth = s->places[p->parents[k]].depth + 1;
+}
+
+static void make_faults(struct scenario *s, struct dice *d, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		struct fault *f = &s->faults[s->faults_count];
+		uint32_t families = below(d, 10);
+
+		*f = (struct fault){.node = below(d, s->count), .families = families == 0 ? FAULT_V4 : families < 3 ?
+			FAULT_V6 : BOTH, .from = START + 5 * MINUTE + (int64_t)(roll(d) % (uint64_t)(s->length / 2)),
+			.period = below(d, 12) == 0 ? (int64_t)(40 + below(d, 400)) * SECOND : 0};
+		f->to = f->from + 5 * MINUTE + (int64_t)below(d, below(d, 5) == 0 ? 10000 : 1500) * SECOND;
+		if (s->places[f->node].is_measured)
+			s->faults_count++;
+	}
+}
+
+static void make_scenario(struct scenario *s, uint64_t seed, uint32_t count, int64_t length, uint32_t faults)
+{
+	struct dice d = {seed};
+
+	*s = (struct scenario){.seed = seed, .length = length};
+	s->places[0] = (struct place){.id = "site/0", .is_site = true};
+	s->count = 1;
+	while (s->count + 2 <= count) {
+		if (below(&d, 3) > 0)
+			make_link(s, &d);
+		else
+			make_system(s, &d);
+	}
+	make_faults(s, &d, faults);
+	s->with_reloads = below(&d, 2) == 0;
+	s->with_crashes = below(&d, 4) == 0;
+	s->with_echoes = below(&d, 4) == 0;
+	if (below(&d, 3) > 0)
+		return;
+	s->planned = below(&d, s->count);
+	s->plan = (struct maintenance){.id = "plan", .subject = s->places[s->planned].id, .author = "sim", .reason = "work",
+		.from = START + (int64_t)(roll(&d) % (uint64_t)(length / 2))};
+	s->plan.to = s->plan.from + (int64_t)(1 + below(&d, 7200)) * SECOND;
+}
+
+static struct topology *make_topology(const struct scenario *s)
+{
+	struct topology *t = topology_new();
+	struct err err;
+
+	for (uint32_t i = 0; i < s->count; i++) {
+		const struct place *p = &s->places[i];
+
+		topology_add(t, &(struct topology_node){.id = p->id, .unit = p->unit, .is_system = p->is_system,
+			.interval = p->is_measured ? MINUTE : 0, .measured = p->is_measured ? BOTH : 0});
+		for (uint32_t k = 0; k < p->parents_count; k++)
+			topology_need(t, i, p->parents[k], p->groups[k]);
+	}
+	if (topology_seal(t, &err) != 0) {
+		fprintf(stderr, "%s\n", err.text);
+		exit(2);
+	}
+	return t;
+}
+
+/* ---- the world: what is broken, what can be reached, who looks when */
+
+struct told {
+	uint64_t incident;
+	char audience[8];
+	bool is_closed;
+};
+
+struct look {
+	int64_t at;
+	uint32_t node;
+};
+
+struct copy { /* an engine, and what it said */
+	struct incidents *core;
+	struct map *records;
+	struct buf said;
+};
+
+struct world {
+	const struct scenario *s;
+	struct dice dice;
+	int64_t now, changed, next_change;
+	unsigned broken[NODES], reached[NODES];
+	struct vote_stream streams[NODES][2];
+	unsigned believed[NODES]; /* faults that were told to the engine; ~0: nothing yet */
+	int64_t last_broken[NODES];
+	int64_t due[NODES];       /* next look, 0 none */
+	struct look *heap;
+	size_t heap_count, heap_room;
+	struct copy a, crashed, echoed;
+	struct incident_event *old; /* for echoes */
+	size_t old_count;
+	struct told *told;
+	size_t told_count, told_room;
+	int64_t recent[NODES][INCIDENT_TELLS]; /* told of this root */
+	struct map *minutes; /* audience -> int64_t[NOTICES] */
+	uint64_t events, notices;
+	bool is_traced;
+	char wrong[300];
+};
+
+static void wrong(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void wrong(struct world *w, const char *format, ...)
+{
+	va_list ap;
+	size_t len;
+
+	if (w->wrong[0] != '\0')
+		return;
+	len = (size_t)snprintf(w->wrong, sizeof w->wrong, "at %.0f s: ", (double)(w->now - START) / 1e9);
+	va_start(ap, format);
+	vsnprintf(w->wrong + len, sizeof w->wrong - len, format, ap);
+	va_end(ap);
+}
+
+static void push(struct world *w, uint32_t node, int64_t at)
+{
+	size_t i = w->heap_count++;
+
+	if (w->due[node] != 0 && w->due[node] <= at) {
+		w->heap_count--;
+		return;
+	}
+	w->due[node] = at;
+	if (i >= w->heap_room) {
+		w->heap_room = w->heap_room == 0 ? 256 : 2 * w->heap_room;
+		w->heap = mem_resize(w->heap, w->heap_room, sizeof *w->heap);
+	}
+	for (; i > 0 && w->heap[(i - 1) / 2].at > at; i = (i - 1) / 2)
+		w->heap[i] = w->heap[(i - 1) / 2];
+	w->heap[i] = (struct look){at, node};
+}
+
+static struct look pop(struct world *w)
+{
+	struct look first = w->heap[0], last = w->heap[--w->heap_count];
+	size_t i = 0, child;
+
+	while ((child = 2 * i + 1) < w->heap_count) {
+		if (child + 1 < w->heap_count && w->heap[child + 1].at < w->heap[child].at)
+			child++;
+		if (w->heap[child].at >= last.at)
+			break;
+		w->heap[i] = w->heap[child];
+		i = child;
+	}
+	w->heap[i] = last;
+	return first;
+}
+
+static int64_t next_slot(const struct world *w, uint32_t node, int64_t now)
+{
+	int64_t phase = START + (int64_t)((node * 2654435761u ^ w->s->seed) % 60000) * NS_PER_MS;
+
+	return phase + ((now - phase) / MINUTE + 1) * MINUTE;
+}
+
+static unsigned reach(const struct world *w, uint32_t i)
+{
+	const struct place *p = &w->s->places[i];
+	unsigned mask = BOTH & ~w->broken[i];
+
+	for (uint32_t k = 0, end; k < p->parents_count; k = end) {
+		unsigned group = 0;
+
+		for (end = k; end < p->parents_count && p->groups[end] == p->groups[k]; end++)
+			group |= w->reached[p->parents[end]];
+		mask &= group;
+	}
+	return mask;
+}
+
+static unsigned broken_by(const struct fault *f, int64_t now)
+{
+	if (f->is_left_out || now < f->from || now >= f->to)
+		return 0;
+	return f->period > 0 && (now - f->from) / f->period % 2 == 1 ? 0 : f->families;
+}
+
+static int64_t next_of(const struct fault *f, int64_t now)
+{
+	if (f->is_left_out || now >= f->to)
+		return INT64_MAX;
+	if (now < f->from)
+		return f->from;
+	if (f->period > 0 && f->from + ((now - f->from) / f->period + 1) * f->period < f->to)
+		return f->from + ((now - f->from) / f->period + 1) * f->period;
+	return f->to;
+}
+
+/* Whoever is reached otherwise than before will be seen so at its next look. */
+static void change(struct world *w)
+{
+	memset(w->broken, 0, sizeof w->broken);
+	w->next_change = INT64_MAX;
+	for (uint32_t i = 0; i < w->s->faults_count; i++) {
+		const struct fault *f = &w->s->faults[i];
+		int64_t next = next_of(f, w->now);
+
+		w->broken[f->node] |= broken_by(f, w->now);
+		if (next < w->next_change)
+			w->next_change = next;
+	}
+	for (uint32_t i = 0; i < w->s->count; i++) {
+		unsigned before = w->reached[i];
+
+		if (w->broken[i] != 0)
+			w->last_broken[i] = INT64_MAX;
+		else if (w->last_broken[i] == INT64_MAX)
+			w->last_broken[i] = w->now;
+		w->reached[i] = reach(w, i);
+		if (w->reached[i] != before && w->s->places[i].is_measured)
+			push(w, i, next_slot(w, i, w->now));
+	}
+	w->changed = w->now;
+}
+
+/* ---- what is told */
+
+static uint32_t node_of(const struct world *w, const char *id)
+{
+	uint32_t i = (uint32_t)strtoul(strchr(id, '/') + 1, NULL, 10);
+
+	return strncmp(id, "site/", 5) == 0 && i > 0 ? i + 1 : i < w->s->count ? i : 0;
+}
+
+static struct told *find_told(struct world *w, uint64_t incident, const char *audience)
+{
+	for (size_t i = w->told_count; i-- > 0;)
+		if (w->told[i].incident == incident && strcmp(w->told[i].audience, audience) == 0)
+			return &w->told[i];
+	return NULL;
+}
+
+static void note_problem(struct world *w, uint64_t incident, const char *audience)
+{
+	struct told *t;
+
+	if (w->told_count == w->told_room) {
+		w->told_room = w->told_room == 0 ? 64 : 2 * w->told_room;
+		w->told = mem_resize(w->told, w->told_room, sizeof *w->told);
+	}
+	t = &w->told[w->told_count++];
+	*t = (struct told){.incident = incident};
+	snprintf(t->audience, sizeof t->audience, "%s", audience);
+}
+
+static void note_close(struct world *w, uint64_t incident, const char *audience, const char *what)
+{
+	struct told *t = find_told(w, incident, audience);
+
+	if (t == NULL)
+		wrong(w, "%s of incident %llu to \"%s\", which was not told of it", what, (unsigned long long)incident,
+			audience);
+	else if (t->is_closed)
+		wrong(w, "incident %llu closed twice to \"%s\"", (unsigned long long)incident, audience);
+	else
+		t->is_closed = true;
+}
+
+/* Is anything above it broken, or was it so lately? Then it is not the root. */
+static bool below_broken(const struct world *w, uint32_t node, unsigned families)
+{
+	const struct place *p = &w->s->places[node];
+
+	return (w->broken[node] & families) == 0 && p->parents_count > 0 && (~w->reached[node] & families) != 0;
+}
+
+static void note_rate(struct world *w, int64_t *times, size_t count, int64_t window, const char *what, const char *whom)
+{
+	if (times[0] != 0 && w->now - times[0] < window)
+		wrong(w, "more than %zu %s \"%s\"", count, what, whom);
+	memmove(times, times + 1, (count - 1) * sizeof *times);
+	times[count - 1] = w->now;
+}
+
+static void judge_notice(struct world *w, enum incident_intent_kind kind, uint64_t incident, uint64_t other,
+	const char *subject, const char *audience)
+{
+	uint32_t node = node_of(w, subject);
+	struct incident_view view = {0};
+
+	switch (kind) {
+	case INTENT_PROBLEM:
+		if (find_told(w, incident, audience) != NULL)
+			wrong(w, "incident %llu (%s) told twice to \"%s\"", (unsigned long long)incident, subject, audience);
+		note_problem(w, incident, audience);
+		if (incidents_find(w->a.core, incident, &view) && w->last_broken[node] < view.opened &&
+			w->now - w->changed > 3 * MINUTE && below_broken(w, node, ~w->believed[node] == 0 ? 0 :
+			w->believed[node]))
+			wrong(w, "%s told of, and what is above it is the cause", subject);
+		break;
+	case INTENT_CLOSE:
+		note_close(w, incident, audience, "the closing");
+		break;
+	case INTENT_MERGED:
+		note_close(w, incident, audience, "the merging");
+		if (find_told(w, other, audience) == NULL)
+			note_problem(w, other, audience);
+		break;
+	case INTENT_FLAPPING:
+		if (find_told(w, incident, audience) == NULL)
+			wrong(w, "flapping of %s to \"%s\", which was not told of it", subject, audience);
+		break;
+	case INTENT_ESCALATE:
+	case INTENT_ACKNOWLEDGED:
+	case INTENT_UNACKNOWLEDGED:
+	case INTENT_ASSIGNED:
+	case INTENT_COMMENTED:
+	case INTENT_DIGEST:
+	case INTENT_PROBE:
+		return;
+	}
+	if (audience[0] == '\0' && kind != INTENT_MERGED)
+		note_rate(w, w->recent[node], INCIDENT_TELLS, HOURS, "notices an hour about", subject);
+}
+
+static void judge_intent(struct world *w, const struct incident_intent *in)
+{
+	int64_t *minute;
+
+	if (in->kind == INTENT_PROBE) {
+		push(w, node_of(w, in->subject), w->now + 2 * SECOND);
+		return;
+	}
+	minute = map_find(w->minutes, in->audience);
+	if (minute == NULL) {
+		minute = mem_array(NOTICES, sizeof *minute);
+		map_set(w->minutes, in->audience, minute);
+	}
+	/* Two windows may touch: never more than twice in any minute, as in any counting by windows. */
+	w->notices++;
+	if (in->kind != INTENT_DIGEST) {
+		judge_notice(w, in->kind, in->incident, in->other, in->subject, in->audience);
+		return;
+	}
+	note_rate(w, minute, 2, 59 * SECOND, "digests a minute to", in->audience);
+	for (size_t i = 0; i < in->items_count; i++)
+		judge_notice(w, in->items[i].kind, in->items[i].incident, in->items[i].other, in->items[i].subject,
+			in->audience);
+}
+
+/* ---- the engines */
+
+struct blob { size_t len; uint8_t data[]; };
+
+static void put(void *ctx, const char *key, const void *data, size_t len)
+{
+	struct blob *blob = mem_alloc(sizeof *blob + len);
+
+	blob->len = len;
+	memcpy(blob->data, data, len);
+	free(map_set(ctx, key, blob));
+}
+
+static void drop(void *ctx, const char *key)
+{
+	free(map_remove(ctx, key));
+}
+
+static void save(struct copy *c, bool all)
+{
+	incidents_save(c->core, all, &(struct record_sink){put, drop, c->records});
+}
+
+static const struct incident_settings settings = {.notices_per_minute = NOTICES, .steps = 1, .after = {2 * HOURS}};
+
+static void reborn(struct world *w, struct copy *c)
+{
+	struct err err;
+
+	incidents_free(c->core);
+	c->core = incidents_new(&settings);
+	incidents_topology(c->core, make_topology(w->s), w->now);
+	incidents_clear(c->core);
+	for (size_t i = 0; i < map_count(c->records); i++) {
+		const char *key;
+		const struct blob *blob = map_at(c->records, i, &key);
+
+		if (incidents_restore(c->core, key, blob->data, blob->len, &err) != 0)
+			wrong(w, "%s", err.text);
+	}
+	incidents_restored(c->core);
+}
+
+static void write_down(struct copy *c)
+{
+	size_t count;
+	const struct incident_intent *in = incidents_intents(c->core, &count);
+
+	for (size_t i = 0; i < count; i++) {
+		buf_add_format(&c->said, "%llu %s %s %llu %llu %s %lld %u %s\n", (unsigned long long)in[i].key,
+			incident_intent_name(in[i].kind), in[i].audience, (unsigned long long)in[i].incident,
+			(unsigned long long)in[i].other, in[i].subject, (long long)in[i].at, in[i].faults, in[i].reason);
+		for (size_t k = 0; k < in[i].items_count; k++)
+			buf_add_format(&c->said, " %d %llu\n", in[i].items[k].kind,
+				(unsigned long long)in[i].items[k].incident);
+	}
+}
+
+static void step_copy(struct copy *c, const struct incident_event *e, int64_t now)
+{
+	struct err err;
+
+	incidents_step(c->core, e, now, &err);
+	write_down(c);
+}
+
+static void hear(struct copy *c, const struct incident_event *e, int64_t now)
+{
+	step_copy(c, e, now);
+	incidents_clear(c->core);
+}
+
+/* Old events come again, in any order: all but those of now, which nothing can tell from new ones. */
+static void echo(struct world *w, const struct incident_event *e)
+{
+	size_t at;
+
+	hear(&w->echoed, e, w->now);
+	if (e->kind == INCIDENT_STATE || e->kind == INCIDENT_SEEN || e->kind == INCIDENT_TICK)
+		hear(&w->echoed, e, w->now);
+	for (int i = 0; i < 2 && w->old_count > 0; i++) {
+		const struct incident_event *o = &w->old[below(&w->dice, (uint32_t)w->old_count)];
+
+		if (o->measured < w->now - 3 * SECOND)
+			hear(&w->echoed, o, w->now);
+	}
+	if (e->kind != INCIDENT_STATE)
+		return;
+	at = w->old_count < 64 ? w->old_count++ : below(&w->dice, 64);
+	w->old[at] = *e;
+}
+
+static void step(struct world *w, const struct incident_event *e)
+{
+	size_t count;
+	const struct incident_intent *in;
+	struct err err;
+
+	w->events++;
+	if (w->is_traced && e->kind != INCIDENT_TICK)
+		printf("  %8.1f %s %s faults %u family %d %s\n", (double)(w->now - START) / 1e9,
+			e->kind == INCIDENT_STATE ? "state" : e->kind == INCIDENT_SEEN ? "seen" : "request",
+			e->subject == NULL ? "" : e->subject, e->faults, e->family, e->is_up ? "up" : "");
+	incidents_step(w->a.core, e, w->now, &err);
+	in = incidents_intents(w->a.core, &count);
+	for (size_t i = 0; i < count; i++) {
+		if (w->is_traced)
+			printf("  %8.1f   -> %s %s incident %llu to \"%s\"\n", (double)(w->now - START) / 1e9,
+				incident_intent_name(in[i].kind), in[i].subject, (unsigned long long)in[i].incident,
+				in[i].audience);
+		judge_intent(w, &in[i]);
+	}
+	if (w->s->with_crashes || w->s->with_echoes)
+		write_down(&w->a);
+	incidents_clear(w->a.core);
+	if (w->s->with_echoes)
+		echo(w, e);
+	if (!w->s->with_crashes)
+		return;
+	step_copy(&w->crashed, e, w->now);
+	save(&w->crashed, false);
+	incidents_clear(w->crashed.core);
+	if (below(&w->dice, 30 * w->s->count / 10) == 0)
+		reborn(w, &w->crashed);
+}
+
+/* ---- looking */
+
+static const char *const reasons[] = {"", "timeout"};
+
+static void tell_state(struct world *w, uint32_t i, unsigned faults)
+{
+	int64_t since = 0;
+
+	if (faults == w->believed[i])
+		return;
+	for (int f = 0; f < 2; f++)
+		if (w->streams[i][f].since > since)
+			since = w->streams[i][f].since;
+	w->believed[i] = faults;
+	step(w, &(struct incident_event){.kind = INCIDENT_STATE, .subject = w->s->places[i].id, .faults = faults,
+		.state = faults == BOTH ? STATE_DOWN : faults != 0 ? STATE_DEGRADED : STATE_UP, .since = since,
+		.measured = w->now, .reason = reasons[faults != 0]});
+}
+
+static void look(struct world *w, uint32_t i)
+{
+	bool asks_again = false, is_down = false;
+	unsigned faults = 0;
+
+	for (int f = 0; f < 2; f++) {
+		struct vote_stream *s = &w->streams[i][f];
+
+		vote_take(s, (w->reached[i] & 1u << f) != 0 ? OUTCOME_UP : OUTCOME_DOWN, w->now, VOTE_ATTEMPTS);
+		asks_again = asks_again || (s->downs > 0 && s->downs < VOTE_ATTEMPTS);
+		is_down = is_down || s->downs > 0;
+		faults |= s->said == VOTE_DOWN ? 1u << f : 0;
+	}
+	tell_state(w, i, faults);
+	for (int f = 0; f < 2; f++)
+		step(w, &(struct incident_event){.kind = INCIDENT_SEEN, .subject = w->s->places[i].id,
+			.is_up = (w->reached[i] & 1u << f) != 0, .family = verdict_family(f), .measured = w->now});
+	w->due[i] = 0;
+	if (asks_again)
+		push(w, i, w->now + 10 * SECOND);
+	else if (is_down || incidents_of(w->a.core, w->s->places[i].id) != 0)
+		push(w, i, next_slot(w, i, w->now));
+}
+
+/* ---- when it has settled */
+
+static bool is_root(struct world *w, uint32_t i, struct incident_view *view)
+{
+	uint64_t id = incidents_of(w->a.core, w->s->places[i].id);
+
+	return id != 0 && incidents_find(w->a.core, id, view) && strcmp(view->subject, w->s->places[i].id) == 0;
+}
+
+/* Some way up is out of reach in all that this one fails in. */
+static bool is_explained(const struct world *w, uint32_t i)
+{
+	const struct place *p = &w->s->places[i];
+	unsigned above = BOTH;
+
+	for (uint32_t k = 0, end; k < p->parents_count; k = end) {
+		unsigned group = 0;
+
+		for (end = k; end < p->parents_count && p->groups[end] == p->groups[k]; end++)
+			group |= w->reached[p->parents[end]];
+		above &= group;
+	}
+	return (~above & BOTH) != 0;
+}
+
+static void judge_settled(struct world *w)
+{
+	for (uint32_t i = 0; i < w->s->count; i++) {
+		const char *id = w->s->places[i].id;
+		struct incident_view view;
+		bool root = is_root(w, i, &view);
+
+		if (!w->s->places[i].is_measured)
+			continue;
+		if (incidents_is_held(w->a.core, id))
+			wrong(w, "%s is held still", id);
+		if (w->reached[i] != BOTH && incidents_of(w->a.core, id) == 0)
+			wrong(w, "%s is out of reach and in no incident", id);
+		if (w->broken[i] != 0 && !root && !is_explained(w, i))
+			wrong(w, "%s is broken, nothing above it is, and it is no root", id);
+		/* What was broken by itself and is repaired behind a cut cannot be known to be. */
+		if (root && w->last_broken[i] < view.opened && w->reached[i] != BOTH)
+			wrong(w, "%s is a root and was not broken", id);
+		if (root && w->reached[i] == BOTH && view.phase == INCIDENT_OPEN)
+			wrong(w, "%s works and its incident is open", id);
+	}
+}
+
+/* ---- one scenario */
+
+static void open_copy(struct copy *c, const struct scenario *s)
+{
+	c->core = incidents_new(&settings);
+	c->records = map_new();
+	incidents_topology(c->core, make_topology(s), START);
+	incidents_clear(c->core);
+}
+
+static void close_copy(struct copy *c)
+{
+	incidents_free(c->core);
+	map_free(c->records, free);
+	buf_fini(&c->said);
+}
+
+static void begin(struct world *w, const struct scenario *s)
+{
+	memset(w, 0, sizeof *w);
+	w->s = s;
+	w->dice.state = s->seed ^ 77;
+	w->now = START;
+	w->minutes = map_new();
+	w->old = mem_array(64, sizeof *w->old);
+	open_copy(&w->a, s);
+	if (s->with_crashes)
+		open_copy(&w->crashed, s);
+	if (s->with_echoes)
+		open_copy(&w->echoed, s);
+	for (uint32_t i = 0; i < s->count; i++)
+		w->reached[i] = BOTH;
+	memset(w->believed, 0xff, sizeof w->believed);
+	change(w);
+	for (uint32_t i = 0; i < s->count; i++)
+		if (s->places[i].is_measured)
+			look(w, i);
+	if (s->with_crashes)
+		save(&w->crashed, true);
+	if (s->plan.id != NULL)
+		step(w, &(struct incident_event){.kind = INCIDENT_PLAN, .author = "sim", .maintenance = &s->plan});
+}
+
+static void end(struct world *w)
+{
+	close_copy(&w->a);
+	if (w->s->with_crashes)
+		close_copy(&w->crashed);
+	if (w->s->with_echoes)
+		close_copy(&w->echoed);
+	map_free(w->minutes, free);
+	free(w->old);
+	free(w->heap);
+	free(w->told);
+}
+
+static void acknowledge_one(struct world *w)
+{
+	struct incident_view view;
+
+	if (incidents_at(w->a.core, 0, &view) && !view.is_acknowledged)
+		step(w, &(struct incident_event){.kind = INCIDENT_ACKNOWLEDGE, .incident = view.id, .author = "sim",
+			.text = "", .until = w->now + (int64_t)(1 + below(&w->dice, 3600)) * SECOND});
+}
+
+static void reload(struct world *w)
+{
+	incidents_topology(w->a.core, make_topology(w->s), w->now);
+	if (w->s->with_crashes)
+		incidents_topology(w->crashed.core, make_topology(w->s), w->now);
+	if (w->s->with_echoes)
+		incidents_topology(w->echoed.core, make_topology(w->s), w->now);
+}
+
+static int64_t next_tick(const struct world *w)
+{
+	struct incident_counts counts;
+
+	incidents_counts(w->a.core, &counts);
+	if (counts.held > 0 || (counts.open > 0 && w->now - w->changed < 5 * MINUTE))
+		return w->now + SECOND;
+	return w->now + (counts.open > 0 ? 5 : 25) * SECOND;
+}
+
+/* The first line in which they differ. */
+static void judge_twin(struct world *w, struct copy *twin, const char *what)
+{
+	const char *a = buf_text(&w->a.said), *b = buf_text(&twin->said), *line_a = a, *line_b = b;
+
+	for (; *a == *b && *a != '\0'; a++, b++)
+		if (*a == '\n') {
+			line_a = a + 1;
+			line_b = b + 1;
+		}
+	if (*a != *b)
+		wrong(w, "%s says \"%.*s\", not \"%.*s\"", what, (int)strcspn(line_b, "\n"), line_b,
+			(int)strcspn(line_a, "\n"), line_a);
+}
+
+static void judge_end(struct world *w)
+{
+	struct incident_counts counts;
+
+	incidents_counts(w->a.core, &counts);
+	if (counts.open > 0 || counts.held > 0)
+		wrong(w, "%zu incidents are open at the end, %zu held", counts.open, counts.held);
+	for (size_t i = 0; i < w->told_count; i++)
+		if (!w->told[i].is_closed)
+			wrong(w, "incident %llu was never closed to \"%s\"", (unsigned long long)w->told[i].incident,
+				w->told[i].audience);
+	if (w->s->with_crashes)
+		judge_twin(w, &w->crashed, "the twin that was killed");
+	if (w->s->with_echoes)
+		judge_twin(w, &w->echoed, "the twin that hears all twice");
+}
+
+static void run(struct world *w, const struct scenario *s, bool trace)
+{
+	int64_t tick, ends = START + s->length;
+	bool was_judged = false;
+
+	begin(w, s);
+	w->is_traced = trace;
+	tick = w->now + SECOND;
+	while (w->now < ends && w->wrong[0] == '\0') {
+		int64_t next = w->next_change < tick ? w->next_change : tick;
+
+		if (w->heap_count > 0 && w->heap[0].at <= next) {
+			struct look l = pop(w);
+
+			w->now = l.at > w->now ? l.at : w->now;
+			if (w->due[l.node] == l.at)
+				look(w, l.node);
+			continue;
+		}
+		w->now = next;
+		if (next == w->next_change) {
+			change(w);
+			was_judged = false;
+		}
+		if (next != tick)
+			continue;
+		step(w, &(struct incident_event){.kind = INCIDENT_TICK});
+		if (s->with_reloads && below(&w->dice, 20 * s->count) == 0)
+			reload(w);
+		if (below(&w->dice, 500) == 0)
+			acknowledge_one(w);
+		if (!was_judged && w->now - w->changed > SETTLED) {
+			judge_settled(w);
+			was_judged = true;
+		}
+		tick = next_tick(w);
+	}
+	if (w->wrong[0] == '\0')
+		judge_end(w);
+	end(w);
+}
+
+/* Leaves out faults, one after the other, as long as something is wrong all the same. */
+static void shrink(struct world *w, struct scenario *s)
+{
+	char first[sizeof w->wrong];
+
+	memcpy(first, w->wrong, sizeof first);
+	for (uint32_t i = 0; i < s->faults_count; i++) {
+		s->faults[i].is_left_out = true;
+		run(w, s, false);
+		if (w->wrong[0] == '\0')
+			s->faults[i].is_left_out = false;
+	}
+	for (uint32_t i = 0; i < s->count; i++)
+		for (uint32_t k = 0; k < s->places[i].parents_count; k++)
+			printf("  %s needs %s (group %u)\n", s->places[i].id, s->places[s->places[i].parents[k]].id,
+				s->places[i].groups[k]);
+	run(w, s, true);
+	printf("seed %llu, %u subjects: %s\n  shrunk: %s\n", (unsigned long long)s->seed, s->count, first, w->wrong);
+	for (uint32_t i = 0; i < s->faults_count; i++) {
+		const struct fault *f = &s->faults[i];
+
+		if (!f->is_left_out)
+			printf("  %s, families %u, from %.0f s to %.0f s, period %.0f s\n", s->places[f->node].id,
+				f->families, (double)(f->from - START) / 1e9, (double)(f->to - START) / 1e9,
+				(double)f->period / 1e9);
+	}
+}
+
+static double seconds(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static int series(const char *name, unsigned rounds, uint64_t seed, bool large)
+{
+	struct scenario *s = mem_alloc(sizeof *s);
+	struct world *w = mem_alloc(sizeof *w);
+	uint64_t events = 0, notices = 0;
+	double began = seconds();
+	int bad = 0;
+
+	for (unsigned i = 0; i < rounds && bad == 0; i++) {
+		struct dice d = {seed + i};
+
+		if (large)
+			make_scenario(s, seed + i, 2000, 30 * 24 * HOURS, 600);
+		else
+			make_scenario(s, seed + i, 4 + below(&d, 37), 4 * HOURS, 1 + below(&d, 6));
+		s->length += 4 * HOURS; /* all is repaired, and closed */
+		run(w, s, false);
+		events += w->events;
+		notices += w->notices;
+		if (w->wrong[0] == '\0')
+			continue;
+		shrink(w, s);
+		bad = 1;
+	}
+	printf("  figure: %s: %u scenarios from seed %llu, %llu events, %llu notices, %.1f s\n", name, rounds,
+		(unsigned long long)seed, (unsigned long long)events, (unsigned long long)notices, seconds() - began);
+	free(s);
+	free(w);
+	return bad;
+}
+
+int main(int argc, char **argv)
+{
+	unsigned small = 2000, large = 1;
+	uint64_t seed = 1;
+
+	for (int i = 1; i + 1 < argc; i += 2) {
+		if (strcmp(argv[i], "--small") == 0)
+			small = (unsigned)strtoul(argv[i + 1], NULL, 10);
+		else if (strcmp(argv[i], "--large") == 0)
+			large = (unsigned)strtoul(argv[i + 1], NULL, 10);
+		else if (strcmp(argv[i], "--seed") == 0)
+			seed = strtoull(argv[i + 1], NULL, 10);
+	}
+	return series("small", small, seed, false) | series("large", large, seed, true);
+}
