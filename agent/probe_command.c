@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/confine.h"
 #include "agent/helper.h"
 #include "agent/settings.h"
 #include "agent/targets.h"
 #include "lib/clock.h"
 #include "lib/err.h"
-#include "lib/fence.h"
 #include "lib/http.h"
 #include "lib/mem.h"
 #include "probes/catalog.h"
@@ -402,7 +402,7 @@ static int run_once(const struct probe_request *q, struct arena *a)
 
 	signal(SIGPIPE, SIG_IGN);
 	o.helper = helper_start(&e);
-	if (o.helper == NULL || fence_drop_rights(NULL, &e) < 0) {
+	if (o.helper == NULL || confine_probe(&e) < 0) {
 		fprintf(stderr, "probe: %s\n", e.text);
 		helper_free(o.helper);
 		return status;

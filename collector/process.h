@@ -8,7 +8,8 @@
  *   role_run(process): build, process_on(...) callbacks, process_loop(process), tear down, return the exit status
  *
  * SIGHUP at the parent: settings and inventory are read and checked there; if they are good every child is told to
- * reload (reads them again), else all keep the old. What the fences of the children do not hold (confine.h) is refused. SIGTERM: children are ended in the order web, render, series, ingest.
+ * reload (they take the settings that it has read, and read the inventory), else all keep the old. What the fences of
+ * the children do not hold (confine.h) is refused. SIGTERM: children are ended in the order web, render, series, ingest.
  */
 #ifndef COLLECTOR_PROCESS_H
 #define COLLECTOR_PROCESS_H

@@ -14,7 +14,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from pair import TOOLS, Pair, wait  # noqa: E402
+from pair import AGENT, COLLECTOR, TOOLS, Pair, wait  # noqa: E402
 
 IS_ROOT = os.geteuid() == 0
 USER = 65534 if IS_ROOT else os.geteuid()
@@ -46,6 +46,14 @@ class Fenced(Pair):
                 for folder, _, names in os.walk(top):
                     for name in ["."] + names:
                         os.chown(os.path.join(folder, name), USER, USER)
+
+    def start(self, name, wrap=()):
+        if not wrap:
+            super().start(name)
+            return
+        with open(self.path(name + ".log"), "ab") as log:
+            argv = [*wrap, COLLECTOR if name == "collector" else AGENT, "run", "-c", self.path(name + ".conf")]
+            self.processes[name] = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
     def clear(self):
         super().clear()
@@ -125,7 +133,7 @@ def test_rights(pair):
 
 def confined(pair, who, *deeds):
     """Whether the kernel has Landlock; what became of each deed, by the name of the error; the exit status."""
-    conf = pair.path("agent.conf" if who in ("engine", "helper") else "collector.conf")
+    conf = pair.path("agent.conf" if who in ("engine", "helper", "probe") else "collector.conf")
     p = subprocess.run([os.path.join(TOOLS, "confined"), who, conf, *deeds], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                        text=True, timeout=20, check=False)
     lines = [line.rsplit(" ", 1) for line in p.stdout.splitlines()]
@@ -138,6 +146,7 @@ EVERYBODY = {"fork", "exec", "kill", "root", "socket:1,1,0", "socket:17,3,768", 
 MAY = {  # of what EVERYBODY and OTHERS list
     "engine": {"connect", "bind", "accept", "code", "socket:2,1,0", "socket:10,2,0", "socket:16,3,0"},
     "helper": {"socket:2,2,1", "socket:10,2,58"},
+    "probe": {"connect", "bind", "accept", "code", "socket:2,1,0", "socket:10,2,0", "socket:16,3,0"},
     "ingest": {"accept"},
     "series": set(),
     "web": {"accept"},
@@ -158,7 +167,7 @@ def test_deeds(pair):
             argument = {"connect": f"connect:{port}", "bind": f"bind:{free}", "exec": "exec:/bin/true"}.get(deed, deed)
             if deed == "connect" and "bind" in may:
                 continue  # of the one socket either can be tried
-            if deed == "root" and who in ("parent", "helper") and IS_ROOT:
+            if deed == "root" and who in ("parent", "helper", "probe") and IS_ROOT:
                 continue  # it is
             deeds[argument] = deed
         _, became, status = confined(pair, who, *sorted(deeds))
@@ -215,6 +224,8 @@ def test_paths(pair):
             if deed.startswith("mode:") and who in ("engine", "ingest", "series"):
                 continue  # Landlock says nothing about modes: of its own user's files a process may change them
             check(f"{who}: {deed} cannot be done", became[deed] in ("EACCES", "EPERM"), became[deed])
+    became = confined(pair, "probe", f"write:{new}", f"remove:{secret}")[1]
+    check("probe: writes nothing", set(became.values()) == {"EPERM"}, became)
     check("a path that nobody has was not made", not os.path.exists(new))
 
 
@@ -266,6 +277,27 @@ def test_end(pair):
     check("the agent ends well", status == 0, status)
 
 
+def test_without_landlock():
+    """On older kernels: told once, counted, and the calls are fenced all the same."""
+    pair = Fenced()
+    old = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=landlock_create_ruleset", "-e",
+           "inject=landlock_create_ruleset:error=ENOSYS"]
+    try:
+        for name in ("collector", "agent"):
+            pair.start(name, wrap=old)
+        wait("results without Landlock", lambda: pair.metric("xunjian_web_rows") == 4)
+        check("collector: it is counted", pair.metric("xunjian_landlock_active") == 0)
+        check("agent: it is counted", pair.metric("xunjian_agent_landlock_active", pair.metrics) == 0)
+        for name in ("collector", "agent"):
+            check(f"{name}: it is told once", pair.log(name).count("this kernel has no Landlock") == 1, pair.log(name))
+            first = children_of(pair.processes[name].pid)[0]
+            for pid in [first, *children_of(first)]:
+                s = status_of(pid)
+                check(f"{s['Name']}: a filter without Landlock", s["Seccomp"] == "2", s["Seccomp"])
+    finally:
+        pair.clear()
+
+
 def main():
     pair = Fenced()
     try:
@@ -278,6 +310,7 @@ def main():
         test_hostile(pair)
         test_reload(pair)
         test_end(pair)
+        test_without_landlock()
     finally:
         if failures:
             print(pair.log("collector"), pair.log("agent"), sep="\n")

@@ -2,7 +2,7 @@
  * confined: one process of the agent or the collector as an intruder would have it: fenced by the very function that
  * the process calls, with the settings that it has read, and then made to do what it is told.
  *
- *   confined WHO SETTINGS DEED ...    WHO: engine, helper; parent, ingest, series, web, render
+ *   confined WHO SETTINGS DEED ...    WHO: engine, helper, probe; parent, ingest, series, web, render
  *
  * Prints "landlock 0|1" and for each deed "DEED errno", 0 when it was done. Before the fence it has made a TCP socket
  * ("idle") and a listener, as processes have that bind first. Deeds: see the table.
@@ -173,6 +173,11 @@ static void perform(struct prey *p, const char *deed)
 
 /* ---- the fences */
 
+static bool is_of_agent(const char *who)
+{
+	return strcmp(who, "engine") == 0 || strcmp(who, "helper") == 0 || strcmp(who, "probe") == 0;
+}
+
 static int confine_of_agent(const char *who, const char *path, struct err *e)
 {
 	struct agent_settings *s;
@@ -180,6 +185,8 @@ static int confine_of_agent(const char *who, const char *path, struct err *e)
 
 	if (strcmp(who, "helper") == 0)
 		return confine_helper(e);
+	if (strcmp(who, "probe") == 0)
+		return confine_probe(e);
 	s = agent_settings_load(path, e);
 	if (s == NULL || fence_drop_rights(s->user, e) < 0)
 		return -1;
@@ -208,7 +215,6 @@ int main(int argc, char **argv)
 {
 	struct prey prey = {socket(AF_INET, SOCK_STREAM, 0), socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0)};
 	struct sockaddr_in any = address_of("0");
-	bool is_agent;
 	struct err e;
 
 	if (argc < 3) {
@@ -220,8 +226,7 @@ int main(int argc, char **argv)
 	listen(prey.listener, 1);
 	printf("landlock %d\n", fence_has_landlock());
 	fflush(stdout);
-	is_agent = strcmp(argv[1], "engine") == 0 || strcmp(argv[1], "helper") == 0;
-	if ((is_agent ? confine_of_agent : confine_of_collector)(argv[1], argv[2], &e) < 0) {
+	if ((is_of_agent(argv[1]) ? confine_of_agent : confine_of_collector)(argv[1], argv[2], &e) < 0) {
 		fprintf(stderr, "confined: %s\n", e.text);
 		return 1;
 	}
