@@ -69,18 +69,18 @@ static int64_t cleared_since(const struct incident_node *p)
 	return newest;
 }
 
-/* The parent is not why: it was seen working after this one had failed. Of one that is attached to a cause only a failure counts that
- * was seen when the parent had worked again for a while. */
+/* The parent is not why: it was seen working after this one was seen failing last. One that itself has failed meanwhile, if only for
+ * a moment, is cleared by what fails when it works again; so is one that was known to have failed, after a while. */
 static bool is_cleared(const struct incident_node *n, const struct incident_node *p, const struct topology_node *said, int bit)
 {
+	int64_t up = seen_up(p, said, bit), down = seen_down(n, bit);
+
+	if (up < down)
+		return false;
 	if (n->role == ROLE_MEMBER)
-		return !covers(p, said, bit) && seen_down(n, bit) >= cleared_since(p) + INCIDENT_SETTLE &&
-			seen_up(p, said, bit) >= seen_down(n, bit);
-	/* One that itself has failed since, if only for a moment, is cleared by what it lets through afterwards. */
-	if (seen_blip(p, bit) + INCIDENT_MARGIN >= n->since[bit])
-		return seen_down(n, bit) >= seen_blip(p, bit) + INCIDENT_MARGIN &&
-			seen_up(p, said, bit) >= seen_down(n, bit);
-	return seen_up(p, said, bit) >= n->since[bit] + INCIDENT_MARGIN;
+		return !covers(p, said, bit) && down >= cleared_since(p) + INCIDENT_SETTLE;
+	return up >= n->since[bit] + INCIDENT_MARGIN && (seen_blip(p, bit) + INCIDENT_MARGIN < n->since[bit] ||
+		down >= seen_blip(p, bit) + INCIDENT_MARGIN);
 }
 
 /* It went on working for long while the parent was seen failing: not this one, but what is above it may be the cause. */
@@ -102,9 +102,9 @@ static struct incident_cause wait_for(struct incidents *c, uint32_t parent, bool
 		.is_firm = is_firm};
 }
 
-static struct incident_cause look_up(struct incidents *c, const struct incident_node *n, uint32_t at, int bit);
+static struct incident_cause look_up(struct incidents *c, const struct incident_node *n, uint32_t at, bool alone, int bit);
 
-/* alone: there is no other way beside this parent. */
+/* alone: there is no other way beside the one to this parent. */
 static struct incident_cause judge_parent(struct incidents *c, const struct incident_node *n, uint32_t parent, bool alone,
 	int bit)
 {
@@ -113,18 +113,18 @@ static struct incident_cause judge_parent(struct incidents *c, const struct inci
 	struct incident_cause above;
 
 	if (said->measured == 0 && p->state == STATE_NONE)
-		return look_up(c, n, parent, bit);
+		return look_up(c, n, parent, alone, bit);
 	if (is_cleared(n, p, said, bit))
 		return (struct incident_cause){.cause = CAUSE_OWN};
 	if (covers(p, said, bit)) {
 		if (alone && outlived(n, p, said->interval, bit))
-			return look_up(c, n, parent, bit);
+			return look_up(c, n, parent, alone, bit);
 		if (p->role == ROLE_MEMBER || p->role == ROLE_ROOT)
 			return (struct incident_cause){.cause = CAUSE_FOUND, .incident = p->incident};
 		return wait_for(c, parent, true);
 	}
 	if (p->state == STATE_UNKNOWN || p->state == STATE_NONE) {
-		above = look_up(c, n, parent, bit);
+		above = look_up(c, n, parent, alone, bit);
 		if (above.cause == CAUSE_FOUND || above.is_firm)
 			return above;
 	}
@@ -145,12 +145,12 @@ static void add(const struct incidents *c, struct incident_cause *all, const str
 
 /* A group is the cause when all its members are; it is not when one of them is not. */
 static struct incident_cause judge_group(struct incidents *c, const struct incident_node *n,
-	const struct topology_parent *parents, size_t count, int bit)
+	const struct topology_parent *parents, size_t count, bool alone, int bit)
 {
 	struct incident_cause all = {.cause = CAUSE_FOUND};
 
 	for (size_t i = 0; i < count; i++) {
-		struct incident_cause one = judge_parent(c, n, parents[i].node, count == 1, bit);
+		struct incident_cause one = judge_parent(c, n, parents[i].node, alone && count == 1, bit);
 
 		if (one.cause == CAUSE_OWN)
 			return one;
@@ -159,7 +159,7 @@ static struct incident_cause judge_group(struct incidents *c, const struct incid
 	return all;
 }
 
-static struct incident_cause look_up(struct incidents *c, const struct incident_node *n, uint32_t at, int bit)
+static struct incident_cause look_up(struct incidents *c, const struct incident_node *n, uint32_t at, bool alone, int bit)
 {
 	struct incident_cause best = {.cause = CAUSE_OWN};
 	size_t count, end;
@@ -170,7 +170,7 @@ static struct incident_cause look_up(struct incidents *c, const struct incident_
 
 		for (end = i + 1; end < count && parents[end].group == parents[i].group;)
 			end++;
-		one = judge_group(c, n, parents + i, end - i, bit);
+		one = judge_group(c, n, parents + i, end - i, alone, bit);
 		if (one.cause == CAUSE_FOUND)
 			return one;
 		if (one.cause != CAUSE_WAIT)
@@ -189,15 +189,19 @@ static struct incident_cause find_cause(struct incidents *c, uint32_t node)
 	struct incident_cause all = {.cause = CAUSE_FOUND};
 
 	for (int bit = 0; bit < FAULT_BITS; bit++) {
-		struct incident_cause one;
+		struct incident_cause one = {.cause = CAUSE_OWN};
 
 		if ((n->faults & 1u << bit) == 0)
 			continue;
-		one = 1u << bit == FAULT_OWN ? (struct incident_cause){.cause = CAUSE_OWN} : look_up(c, n, node, bit);
+		if (1u << bit != FAULT_OWN && (n->role != ROLE_ROOT || (n->proven & 1u << bit) == 0))
+			one = look_up(c, n, node, true, bit);
 		if (one.cause == CAUSE_OWN)
-			return one;
-		add(c, &all, &one);
+			all.own |= 1u << bit;
+		else
+			add(c, &all, &one);
 	}
+	if (all.own != 0)
+		all.cause = CAUSE_OWN;
 	return all;
 }
 

@@ -180,6 +180,9 @@ static bool judge_root(struct incidents *c, uint32_t node, const struct incident
 	struct incident *i = c->nodes[node].incident;
 	bool again = i->phase == INCIDENT_WATCHED;
 
+	if ((cause->own & ~c->nodes[node].proven) != 0)
+		c->nodes[node].is_dirty = true;
+	c->nodes[node].proven |= cause->own;
 	if (again)
 		fail_again(c, i);
 	if ((i->faults | c->nodes[node].faults) != i->faults || c->nodes[node].state > i->state) {
@@ -217,6 +220,7 @@ static bool judge_failed(struct incidents *c, uint32_t node)
 		attach(c, node, cause.incident);
 	else
 		incident_open(c, node);
+	n->proven = cause.own;
 	if (old != NULL)
 		incident_refresh(c, old); /* last: nobody reads "over" before the new one */
 	return true;
@@ -282,6 +286,8 @@ static void note_faults(struct incident_node *n, unsigned faults, const struct i
 			n->since[bit] = e->since;
 			n->decided = e->measured;
 		}
+		if (!is)
+			n->proven &= ~(1u << bit);
 		if (was && !is && known)
 			n->cleared[bit] = e->since;
 		/* That it counts as up is no evidence that it was seen so: it may be failing for the first time. */

@@ -26,7 +26,7 @@ struct incident;
 
 struct incident_node {
 	enum state state;          /* as measured */
-	unsigned faults;
+	unsigned faults, proven;   /* proven: of a root, those that no parent can be the cause of */
 	int64_t since[FAULT_BITS];   /* measured time from which each fault holds */
 	int64_t cleared[FAULT_BITS]; /* and from which it did not */
 	int64_t decided;             /* measured time of the evidence that made the newest fault known */
@@ -116,6 +116,7 @@ struct incident_cause {
 	enum cause cause;
 	struct incident *incident; /* found */
 	int64_t wait;              /* wait: the longest interval of the parents that are waited for */
+	unsigned own;              /* own: which of its faults */
 	bool is_firm;              /* wait: a parent has failed and is held itself: its end is ours */
 };
 /* Over all its faults: one that is its own makes it its own. Marks the parents that are waited for. */

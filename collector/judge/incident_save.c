@@ -30,6 +30,7 @@ static void encode_node(const struct incident_node *n, struct buf *b)
 {
 	buf_add_u8(b, (uint8_t)n->state);
 	buf_add_u32(b, n->faults);
+	buf_add_u32(b, n->proven);
 	buf_add_u8(b, (uint8_t)n->role);
 	buf_add_u64(b, n->incident == NULL ? 0 : n->incident->id);
 	add_times(b, n->since, FAULT_BITS);
@@ -59,6 +60,7 @@ static void decode_node(struct incident_node *n, struct cursor *c)
 
 	n->state = state <= STATE_MAINTENANCE ? (enum state)state : STATE_UNKNOWN;
 	n->faults = cursor_u32(c) & ((1u << FAULT_BITS) - 1);
+	n->proven = cursor_u32(c) & n->faults;
 	role = cursor_u8(c);
 	n->role = role <= ROLE_ROOT ? (enum incident_role)role : ROLE_NONE;
 	n->incident_id = cursor_u64(c);
