@@ -35,6 +35,7 @@ struct inventory_system {
 	const char *id, *name, *name_en;
 	const char *unit; /* id */
 	struct config_texts depends; /* ids of systems or links; no cycles */
+	struct config_texts either;  /* the same, of which one suffices */
 	struct config_where where;
 	const struct inventory_unit *of_unit;
 };
@@ -68,6 +69,10 @@ struct inventory_check {
 	int64_t interval, timeout; /* ns: whole seconds; whole milliseconds, less than interval */
 	int families;            /* enum inventory_families */
 	bool priority;
+	int severity;            /* enum verdict_severity */
+	int64_t quorum;          /* vantages that must agree on "down"; 0: the majority */
+	bool anchor;             /* tells whether its vantages are well, not about a subject */
+	struct config_texts limits; /* each read by limit_parse */
 	const char *was;         /* "" or the id that it had before */
 	/* Of the type, sorted by key. A check of a link that names no host has that of the link. */
 	struct config_pairs options;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "collector/inventory.h"
+#include "collector/judge/limit.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/map.h"
@@ -173,6 +174,35 @@ static int read_options(const struct inventory *inv, struct inventory_check *c, 
 	return check_families(c, e);
 }
 
+/* ---- votes and limits */
+
+static const struct metric *find_metric(const struct catalog_type *type, const char *name)
+{
+	for (const struct metric *m = type->metrics; m->number != 0; m++) {
+		if (strcmp(m->name, name) == 0)
+			return m;
+	}
+	return NULL;
+}
+
+static int check_votes(const struct inventory_check *c, struct err *e)
+{
+	if ((size_t)c->quorum > c->vantages.count)
+		return config_error(&c->where, e, "quorum is %lld, but there are %zu vantages", (long long)c->quorum,
+			c->vantages.count);
+	for (size_t i = 0; i < c->limits.count; i++) {
+		char name[LIMIT_METRIC];
+		struct limit_rule rule;
+		struct err words;
+
+		if (limit_parse(c->limits.items[i], name, &rule, &words) < 0)
+			return config_error(&c->where, e, "limits: %.300s", words.text);
+		if (find_metric(c->of_type, name) == NULL)
+			return config_error(&c->where, e, "limits: \"%.60s\" is no value of %s", name, c->type);
+	}
+	return 0;
+}
+
 /* ---- names from before */
 
 /* An old id: not in use, and inherited once. heirs: id -> where it was claimed. */
@@ -215,7 +245,7 @@ int inventory_check_all(struct inventory *inv, struct err *e)
 		struct inventory_check *c = &inv->checks[i];
 
 		if (resolve_subject(inv, c, e) < 0 || resolve_vantages(inv, c, e) < 0 ||
-			check_rhythm(c, e) < 0 || read_options(inv, c, e) < 0)
+			check_rhythm(c, e) < 0 || read_options(inv, c, e) < 0 || check_votes(c, e) < 0)
 			return -1;
 	}
 	return check_renames(inv, e);

@@ -61,7 +61,7 @@ static uint64_t sum_system(const struct inventory_system *s)
 {
 	uint64_t h = add_text(add_text(add_text(SEED_SYSTEM, s->id), s->name), s->name_en);
 
-	return add_set(add_text(h, s->unit), &s->depends);
+	return add_set(add_set(add_text(h, s->unit), &s->depends), &s->either);
 }
 
 static uint64_t sum_site(const struct inventory_site *s)
@@ -89,6 +89,7 @@ static uint64_t sum_check(const struct inventory_check *c)
 
 	h = add_number(add_number(add_set(h, &c->vantages), c->interval), c->timeout);
 	h = add_text(add_number(add_number(h, c->families), c->priority), c->was);
+	h = add_set(add_number(add_number(add_number(h, c->severity), c->quorum), c->anchor), &c->limits);
 	for (size_t i = 0; i < c->options.count; i++)
 		h = add_text(add_text(h, c->options.items[i].key), c->options.items[i].value);
 	return h;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "collector/inventory.h"
+#include "collector/judge/verdict.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/map.h"
@@ -59,6 +60,9 @@ static const struct config_field system_fields[] = {
 	{.name = "depends", .kind = CONFIG_TEXTS, .offset = offsetof(struct inventory_system, depends),
 		.fallback = "", .max = 64,
 		.help = "ids of systems and links without which it cannot work: its outage is theirs"},
+	{.name = "either", .kind = CONFIG_TEXTS, .offset = offsetof(struct inventory_system, either),
+		.fallback = "", .max = 64,
+		.help = "the same, but one of them suffices: only when all are down is its outage theirs"},
 	{.name = NULL},
 };
 static const struct config_schema system_schema = SCHEMA(inventory_system, system_fields);
@@ -119,6 +123,17 @@ static const struct config_field check_fields[] = {
 		.fallback = "both", .choices = "both|ipv4|ipv6", .help = "what is measured"},
 	{.name = "priority", .kind = CONFIG_BOOL, .offset = offsetof(struct inventory_check, priority),
 		.fallback = "false", .help = "whether a failure is asked again after 5 s instead of 10 s"},
+	{.name = "severity", .kind = CONFIG_CHOICE, .offset = offsetof(struct inventory_check, severity),
+		.fallback = "critical", .choices = "critical|minor|none",
+		.help = "what its down makes of the subject: down, degraded, or nothing"},
+	{.name = "quorum", .kind = CONFIG_INT, .offset = offsetof(struct inventory_check, quorum), .fallback = "0",
+		.max = 256, .help = "vantages that must agree that it is down; 0: the majority of those that know"},
+	{.name = "anchor", .kind = CONFIG_BOOL, .offset = offsetof(struct inventory_check, anchor),
+		.fallback = "false",
+		.help = "its target stands beside its vantages (gateway, neutral host): a vantage whose anchors "
+			"all fail has no vote"},
+	{.name = "limits", .kind = CONFIG_TEXTS, .offset = offsetof(struct inventory_check, limits),
+		.fallback = "", .max = VERDICT_LIMITS, .help = "bounds of its values, as below"},
 	{.name = "was", .kind = CONFIG_ID, .offset = offsetof(struct inventory_check, was),
 		.fallback = "", .help = "the id that it had before: keeps its series"},
 	{.name = "...", .kind = CONFIG_REST, .offset = offsetof(struct inventory_check, options),

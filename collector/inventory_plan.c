@@ -35,6 +35,12 @@ static void put_text(const char *name, const char *old, const char *now, FILE *o
 		fprintf(out, "; %s \"%s\" -> \"%s\"", name, old, now);
 }
 
+static void put_number(const char *name, int64_t old, int64_t now, FILE *out)
+{
+	if (old != now)
+		fprintf(out, "; %s %lld -> %lld", name, (long long)old, (long long)now);
+}
+
 static void put_duration(const char *name, int64_t old, int64_t now, FILE *out)
 {
 	char a[NUM_TEXT], b[NUM_TEXT];
@@ -142,10 +148,12 @@ static void put_difference(const struct config_field *f, const void *old, const 
 	case CONFIG_TEXTS:
 		put_texts(f->name, member(old, f), member(now, f), out);
 		break;
+	case CONFIG_INT:
+		put_number(f->name, *(const int64_t *)member(old, f), *(const int64_t *)member(now, f), out);
+		break;
 	case CONFIG_REST:
 		put_options(member(old, f), member(now, f), out);
 		break;
-	case CONFIG_INT:
 	case CONFIG_NUMBER:
 	case CONFIG_SIZE:
 	case CONFIG_GROUP:

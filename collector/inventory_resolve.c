@@ -60,23 +60,34 @@ static void *find_dependence(const struct inventory *inv, const char *id, bool *
 	return system != NULL ? system : map_find(inv->index->links, id);
 }
 
+static size_t dependences(const struct inventory_system *s)
+{
+	return s->depends.count + s->either.count;
+}
+
+static const char *dependence(const struct inventory_system *s, size_t i)
+{
+	return i < s->depends.count ? s->depends.items[i] : s->either.items[i - s->depends.count];
+}
+
 static int check_dependence(const struct inventory *inv, const struct inventory_system *s, size_t i,
 	struct err *e)
 {
-	const char *id = s->depends.items[i];
+	const char *id = dependence(s, i), *field = i < s->depends.count ? "depends" : "either";
 	bool is_link;
 
 	if (find_dependence(inv, id, &is_link) == NULL)
-		return inventory_fail_reference(&s->where, "depends", id, inv->index->systems,
+		return inventory_fail_reference(&s->where, field, id, inv->index->systems,
 			inv->index->links, e);
 	if (!is_link && map_find(inv->index->links, id) != NULL)
-		return config_error(&s->where, e, "depends \"%s\" is a system and a link: give one of the two "
-			"another id", id);
+		return config_error(&s->where, e, "%s \"%s\" is a system and a link: give one of the two "
+			"another id", field, id);
 	if (strcmp(id, s->id) == 0)
-		return config_error(&s->where, e, "system \"%s\" depends on itself: remove it from depends", id);
+		return config_error(&s->where, e, "system \"%s\" depends on itself: remove it from %s", id,
+			field);
 	for (size_t j = 0; j < i; j++) {
-		if (strcmp(id, s->depends.items[j]) == 0)
-			return config_error(&s->where, e, "depends names \"%s\" twice: remove one of the two", id);
+		if (strcmp(id, dependence(s, j)) == 0)
+			return config_error(&s->where, e, "%s names \"%s\" twice: remove one of the two", field, id);
 	}
 	return 0;
 }
@@ -89,7 +100,7 @@ static int resolve_systems(struct inventory *inv, struct err *e)
 		s->of_unit = map_find(inv->index->units, s->unit);
 		if (s->of_unit == NULL)
 			return inventory_fail_reference(&s->where, "unit", s->unit, inv->index->units, NULL, e);
-		for (size_t j = 0; j < s->depends.count; j++) {
+		for (size_t j = 0; j < dependences(s); j++) {
 			if (check_dependence(inv, s, j, e) < 0)
 				return -1;
 		}
@@ -100,10 +111,10 @@ static int resolve_systems(struct inventory *inv, struct err *e)
 /* Index of a system that s depends on and that is not settled yet; -1 when all are. */
 static ptrdiff_t unsettled(const struct inventory *inv, const bool *settled, size_t i)
 {
-	const struct config_texts *depends = &inv->systems[i].depends;
+	const struct inventory_system *s = &inv->systems[i];
 
-	for (size_t j = 0; j < depends->count; j++) {
-		const struct inventory_system *on = map_find(inv->index->systems, depends->items[j]);
+	for (size_t j = 0; j < dependences(s); j++) {
+		const struct inventory_system *on = map_find(inv->index->systems, dependence(s, j));
 
 		if (on != NULL && !settled[on - inv->systems])
 			return on - inv->systems;

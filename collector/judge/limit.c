@@ -1,10 +1,16 @@
 #include "collector/judge/limit.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "collector/judge/record.h"
 #include "lib/buf.h"
 #include "lib/clock.h"
+#include "lib/err.h"
+#include "lib/mem.h"
+#include "lib/num.h"
 
 /* Moves the origin of time to the newest value and forgets. */
 void limit_slope_take(struct limit_slope *s, double value, double step, double memory)
@@ -97,6 +103,107 @@ bool limit_take(const struct limit_rule *r, struct limit_state *s, double value,
 	s->since = level == LIMIT_OK ? at : s->beyond_since[level];
 	return true;
 }
+
+/* ---- text */
+
+#define WORDS 16
+
+/* The words of a text, cut in place; -1: too many. */
+static int split(char *text, const char *words[WORDS])
+{
+	int count = 0;
+
+	for (char *word, *rest = text; (word = strtok_r(rest, " \t", &rest)) != NULL;) {
+		if (count == WORDS)
+			return -1;
+		words[count++] = word;
+	}
+	return count;
+}
+
+static int parse_bound(const struct limit_rule *r, const char *word, double *out, struct err *err)
+{
+	int64_t ns;
+
+	if (r->of != LIMIT_FORECAST)
+		return num_parse_double(word, out, err);
+	if (num_parse_duration(word, &ns, err) < 0)
+		return -1;
+	*out = (double)ns / (double)NS_PER_S;
+	return 0;
+}
+
+static int parse_hysteresis(const char *word, double *out, struct err *err)
+{
+	if (num_parse_double(word, out, err) < 0)
+		return -1;
+	return *out >= 0 && *out < 1 ? 0 : err_set(err, "a hysteresis is a share from 0 to less than 1");
+}
+
+/* "critical 50", "for 3m", "hysteresis 0.2", in any order. */
+static int parse_rest(const char *const *words, int count, struct limit_rule *r, struct err *err)
+{
+	for (int i = 0; i < count; i += 2) {
+		const char *value = i + 1 < count ? words[i + 1] : "";
+		int status;
+
+		if (strcmp(words[i], "critical") == 0)
+			status = parse_bound(r, value, &r->critical, err);
+		else if (strcmp(words[i], "for") == 0)
+			status = num_parse_duration(value, &r->hold, err);
+		else if (strcmp(words[i], "hysteresis") == 0)
+			status = parse_hysteresis(value, &r->hysteresis, err);
+		else
+			return err_set(err, "\"%.40s\" is not \"critical\", \"for\" or \"hysteresis\"", words[i]);
+		if (status < 0)
+			return err_wrap(err, "%s", words[i]);
+	}
+	return 0;
+}
+
+static int parse_words(const char *const *words, int count, struct limit_rule *r, struct err *err)
+{
+	int at = 1;
+
+	if (count > at && strcmp(words[at], "ratio") == 0) {
+		r->of = LIMIT_RATIO;
+		at++;
+	} else if (count > at + 1 && strcmp(words[at], "forecast") == 0) {
+		r->of = LIMIT_FORECAST;
+		if (num_parse_double(words[at + 1], &r->bound, err) < 0)
+			return err_wrap(err, "forecast");
+		at += 2;
+	}
+	if (count < at + 2)
+		return err_set(err, "write METRIC above|below NUMBER, and critical NUMBER, for DURATION");
+	r->is_floor = r->of == LIMIT_FORECAST || strcmp(words[at], "below") == 0;
+	if (strcmp(words[at], r->of == LIMIT_FORECAST ? "within" : r->is_floor ? "below" : "above") != 0)
+		return err_set(err, "\"%.40s\" is not \"%s\"", words[at],
+			r->of == LIMIT_FORECAST ? "within" : "above\" or \"below");
+	if (parse_bound(r, words[at + 1], &r->warn, err) < 0)
+		return err_wrap(err, "%s", words[at]);
+	return parse_rest(words + at + 2, count - at - 2, r, err);
+}
+
+int limit_parse(const char *text, char metric[LIMIT_METRIC], struct limit_rule *r, struct err *err)
+{
+	char *copy = mem_strdup(text);
+	const char *words[WORDS];
+	int count = split(copy, words), status = -1;
+
+	*r = (struct limit_rule){.warn = NAN, .critical = NAN, .hysteresis = 0.1, .memory = 6 * 3600 * NS_PER_S};
+	if (count < 1)
+		err_set(err, "write METRIC above|below NUMBER, and critical NUMBER, for DURATION");
+	else if (parse_words(words, count, r, err) < 0)
+		err_wrap(err, "\"%.100s\"", text);
+	else
+		status = 0;
+	snprintf(metric, LIMIT_METRIC, "%s", count > 0 ? words[0] : "");
+	free(copy);
+	return status;
+}
+
+/* ---- */
 
 static bool same_number(double a, double b)
 {

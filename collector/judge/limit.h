@@ -18,6 +18,7 @@
 
 struct buf;
 struct cursor;
+struct err;
 
 enum limit_level { LIMIT_OK = 0, LIMIT_WARN = 1, LIMIT_CRITICAL = 2 };
 enum limit_of {
@@ -50,6 +51,15 @@ struct limit_state {
 	double value;               /* that was compared last */
 	struct limit_slope slope;
 };
+
+/* As an operator writes it:
+ *   METRIC above|below WARN [critical CRITICAL] [for DURATION] [hysteresis SHARE]
+ *   METRIC ratio above RATIO ...             against its usual self in the same hour
+ *   METRIC forecast BOUND within DURATION [critical DURATION] ...   at its present slope
+ * "loss above 20 critical 50 for 3m", "cert_days below 30 critical 7", "used forecast 100 within 4h critical 1h". The metric is
+ * left to the caller. -1 with words. */
+#define LIMIT_METRIC 64
+int limit_parse(const char *text, char metric[LIMIT_METRIC], struct limit_rule *, struct err *);
 
 /* True when the level changed. */
 bool limit_take(const struct limit_rule *, struct limit_state *, double value, double baseline, int64_t at);

@@ -21,7 +21,7 @@ struct topology;
 
 #define TOPOLOGY_NONE UINT32_MAX
 #define TOPOLOGY_DEPTH 64
-#define TOPOLOGY_PARENTS 64
+#define TOPOLOGY_PARENTS 128
 
 struct topology_node {
 	const char *id;    /* "link/north" */

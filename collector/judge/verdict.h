@@ -34,7 +34,7 @@ struct err;
 struct record_sink;
 struct verdict;
 
-#define VERDICT_VANTAGES 16
+#define VERDICT_VANTAGES 256
 #define VERDICT_PARTS 256
 #define VERDICT_LIMITS 8
 #define VERDICT_GRACE (30 * NS_PER_S)

@@ -1,0 +1,32 @@
+/*
+ * plan: from the inventory to what judgement works by: who votes on what, what hangs on what. Pure.
+ *
+ *   plan_make -> verdict_plan(plan.checks), incidents_topology(plan_take_topology) -> plan_fini
+ *
+ * Subjects: "system/ID", "link/ID", "site/ID", "host/AGENT"; and "agent/AGENT" for each agent itself, whose silence is told as
+ * FAULT_SILENT. A site needs its link, a link the site above, hosts and agents their site; a system needs each of what it
+ * depends on, and one of `either`.
+ */
+#ifndef COLLECTOR_JUDGE_PLAN_H
+#define COLLECTOR_JUDGE_PLAN_H
+
+#include "collector/judge/topology.h"
+#include "collector/judge/verdict.h"
+
+struct arena;
+struct err;
+struct inventory;
+
+struct plan {
+	struct arena *arena;
+	struct verdict_check_plan *checks;
+	size_t count;
+	struct topology *topology;
+};
+
+/* Texts are those of the inventory, which must outlive the plan. -1 with err: too deep a tree. */
+int plan_make(const struct inventory *, struct plan *, struct err *);
+struct topology *plan_take_topology(struct plan *);
+void plan_fini(struct plan *);
+
+#endif
