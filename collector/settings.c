@@ -258,7 +258,7 @@ static int make_paths(struct settings *s, const char *file, struct arena *a, str
 {
 	const char **const paths[] = {&s->state, &s->inventory, &s->ingest.tls.ca,
 		&s->ingest.tls.certificate, &s->ingest.tls.key};
-	const char *folder;
+	const char *folder = NULL;
 
 	if (folder_of(file, a, &folder, e) < 0)
 		return -1;

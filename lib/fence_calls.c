@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -336,3 +337,13 @@ int fence_syscalls(unsigned sets, struct err *e)
 	errno = -f.status;
 	return err_errno(e, "seccomp");
 }
+
+#ifdef __SANITIZE_ADDRESS__
+/* Asked at the end of a process by the leak checker, which would trace its own process: not in a fence, where a call
+ * that no set has is refused before its arguments are looked at. */
+int __lsan_is_turned_off(void);
+int __lsan_is_turned_off(void)
+{
+	return syscall(SYS_linkat, -1, NULL, -1, NULL, 0) < 0 && errno == EPERM;
+}
+#endif

@@ -111,6 +111,8 @@ def test_rights(pair):
         s = status_of(pid)
         mask = sum(1 << c for c in CAPABILITIES.get(name, []))
         check(f"{name}: a filter of calls", s["Seccomp"] == "2", s["Seccomp"])
+        # Landlock holds for the thread that asked for it and those that it makes.
+        check(f"{name}: no thread from before the fence", name == "agent" or s["Threads"] == "1", s["Threads"])
         check(f"{name}: no new rights", s["NoNewPrivs"] == "1", s["NoNewPrivs"])
         for kind in ("CapEff", "CapPrm"):
             check(f"{name}: {kind}", int(s[kind], 16) & ~mask == 0, s[kind])
