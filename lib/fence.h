@@ -4,7 +4,7 @@
  *   fence_give_folder, fence_drop_rights -> fence_paths -> fence_syscalls, before the first byte from outside
  *
  * System calls are an allow-list, put together from named sets (enum fence_set). What is not allowed ends in
- * one of three ways, each logged by the kernel (audit, type=SECCOMP):
+ * one of three ways, each but clone3 logged by the kernel (audit, type=SECCOMP):
  *   ENOSYS  a call that no set knows. An older kernel says the same, so that a C library which begins to use
  *           a new call falls back as it does there; EPERM would break it, and killing would be a crash loop
  *           on every host that updates it. Calls that hide their arguments in memory, where a filter cannot
