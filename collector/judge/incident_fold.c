@@ -38,7 +38,10 @@ static void advance(struct incidents *c, int64_t now)
 {
 	int64_t step = c->now == 0 ? 0 : now - c->now;
 
-	if (step < -NS_PER_S) {
+	/* Entries that overtake each other by a little do not turn the clock back, or each would count twice. */
+	if (step < 0 && step >= -NS_PER_S)
+		return;
+	if (step < 0) {
 		clamp_all(c, now);
 		c->next_plan = 0;
 	}

@@ -557,7 +557,10 @@ static void advance(struct verdict *v, int64_t now)
 {
 	int64_t step = v->now == 0 ? 0 : now - v->now;
 
-	if (step < -NS_PER_S)
+	/* Entries that overtake each other by a little do not turn the clock back, or each would count twice. */
+	if (step < 0 && step >= -NS_PER_S)
+		return;
+	if (step < 0)
 		clamp_all(v, now);
 	v->steady += step < 0 ? 0 : step > VERDICT_STEP ? VERDICT_STEP : step;
 	if (step > VERDICT_STEP)
