@@ -1,9 +1,11 @@
 /*
  * verdict_parts: what verdict*.c share. Of these files only: everyone else reads collector/judge/verdict.h.
  *
- *   verdict_fold.c  evidence -> votes -> states -> changes
- *   verdict_plan.c  the plan: building it, carrying state over from the one before
- *   verdict_save.c  records
+ *   verdict_fold.c    evidence, time and silence -> outcomes of parts
+ *   verdict_states.c  parts -> votes -> families -> checks -> subjects
+ *   verdict_view.c    changes, and what is asked from outside
+ *   verdict_plan.c    the plan: building it, carrying state over from the one before
+ *   verdict_save.c    records
  */
 #ifndef COLLECTOR_JUDGE_VERDICT_PARTS_H
 #define COLLECTOR_JUDGE_VERDICT_PARTS_H
@@ -102,6 +104,19 @@ const char *verdict_key_vantage(const struct verdict_vantage *, char *key);
 void verdict_check_free(void *);
 void verdict_node_free(void *);
 void verdict_vantage_free(void *);
+/* What one piece of evidence, or its absence, sets off. */
+struct verdict_trigger {
+	int64_t since;
+	const char *reason;
+	bool is_silence;
+};
+void verdict_tell(struct verdict *, const struct verdict_change *); /* texts are copied */
+void verdict_tell_vantage(struct verdict *, struct verdict_vantage *, const struct verdict_trigger *);
+void verdict_judge_vote(struct verdict *, struct verdict_vote *, const struct verdict_trigger *);
+void verdict_judge_family(struct verdict *, struct verdict_check *, int family, const struct verdict_trigger *);
+void verdict_judge_vantage(struct verdict *, struct verdict_vantage *, int family, const struct verdict_trigger *);
+bool verdict_is_failing(const struct verdict_vote *); /* nothing of it was up when it was looked at last */
+void verdict_sooner(struct verdict *, int64_t deadline); /* steady: there is something to look at then */
 /* All states from the votes as they are. */
 void verdict_judge_all(struct verdict *, int64_t since);
 
