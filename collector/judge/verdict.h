@@ -66,6 +66,19 @@ enum verdict_severity {
 	SEVERITY_NONE,     /* measured, never judged */
 };
 
+/* ---- How checks make a subject, for the present and the past alike. A zeroed roll is of no checks. */
+struct verdict_tally { unsigned of[STATE_MAINTENANCE + 1]; };
+struct verdict_roll {
+	struct verdict_tally families[VERDICT_FAMILIES], checks;
+	bool is_degraded;
+};
+/* states: of its families, STATE_NONE where it asks for none. */
+enum state verdict_check_state(const enum state states[VERDICT_FAMILIES]);
+void verdict_roll_add(struct verdict_roll *, enum verdict_severity, const enum state states[VERDICT_FAMILIES]);
+enum state verdict_roll_state(const struct verdict_roll *);
+enum state verdict_roll_family(const struct verdict_roll *, int family);
+unsigned verdict_roll_faults(const struct verdict_roll *);
+
 /* ---- What votes on what. Borrowed during verdict_plan only. */
 struct verdict_check_plan {
 	const char *id, *subject; /* "portal-http", "system/portal" */

@@ -3,6 +3,7 @@
  *
  *   verdict_fold.c    evidence, time and silence -> outcomes of parts
  *   verdict_states.c  parts -> votes -> families -> checks -> subjects
+ *   verdict_roll.c    checks -> subjects, as pure functions
  *   verdict_view.c    changes, and what is asked from outside
  *   verdict_plan.c    the plan: building it, carrying state over from the one before
  *   verdict_save.c    records

@@ -10,86 +10,26 @@
 
 static const struct verdict_trigger no_trigger = {.reason = ""};
 
-/* How many of each state; index by enum state. */
-struct tally { unsigned of[STATE_MAINTENANCE + 1]; };
-
-static unsigned total(const struct tally *t)
-{
-	return t->of[STATE_UP] + t->of[STATE_UNKNOWN] + t->of[STATE_DEGRADED] + t->of[STATE_DOWN];
-}
-
-/* All of one kind that matter alike: one that is down is their down. */
-static enum state worst(const struct tally *t)
-{
-	if (total(t) == 0)
-		return STATE_NONE;
-	if (t->of[STATE_DOWN] > 0)
-		return STATE_DOWN;
-	if (t->of[STATE_UNKNOWN] == total(t))
-		return STATE_UNKNOWN;
-	if (t->of[STATE_DEGRADED] > 0)
-		return STATE_DEGRADED;
-	return t->of[STATE_UNKNOWN] > 0 ? STATE_UNKNOWN : STATE_UP;
-}
-
-static enum state check_state(const struct tally *t)
-{
-	if (t->of[STATE_DOWN] > 0)
-		return t->of[STATE_DOWN] == total(t) ? STATE_DOWN : STATE_DEGRADED;
-	return t->of[STATE_DEGRADED] > 0 ? STATE_DEGRADED : worst(t);
-}
-
-static void weigh_check(const struct verdict_check *c, struct tally families[VERDICT_FAMILIES], struct tally *all,
-	unsigned *faults)
-{
-	if (c->severity == SEVERITY_NONE)
-		return;
-	for (int f = 0; f < VERDICT_FAMILIES; f++) {
-		enum state state = c->cells[f].state;
-
-		if ((c->families & 1u << f) == 0)
-			continue;
-		if (state == STATE_DEGRADED || (state == STATE_DOWN && c->severity == SEVERITY_MINOR)) {
-			*faults |= FAULT_VALUE;
-			families[f].of[STATE_DEGRADED]++;
-		} else if (c->severity == SEVERITY_CRITICAL) {
-			families[f].of[state]++;
-		}
-	}
-	if (c->severity == SEVERITY_CRITICAL)
-		all->of[c->state]++;
-}
-
-static enum state subject_state(const struct tally *all, unsigned faults)
-{
-	if (all->of[STATE_DOWN] > 0)
-		return STATE_DOWN;
-	if (total(all) > 0 && all->of[STATE_UNKNOWN] == total(all))
-		return STATE_UNKNOWN;
-	if (faults != 0)
-		return STATE_DEGRADED;
-	return total(all) == 0 ? STATE_UP : worst(all);
-}
-
 static void judge_subject(struct verdict *v, struct verdict_node *n, const struct verdict_trigger *by)
 {
-	struct tally families[VERDICT_FAMILIES] = {0}, all = {0};
+	struct verdict_roll roll = {0};
 	struct verdict_subject *view = &n->view, before = n->view;
 
-	view->faults = 0;
 	view->level = LIMIT_OK;
 	for (size_t i = 0; i < n->count; i++) {
-		weigh_check(n->checks[i], families, &all, &view->faults);
-		for (int f = 0; f < VERDICT_FAMILIES; f++)
+		enum state states[VERDICT_FAMILIES];
+
+		for (int f = 0; f < VERDICT_FAMILIES; f++) {
+			states[f] = n->checks[i]->cells[f].state;
 			if (n->checks[i]->cells[f].level > view->level)
 				view->level = n->checks[i]->cells[f].level;
+		}
+		verdict_roll_add(&roll, n->checks[i]->severity, states);
 	}
-	for (int f = 0; f < VERDICT_FAMILIES; f++) {
-		view->families[f] = worst(&families[f]);
-		if (view->families[f] == STATE_DOWN)
-			view->faults |= 1u << f;
-	}
-	view->state = subject_state(&all, view->faults);
+	for (int f = 0; f < VERDICT_FAMILIES; f++)
+		view->families[f] = verdict_roll_family(&roll, f);
+	view->faults = verdict_roll_faults(&roll);
+	view->state = verdict_roll_state(&roll);
 	if (view->state == before.state && view->faults == before.faults && view->level == before.level &&
 		memcmp(view->families, before.families, sizeof view->families) == 0)
 		return;
@@ -107,18 +47,16 @@ static void judge_subject(struct verdict *v, struct verdict_node *n, const struc
 
 static void judge_check(struct verdict *v, struct verdict_check *c, const struct verdict_trigger *by)
 {
-	struct tally t = {0};
 	enum vote votes[VERDICT_FAMILIES] = {0};
-	enum state was = c->state;
+	enum state was = c->state, states[VERDICT_FAMILIES];
 	enum pair pair;
 
 	for (int f = 0; f < VERDICT_FAMILIES; f++) {
-		if ((c->families & 1u << f) == 0)
-			continue;
-		t.of[c->cells[f].state]++;
-		votes[f] = c->cells[f].vote == VOTE_NONE ? VOTE_UNKNOWN : c->cells[f].vote;
+		states[f] = c->cells[f].state;
+		if ((c->families & 1u << f) != 0)
+			votes[f] = c->cells[f].vote == VOTE_NONE ? VOTE_UNKNOWN : c->cells[f].vote;
 	}
-	c->state = check_state(&t);
+	c->state = verdict_check_state(states);
 	pair = (c->families & FAULT_OWN) != 0 ? vote_pair(votes[VERDICT_OWN], VOTE_NONE)
 					      : vote_pair(votes[VERDICT_V4], votes[VERDICT_V6]);
 	if (c->state != was || pair != c->pair) {
