@@ -195,6 +195,7 @@ install: all
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 agent/*.8 collector/*.8
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 agent/*.5 collector/*.5
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/xunjian/conf $(wildcard conf/*.conf)
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/xunjian/conf/calendar $(wildcard conf/calendar/*.conf)
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system $(wildcard conf/systemd/*.service)
 
 clean:

@@ -3,7 +3,7 @@
  * Both sides check lengths; a body that does not decode closes the channel.
  *
  *   ingest -> views   SYNCED   the journal is synced up to here: read on
- *   views  -> ingest  PASSED   this view's durable cursor (trimming)
+ *   views  -> ingest  PASSED   the durable cursor of a view that must see all (series, judge)
  *   web    -> series  LATEST   rows of the catalogue of series changed since a version
  *   web    -> series  FETCH    values of one series over a span
  *   web    -> render  RENDER   a picture of values handed over

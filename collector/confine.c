@@ -94,6 +94,21 @@ int confine_series(const struct settings *s, struct err *e)
 	return narrow(&readable, &writable, FENCE_READ | FENCE_WRITE, e);
 }
 
+int confine_judge(const struct settings *s, struct err *e)
+{
+	struct paths readable = {.count = 0}, writable = {.count = 0}, journal = {.count = 0};
+
+	add(&readable, "%s", s->inventory);
+	add(&readable, "%s", s->state);
+	add(&readable, "/dev/urandom"); /* SQLite */
+	add(&journal, "%s/journal", s->state);
+	add(&writable, "%s/journal/quarantine", s->state);
+	add(&writable, "%s/judge", s->state);
+	if (fence_drop_rights(s->user, e) < 0 || make_all(s, &journal, e) < 0 || make_all(s, &writable, e) < 0)
+		return -1;
+	return narrow(&readable, &writable, FENCE_READ | FENCE_WRITE, e);
+}
+
 int confine_web(const struct settings *s, struct err *e)
 {
 	struct paths readable = {.count = 0}, none = {.count = 0};

@@ -5,6 +5,7 @@
  *
  *   ingest  accepts on the sockets that it has bound; reads the files of TLS; writes journal/ and ingest/
  *   series  writes rrd/ and series/, reads the journal (what is damaged there it may put aside); no socket
+ *   judge   writes judge/, reads the journal (likewise); no socket
  *   web     accepts on the sockets that it has bound; writes nothing
  *   render  reads fonts
  *   parent  what its children need until they have confined themselves, as nobody gets back what his parent
@@ -24,6 +25,7 @@ int confine_parent(const struct settings *, struct err *);
 /* Each becomes the user. Sockets are bound before, files of the state are opened after. */
 int confine_ingest(const struct settings *, struct err *);
 int confine_series(const struct settings *, struct err *);
+int confine_judge(const struct settings *, struct err *);
 int confine_web(const struct settings *, struct err *);
 int confine_render(const struct settings *, struct err *);
 /* -1 with words: the next settings name what the processes that run cannot reach, or are not. */

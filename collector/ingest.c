@@ -60,9 +60,16 @@ static const struct {
 	[NOTE_UNASSIGNED] = {"unassigned", true},
 };
 
-/* A process that reads what is synced. */
+/* The processes that read what is synced, and under which name they must see all of it ("": they need not). */
+static const struct {
+	enum process_role role;
+	const char *cursor;
+} view_roles[] = {{PROCESS_SERIES, "series"}, {PROCESS_JUDGE, "judge"}, {PROCESS_WEB, ""}};
+#define VIEWS (sizeof view_roles / sizeof *view_roles)
+
 struct view {
 	struct ingest *ingest;
+	const char *cursor;
 	struct ipc *ipc; /* NULL: away */
 	bool due; /* is to be told how far the journal is synced */
 };
@@ -75,7 +82,7 @@ struct ingest {
 	struct marks *marks;
 	struct rights *rights;
 	struct map *agents; /* of struct agent, made when one asks */
-	struct view series, web;
+	struct view views[VIEWS]; /* as view_roles */
 	struct event *sync, *tick;
 	struct pending *pending; /* answers that wait for the next sync */
 	size_t pending_count, pending_room;
@@ -154,8 +161,8 @@ static void tell_views(struct ingest *in)
 	struct buf b = {0};
 
 	channel_position_encode(journal_synced(in->journal), &b);
-	tell_view(&in->series, &b);
-	tell_view(&in->web, &b);
+	for (size_t i = 0; i < VIEWS; i++)
+		tell_view(&in->views[i], &b);
 	buf_fini(&b);
 }
 
@@ -186,8 +193,8 @@ static void sync_now(struct ingest *in)
 	}
 	in->sync_failed = !synced;
 	answer_pending(in, synced);
-	if (journal_synced(in->journal).seq != before.seq)
-		in->series.due = in->web.due = true;
+	for (size_t i = 0; i < VIEWS && journal_synced(in->journal).seq != before.seq; i++)
+		in->views[i].due = true;
 	tell_views(in);
 }
 
@@ -553,13 +560,13 @@ static void write_metrics(const struct ingest *in, struct buf *out)
 	ingest_metrics_write(&in->stats, &server, &journal, out);
 }
 
-/* How far "series", the one view that must see all, is done. -1: it is not that, or is nowhere. */
-static int take_passed(struct ingest *in, const struct ipc_message *m)
+/* How far a view that must see all is done. -1: it is not that one, or is nowhere. */
+static int take_passed(struct ingest *in, const struct view *v, const struct ipc_message *m)
 {
 	struct position at, before = {0, 0};
 	char view[32];
 
-	if (channel_passed_decode(m->body, m->len, view, &at) < 0 || strcmp(view, "series") != 0 ||
+	if (channel_passed_decode(m->body, m->len, view, &at) < 0 || view[0] == '\0' || strcmp(view, v->cursor) != 0 ||
 		at.seq > journal_synced(in->journal).seq)
 		return -1;
 	if (!journal_cursor_get(in->journal, view, &before) || at.seq > before.seq)
@@ -584,7 +591,7 @@ static void on_view_message(void *ctx, struct ipc_message *m)
 	if (m->type == CHANNEL_METRICS) {
 		write_metrics(in, &b);
 		ipc_send(v->ipc, CHANNEL_METRICS_TEXT, m->id, b.data, b.len, -1);
-	} else if (m->type != CHANNEL_PASSED || v != &in->series || take_passed(in, m) < 0) {
+	} else if (m->type != CHANNEL_PASSED || take_passed(in, v, m) < 0) {
 		log_error("a view sends what it may not, its channel is closed type=%u", m->type);
 		view_close(v);
 	}
@@ -600,9 +607,13 @@ static void on_view_gone(void *ctx, const char *why)
 static void on_peer(void *ctx, enum process_role role, int fd)
 {
 	struct ingest *in = ctx;
-	struct view *v = role == PROCESS_SERIES ? &in->series : &in->web;
+	struct view *v = NULL;
 
-	if (role != PROCESS_SERIES && role != PROCESS_WEB) {
+	for (size_t i = 0; i < VIEWS; i++) {
+		if (view_roles[i].role == role)
+			v = &in->views[i];
+	}
+	if (v == NULL) {
 		close(fd);
 		return;
 	}
@@ -745,7 +756,8 @@ int ingest_run(struct process *process)
 	struct err e;
 	int status = 1;
 
-	in.series.ingest = in.web.ingest = &in;
+	for (size_t i = 0; i < VIEWS; i++)
+		in.views[i] = (struct view){.ingest = &in, .cursor = view_roles[i].cursor};
 	in.server = ingest_server_new(process_base(process), &process_settings(process)->ingest, on_request, &in, &e);
 	if (in.server != NULL && confine(&in, &e) == 0 && open_state(&in, &e) == 0) {
 		start(&in);
@@ -759,8 +771,8 @@ int ingest_run(struct process *process)
 		event_free(in.sync);
 	if (in.tick != NULL)
 		event_free(in.tick);
-	view_close(&in.series);
-	view_close(&in.web);
+	for (size_t i = 0; i < VIEWS; i++)
+		view_close(&in.views[i]);
 	journal_close(in.journal);
 	marks_free(in.marks);
 	rights_free(in.rights);

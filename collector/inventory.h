@@ -29,6 +29,7 @@ enum subject_kind { SUBJECT_SYSTEM, SUBJECT_LINK, SUBJECT_SITE, SUBJECT_HOST };
 
 struct inventory_unit {
 	const char *id, *name, *name_en;
+	struct config_texts service; /* hours of service of its systems (judge/calendar.h) */
 	struct config_where where;
 };
 struct inventory_system {
@@ -36,6 +37,7 @@ struct inventory_system {
 	const char *unit; /* id */
 	struct config_texts depends; /* ids of systems or links; no cycles */
 	struct config_texts either;  /* the same, of which one suffices */
+	struct config_texts service; /* hours of service; none: those of its unit */
 	struct config_where where;
 	const struct inventory_unit *of_unit;
 };

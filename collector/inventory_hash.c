@@ -54,14 +54,14 @@ enum { SEED_UNIT = 1, SEED_SYSTEM, SEED_SITE, SEED_LINK, SEED_AGENT, SEED_CHECK 
 
 static uint64_t sum_unit(const struct inventory_unit *u)
 {
-	return add_text(add_text(add_text(SEED_UNIT, u->id), u->name), u->name_en);
+	return add_set(add_text(add_text(add_text(SEED_UNIT, u->id), u->name), u->name_en), &u->service);
 }
 
 static uint64_t sum_system(const struct inventory_system *s)
 {
 	uint64_t h = add_text(add_text(add_text(SEED_SYSTEM, s->id), s->name), s->name_en);
 
-	return add_set(add_set(add_text(h, s->unit), &s->depends), &s->either);
+	return add_set(add_set(add_set(add_text(h, s->unit), &s->depends), &s->either), &s->service);
 }
 
 static uint64_t sum_site(const struct inventory_site *s)

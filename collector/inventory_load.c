@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "collector/inventory.h"
+#include "collector/judge/calendar.h"
 #include "collector/judge/verdict.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -47,6 +48,10 @@ static const struct config_field unit_fields[] = {
 	FIELD_ID(inventory_unit, "id of the government body"),
 	FIELD_NAME(inventory_unit, "its name"),
 	FIELD_NAME_EN(inventory_unit),
+	{.name = "service", .kind = CONFIG_TEXTS, .offset = offsetof(struct inventory_unit, service),
+		.fallback = "always", .min = 1, .max = 16, .check = hours_check,
+		.help = "hours of service of its systems: \"always\", or days (workday, restday, daily, mon-fri, "
+			"sat,sun) and times, as in \"workday 09:00-12:00,13:30-17:30\""},
 	{.name = NULL},
 };
 static const struct config_schema unit_schema = SCHEMA(inventory_unit, unit_fields);
@@ -63,6 +68,9 @@ static const struct config_field system_fields[] = {
 	{.name = "either", .kind = CONFIG_TEXTS, .offset = offsetof(struct inventory_system, either),
 		.fallback = "", .max = 64,
 		.help = "the same, but one of them suffices: only when all are down is its outage theirs"},
+	{.name = "service", .kind = CONFIG_TEXTS, .offset = offsetof(struct inventory_system, service),
+		.fallback = "", .max = 16, .check = hours_check,
+		.help = "hours of service; without it, those of its unit"},
 	{.name = NULL},
 };
 static const struct config_schema system_schema = SCHEMA(inventory_system, system_fields);

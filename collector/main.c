@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "collector/availability.h"
 #include "collector/ca.h"
 #include "collector/inventory.h"
 #include "collector/process.h"
@@ -112,6 +113,7 @@ static const struct command commands[] = {
 		command_check_config},
 	{"plan", "[-c FILE] FOLDER", "what a new inventory folder would add, remove and change",
 		command_plan},
+	{"availability", "[OPTIONS] PERIOD", "figures of systems, units and links from the ledger", availability_main},
 	{"ca", "init|issue ...", "a small certificate authority for agents and collectors", ca_main},
 	{"version", "", "print the version", command_version},
 };

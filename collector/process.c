@@ -38,20 +38,23 @@ struct role {
 static const struct role roles[PROCESS_ROLES] = {
 	[PROCESS_INGEST] = {"ingest", "collector/ingest", "xj-ingest", ingest_run},
 	[PROCESS_SERIES] = {"series", "collector/series", "xj-series", series_run},
+	[PROCESS_JUDGE] = {"judge", "collector/judge", "xj-judge", judge_run},
 	[PROCESS_WEB] = {"web", "collector/web", "xj-web", web_run},
 	[PROCESS_RENDER] = {"render", "collector/render", "xj-render", render_run},
 };
 
 static const enum process_role pairs[][2] = {
 	{PROCESS_INGEST, PROCESS_SERIES},
+	{PROCESS_INGEST, PROCESS_JUDGE},
 	{PROCESS_INGEST, PROCESS_WEB},
 	{PROCESS_SERIES, PROCESS_WEB},
+	{PROCESS_JUDGE, PROCESS_WEB},
 	{PROCESS_WEB, PROCESS_RENDER},
 };
 
 /* Who acknowledges goes last, so that nothing accepted waits for a view that is gone. */
 static const enum process_role stop_order[] = {
-	PROCESS_WEB, PROCESS_RENDER, PROCESS_SERIES, PROCESS_INGEST};
+	PROCESS_WEB, PROCESS_RENDER, PROCESS_JUDGE, PROCESS_SERIES, PROCESS_INGEST};
 
 const char *process_role_name(enum process_role r)
 {

@@ -9,7 +9,8 @@
  *
  * SIGHUP at the parent: settings and inventory are read and checked there; if they are good every child is told to
  * reload (they take the settings that it has read, and read the inventory), else all keep the old. What the fences of
- * the children do not hold (confine.h) is refused. SIGTERM: children are ended in the order web, render, series, ingest.
+ * the children do not hold (confine.h) is refused. SIGTERM: children are ended in the order web, render, judge, series,
+ * ingest.
  */
 #ifndef COLLECTOR_PROCESS_H
 #define COLLECTOR_PROCESS_H
@@ -24,7 +25,7 @@ struct ipc;
 struct process;
 struct settings;
 
-enum process_role { PROCESS_INGEST, PROCESS_SERIES, PROCESS_WEB, PROCESS_RENDER, PROCESS_ROLES };
+enum process_role { PROCESS_INGEST, PROCESS_SERIES, PROCESS_JUDGE, PROCESS_WEB, PROCESS_RENDER, PROCESS_ROLES };
 const char *process_role_name(enum process_role);
 
 /* ---- in the parent */
@@ -53,6 +54,7 @@ void process_end(struct process *, int status); /* ends the loop */
 /* The roles. Each returns the exit status of its process. */
 int ingest_run(struct process *);
 int series_run(struct process *);
+int judge_run(struct process *);
 int web_run(struct process *);
 int render_run(struct process *);
 

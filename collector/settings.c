@@ -161,6 +161,9 @@ static const struct config_field settings_fields[] = {
 		.help = "folder of the journal and of all that is made from it"},
 	{.name = "inventory", .kind = CONFIG_TEXT, .offset = offsetof(struct settings, inventory),
 		.fallback = "inventory.d", .min = 1, .help = "folder whose *.conf files say what is monitored"},
+	{.name = "calendar", .kind = CONFIG_TEXT, .offset = offsetof(struct settings, calendar), .fallback = "",
+		.help = "folder whose *.conf files tell holidays and make-up workdays; hours of service by workdays "
+			"need it"},
 	{.name = "user", .kind = CONFIG_TEXT, .offset = offsetof(struct settings, user), .fallback = "",
 		.max = 32, .help = "user to become when started as root; without it, the one that started us"},
 	{.name = "log_level", .kind = CONFIG_CHOICE, .offset = offsetof(struct settings, log_level),
@@ -264,6 +267,8 @@ static int make_paths(struct settings *s, const char *file, struct arena *a, str
 		return -1;
 	for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
 		make_absolute(paths[i], folder, a);
+	if (s->calendar[0] != '\0')
+		make_absolute(&s->calendar, folder, a);
 	return 0;
 }
 

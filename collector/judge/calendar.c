@@ -324,7 +324,7 @@ void calendar_free(struct calendar *c)
 
 bool calendar_knows(const struct calendar *c, int year)
 {
-	return year >= YEAR_MIN && year <= YEAR_MAX && c->years[year - YEAR_MIN] != NULL;
+	return c != NULL && year >= YEAR_MIN && year <= YEAR_MAX && c->years[year - YEAR_MIN] != NULL;
 }
 
 bool calendar_is_workday(const struct calendar *c, int32_t day)

@@ -52,7 +52,7 @@ int calendar_period(const char *text, struct span *, struct err *);
 /* All *.conf of a folder; an empty one tells no year. NULL with err. */
 struct calendar *calendar_load(const char *folder, struct err *);
 void calendar_free(struct calendar *); /* accepts NULL */
-bool calendar_knows(const struct calendar *, int year);
+bool calendar_knows(const struct calendar *, int year); /* no calendar knows no year */
 /* Of a year that is known: Monday to Friday but holidays, and make-up workdays. */
 bool calendar_is_workday(const struct calendar *, int32_t day);
 

@@ -24,7 +24,7 @@ static const char *const tables =
 
 enum statement {
 	FIND_SUBJECT, ADD_SUBJECT, LAST_BEFORE, PUT, CUT_FROM, CUT_WINDOW, IN_WINDOW, ADD_REVISION, REVISIONS, ADD_CORRECTION,
-	CORRECTIONS, SET_REACH, GET_REACH, FIRST, STATEMENTS,
+	CORRECTIONS, SET_REACH, GET_REACH, FIRST, NEWEST, SUBJECTS, STATEMENTS,
 };
 static const char *const texts[STATEMENTS] = {
 	[FIND_SUBJECT] = "SELECT id FROM subject WHERE name = ?",
@@ -47,6 +47,11 @@ static const char *const texts[STATEMENTS] = {
 			" start < ? ORDER BY id",
 	[SET_REACH] = "INSERT OR REPLACE INTO reach (one, at) VALUES (1, max(?, coalesce((SELECT at FROM reach), 0)))",
 	[GET_REACH] = "SELECT at FROM reach",
+	[NEWEST] = "SELECT max((SELECT coalesce(max(start), 0) FROM stretch WHERE subject = ?1 AND family = 0), (SELECT"
+		   " coalesce(max(start), 0) FROM stretch WHERE subject = ?1 AND family = 4), (SELECT coalesce(max(start), 0)"
+		   " FROM stretch WHERE subject = ?1 AND family = 6))",
+	[SUBJECTS] = "SELECT name FROM subject WHERE coalesce((SELECT state FROM stretch WHERE subject = subject.id AND"
+		     " family = 0 ORDER BY start DESC LIMIT 1), 0) <> 0",
 	[FIRST] = "SELECT min(start) FROM stretch WHERE subject = ? AND family = ?",
 };
 
@@ -383,14 +388,17 @@ int ledger_replace(struct ledger *l, const char *subject, enum family family, st
 {
 	int64_t from = second_of(window.from), until = second_of(window.until), begin, id;
 	struct line old = {0}, new = {0};
+	size_t known = 0;
 	int rc = -1;
 
 	*changed = 0;
 	if (get_subject(l, subject, &id, e) < 0)
 		return -1;
 	begin = ledger_begin(l, subject, family) / NS_PER_S;
-	if (count > 0 && (begin == 0 || second_of(stretches[0].from) < begin))
-		begin = second_of(stretches[0].from);
+	while (known < count && stretches[known].state == STATE_UNKNOWN)
+		known++;
+	if (known < count && (begin == 0 || second_of(stretches[known].from) < begin))
+		begin = second_of(stretches[known].from);
 	if (begin == 0 || begin > from)
 		from = begin == 0 ? until : begin;
 	if (until > ledger_reached(l) / NS_PER_S)
@@ -419,6 +427,36 @@ int64_t ledger_reached(struct ledger *l)
 	sqlite3_stmt *s = statement(l, GET_REACH);
 	int64_t at = sqlite3_step(s) == SQLITE_ROW ? sqlite3_column_int64(s, 0) : 0;
 
+	sqlite3_reset(s);
+	return at * NS_PER_S;
+}
+
+int ledger_subjects(struct ledger *l, void (*on_subject)(void *ctx, const char *subject), void *ctx, struct err *e)
+{
+	sqlite3_stmt *s = statement(l, SUBJECTS);
+	int rc;
+
+	while ((rc = sqlite3_step(s)) == SQLITE_ROW)
+		on_subject(ctx, (const char *)sqlite3_column_text(s, 0));
+	sqlite3_reset(s);
+	return rc == SQLITE_DONE ? 0 : failed(l, "subjects are not readable", e);
+}
+
+enum state ledger_current(struct ledger *l, const char *subject, enum family family)
+{
+	int64_t start;
+
+	return state_at(l, find_subject(l, subject), family, INT64_MAX, &start);
+}
+
+int64_t ledger_changed(struct ledger *l, const char *subject)
+{
+	sqlite3_stmt *s = statement(l, NEWEST);
+	int64_t at = 0;
+
+	BIND(s, find_subject(l, subject));
+	if (sqlite3_step(s) == SQLITE_ROW)
+		at = sqlite3_column_int64(s, 0);
 	sqlite3_reset(s);
 	return at * NS_PER_S;
 }

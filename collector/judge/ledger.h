@@ -60,6 +60,12 @@ int ledger_correct(struct ledger *, const struct ledger_correction *, struct err
 /* Stretches that meet the window, cut to it; *out: free(). corrected: with people's corrections laid over. */
 int ledger_read(struct ledger *, const char *subject, enum family, struct span window, bool corrected,
 	struct stretch **out, size_t *count, struct err *);
+/* Of the open stretch; STATE_NONE: there is none. */
+enum state ledger_current(struct ledger *, const char *subject, enum family);
+/* Calls for each subject that has an open stretch of another state than none. */
+int ledger_subjects(struct ledger *, void (*on_subject)(void *ctx, const char *subject), void *ctx, struct err *);
+/* When the last stretch of any family began; 0: there is none. */
+int64_t ledger_changed(struct ledger *, const char *subject);
 /* When the subject was first heard of, 0 never: what is before is not monitored. */
 int64_t ledger_begin(struct ledger *, const char *subject, enum family);
 

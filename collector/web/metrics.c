@@ -20,7 +20,8 @@
 static const struct {
 	enum process_role role;
 	const char *name;
-} peers[] = {{PROCESS_INGEST, "ingest"}, {PROCESS_SERIES, "series"}, {PROCESS_RENDER, "render"}};
+} peers[] = {{PROCESS_INGEST, "ingest"}, {PROCESS_SERIES, "series"}, {PROCESS_JUDGE, "judge"},
+	     {PROCESS_RENDER, "render"}};
 #define PEERS (sizeof peers / sizeof *peers)
 
 struct collection {

@@ -21,7 +21,7 @@ USER = 65534 if IS_ROOT else os.geteuid()
 CAP_DAC_READ_SEARCH, CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_NET_BIND_SERVICE, CAP_NET_RAW = 2, 5, 6, 7, 10, 13
 CAPABILITIES = {"xj-helper": [CAP_NET_RAW],
                 "collector": [CAP_DAC_READ_SEARCH, CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_NET_BIND_SERVICE]}
-ROLES = ("xj-ingest", "xj-series", "xj-web", "xj-render")
+ROLES = ("xj-ingest", "xj-series", "xj-judge", "xj-web", "xj-render")
 failures = []
 
 
@@ -124,7 +124,7 @@ def test_rights(pair):
             check(f"{name}: no other groups", s["Groups"].split() == [], s["Groups"])
     if IS_ROOT:
         check("the helper has what it is for", int(status_of(found["xj-helper"])["CapEff"], 16) == 1 << CAP_NET_RAW)
-    for name in ("xj-helper", "collector", "xj-series", "xj-render"):
+    for name in ("xj-helper", "collector", "xj-series", "xj-judge", "xj-render"):
         check(f"{name}: no socket", sockets_of(found[name]) == [], sockets_of(found[name]))
     for name in ("xj-ingest", "xj-web"):
         check(f"{name}: TCP alone", {s[0] for s in sockets_of(found[name])} <= {"tcp", "tcp6"}, sockets_of(found[name]))
@@ -151,6 +151,7 @@ MAY = {  # of what EVERYBODY and OTHERS list
     "probe": {"connect", "bind", "accept", "code", "socket:2,1,0", "socket:10,2,0", "socket:16,3,0"},
     "ingest": {"accept"},
     "series": set(),
+    "judge": set(),
     "web": {"accept"},
     "render": set(),
     "parent": {"connect", "bind", "accept", "code", "socket:2,1,0", "socket:10,2,0", "socket:16,3,0", "fork", "kill"},
@@ -195,6 +196,7 @@ def test_paths(pair):
         "helper": ([], []),
         "ingest": ([pair.path("pki"), inventory, journal], [journal, os.path.join(state, "ingest")]),
         "series": ([inventory, journal], [os.path.join(state, "rrd"), os.path.join(state, "series")]),
+        "judge": ([inventory, journal], [os.path.join(state, "judge")]),
         "web": ([inventory], []),
         "render": (["/usr/share/fonts"], []),
     }
@@ -203,7 +205,7 @@ def test_paths(pair):
     for who, (readable, writable) in files.items():
         reads = [f"read:{p}" for p in probes]
         places = [pair.outside, pair.folder, "/tmp", "/etc", state, journal, agent_state,
-                  *(os.path.join(state, d) for d in ("ingest", "rrd", "series"))]
+                  *(os.path.join(state, d) for d in ("ingest", "rrd", "series", "judge"))]
         writes = [f"write:{p}/intruder" for p in places]
         rest = [f"remove:{secret}", f"mode:{secret}", f"write:{secret}"]
         has_landlock, became, status = confined(pair, who, *reads, *writes, *rest)
@@ -223,7 +225,7 @@ def test_paths(pair):
             except OSError:
                 pass
         for deed in rest:
-            if deed.startswith("mode:") and who in ("engine", "ingest", "series"):
+            if deed.startswith("mode:") and who in ("engine", "ingest", "series", "judge"):
                 continue  # Landlock says nothing about modes: of its own user's files a process may change them
             check(f"{who}: {deed} cannot be done", became[deed] in ("EACCES", "EPERM"), became[deed])
     became = confined(pair, "probe", f"write:{new}", f"remove:{secret}")[1]

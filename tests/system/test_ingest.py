@@ -469,7 +469,7 @@ def traced_push(program, seconds, *options):
 
 
 def test_order_of_calls():
-    counts, answers, violations = traced_push(None, 150 if FULL else 3)
+    counts, answers, violations = traced_push(None, 30 if FULL else 3)
     check(counts["status"] == 0 and answers >= 0.98 * counts["batches"] > 500, "answers %d: %s" % (answers, counts["said"]))
     check(violations == [], "answered before it was synced: %d, %s" % (len(violations), violations[:3]))
     figure("%d answers traced: none before the sync that covers it had returned" % answers)

@@ -2,7 +2,7 @@
  * confined: one process of the agent or the collector as an intruder would have it: fenced by the very function that
  * the process calls, with the settings that it has read, and then made to do what it is told.
  *
- *   confined WHO SETTINGS DEED ...    WHO: engine, helper, probe; parent, ingest, series, web, render
+ *   confined WHO SETTINGS DEED ...    WHO: engine, helper, probe; parent, ingest, series, judge, web, render
  *
  * Prints "landlock 0|1" and for each deed "DEED errno", 0 when it was done. Before the fence it has made a TCP socket
  * ("idle") and a listener, as processes have that bind first. Deeds: see the table.
@@ -198,8 +198,8 @@ static int confine_of_collector(const char *who, const char *path, struct err *e
 	static const struct {
 		const char *name;
 		int (*confine)(const struct settings *, struct err *);
-	} roles[] = {{"ingest", confine_ingest}, {"series", confine_series}, {"web", confine_web},
-		{"render", confine_render}};
+	} roles[] = {{"ingest", confine_ingest}, {"series", confine_series}, {"judge", confine_judge},
+		{"web", confine_web}, {"render", confine_render}};
 	struct settings *s = settings_load(path, e);
 
 	if (s == NULL || confine_parent(s, e) < 0)

@@ -242,15 +242,22 @@ static void random_step(struct fixture *f, struct model *m)
 		}
 		replace(f, from, until, s, n);
 		cut = until > m->reached ? m->reached : until;
-		if (from < m->begin) {
-			model_set(m, from, m->begin, STATE_UNKNOWN);
-			m->begin = from;
+		/* What is known of the time before makes the ledger begin earlier. */
+		for (size_t i = 0; i < n; i++) {
+			int at = (int)(s[i].from / S - BASE);
+
+			if (s[i].state == STATE_UNKNOWN || at >= m->begin)
+				continue;
+			model_set(m, at, m->begin, STATE_UNKNOWN);
+			m->begin = at;
 		}
-		model_set(m, from, cut, STATE_UNKNOWN);
+		model_set(m, from < m->begin ? m->begin : from, cut, STATE_UNKNOWN);
 		for (size_t i = 0; i < n; i++) {
 			int end = (int)(s[i].until / S - BASE);
 
-			model_set(m, (int)(s[i].from / S - BASE), end > cut ? cut : end, s[i].state);
+			int at = (int)(s[i].from / S - BASE);
+
+			model_set(m, at < m->begin ? m->begin : at, end > cut ? cut : end, s[i].state);
 		}
 	} else {
 		int at = m->reached - rand() % 10;

@@ -1,0 +1,609 @@
+#include "collector/judge/book.h"
+
+#include <errno.h>
+#include <math.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "collector/inventory.h"
+#include "collector/judge/ledger.h"
+#include "collector/judge/plan.h"
+#include "collector/judge/record.h"
+#include "collector/judge/verdict.h"
+#include "lib/buf.h"
+#include "lib/err.h"
+#include "lib/log.h"
+#include "lib/map.h"
+#include "lib/mem.h"
+#include "lib/wire.h"
+
+#define LANDMARK_EVERY (600 * NS_PER_S)
+#define LANDMARKS_KEPT 10000 /* two months */
+
+static const char *const tables =
+	"CREATE TABLE IF NOT EXISTS place (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL, seq INTEGER NOT NULL);"
+	"CREATE TABLE IF NOT EXISTS record (key TEXT PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE IF NOT EXISTS landmark (at INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, seq INTEGER NOT NULL);"
+	"CREATE TABLE IF NOT EXISTS late (subject TEXT PRIMARY KEY, start INTEGER NOT NULL, finish INTEGER NOT NULL,"
+	" ready INTEGER NOT NULL) WITHOUT ROWID;";
+
+enum statement {
+	GET_PLACE, SET_PLACE, PUT_RECORD, DROP_RECORD, RECORDS, ADD_LANDMARK, FIND_LANDMARK, DROP_LANDMARKS, FORGET_LANDMARKS,
+	ADD_LATE, FIND_LATE, DROP_LATE, STATEMENTS,
+};
+static const char *const texts[STATEMENTS] = {
+	[GET_PLACE] = "SELECT epoch, seq FROM place",
+	[SET_PLACE] = "INSERT OR REPLACE INTO place (one, epoch, seq) VALUES (1, ?, ?)",
+	[PUT_RECORD] = "INSERT OR REPLACE INTO record (key, data) VALUES (?, ?)",
+	[DROP_RECORD] = "DELETE FROM record WHERE key = ?",
+	[RECORDS] = "SELECT key, data FROM record",
+	[ADD_LANDMARK] = "INSERT OR REPLACE INTO landmark (at, epoch, seq) VALUES (?, ?, ?)",
+	[FIND_LANDMARK] = "SELECT epoch, seq FROM landmark WHERE at <= ? ORDER BY at DESC LIMIT 1",
+	[DROP_LANDMARKS] = "DELETE FROM landmark WHERE at < ?",
+	[FORGET_LANDMARKS] = "DELETE FROM landmark",
+	[ADD_LATE] = "INSERT INTO late (subject, start, finish, ready) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (subject) DO UPDATE"
+		     " SET start = min(start, ?2), finish = max(finish, ?3), ready = max(ready, ?4)",
+	[FIND_LATE] = "SELECT subject, start, finish FROM late WHERE ready <= ? ORDER BY ready LIMIT 1",
+	[DROP_LATE] = "DELETE FROM late WHERE subject = ?",
+};
+
+struct book {
+	sqlite3 *db;
+	sqlite3_stmt *statements[STATEMENTS];
+	struct ledger *ledger;
+	struct verdict *verdict;
+	const struct inventory *inventory;
+	struct position at, committed;
+	int64_t now, landmark;
+	bool in_transaction, was_opened, write_failed;
+	char *late_subject;
+	struct map *changed; /* subject -> int64_t: when its newest stretch began, where that was asked for */
+	struct err failure; /* of a write inside a callback */
+	struct book_counts counts;
+};
+
+/* ---- SQLite */
+
+static int failed(struct book *b, const char *what, struct err *e)
+{
+	return err_set(e, "judgement: %s: %s", what, sqlite3_errmsg(b->db));
+}
+
+static sqlite3_stmt *statement(struct book *b, enum statement which)
+{
+	sqlite3_reset(b->statements[which]);
+	return b->statements[which];
+}
+
+static int run(struct book *b, sqlite3_stmt *s, const char *what, struct err *e)
+{
+	int rc = sqlite3_step(s);
+
+	sqlite3_reset(s);
+	return rc == SQLITE_DONE ? 0 : failed(b, what, e);
+}
+
+static int execute(struct book *b, const char *sql, struct err *e)
+{
+	return sqlite3_exec(b->db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : failed(b, sql, e);
+}
+
+static int begin(struct book *b, struct err *e)
+{
+	if (b->in_transaction)
+		return 0;
+	if (execute(b, "BEGIN IMMEDIATE", e) < 0)
+		return -1;
+	b->in_transaction = true;
+	return 0;
+}
+
+static int open_database(struct book *b, const char *state, struct err *e)
+{
+	char *folder = mem_format("%s/judge", state), *path = mem_format("%s/%s", state, BOOK_FILE);
+	int rc = -1;
+
+	if (mkdir(folder, 0750) < 0 && errno != EEXIST)
+		err_errno(e, "%s: make the folder", folder);
+	else if (sqlite3_open(path, &b->db) != SQLITE_OK)
+		err_set(e, "%s: %s", path, sqlite3_errmsg(b->db));
+	else
+		rc = execute(b, "PRAGMA journal_mode = WAL", e);
+	free(folder);
+	free(path);
+	if (rc < 0 || execute(b, "PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY", e) < 0 || execute(b, tables, e) < 0)
+		return -1;
+	for (int i = 0; i < STATEMENTS; i++) {
+		if (sqlite3_prepare_v3(b->db, texts[i], -1, SQLITE_PREPARE_PERSISTENT, &b->statements[i], NULL) != SQLITE_OK)
+			return failed(b, "the database is another one", e);
+	}
+	b->ledger = ledger_open(b->db, e);
+	return b->ledger != NULL ? 0 : -1;
+}
+
+static void read_place(struct book *b)
+{
+	sqlite3_stmt *s = statement(b, GET_PLACE);
+
+	if (sqlite3_step(s) == SQLITE_ROW)
+		b->committed = (struct position){(uint64_t)sqlite3_column_int64(s, 0), (uint64_t)sqlite3_column_int64(s, 1)};
+	sqlite3_reset(s);
+	b->at = b->committed;
+	b->now = ledger_reached(b->ledger);
+}
+
+struct book *book_open(const char *state, struct err *e)
+{
+	struct book *b = mem_alloc(sizeof *b);
+
+	b->changed = map_new();
+	if (open_database(b, state, e) < 0) {
+		book_close(b);
+		return NULL;
+	}
+	read_place(b);
+	return b;
+}
+
+void book_close(struct book *b)
+{
+	if (b == NULL)
+		return;
+	verdict_free(b->verdict);
+	ledger_close(b->ledger);
+	for (int i = 0; i < STATEMENTS; i++)
+		sqlite3_finalize(b->statements[i]);
+	sqlite3_close(b->db);
+	free(b->late_subject);
+	map_free(b->changed, free);
+	free(b);
+}
+
+/* ---- to the ledger */
+
+/* Not before the first question about a subject, then kept. */
+static int64_t *changed_of(struct book *b, const char *subject)
+{
+	int64_t *changed = map_find(b->changed, subject);
+
+	if (changed == NULL) {
+		changed = mem_alloc(sizeof *changed);
+		*changed = ledger_changed(b->ledger, subject);
+		map_set(b->changed, subject, changed);
+	}
+	return changed;
+}
+
+static int write_state(struct book *b, const char *subject, enum family family, enum state state, int64_t since,
+	const char *reason, struct err *e)
+{
+	if (since <= 0)
+		since = b->now; /* of what was never measured */
+	if (state == STATE_NONE || since == 0)
+		return 0;
+	return ledger_set(b->ledger, subject, family, state, since, reason, e);
+}
+
+static int write_subject(struct book *b, const struct verdict_change *c, struct err *e)
+{
+	const struct verdict_subject *view = verdict_subject(b->verdict, c->subject);
+
+	b->counts.changes++;
+	if (c->since > *changed_of(b, c->subject))
+		*changed_of(b, c->subject) = c->since;
+	if (write_state(b, c->subject, FAMILY_NONE, c->state, c->since, c->reason, e) < 0)
+		return -1;
+	for (int f = 0; view != NULL && f < VERDICT_OWN; f++) {
+		if (write_state(b, c->subject, verdict_family(f), view->families[f], c->since, c->reason, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+struct others {
+	struct book *book;
+	char **names;
+	size_t count;
+};
+
+static void add_other(void *ctx, const char *subject)
+{
+	struct others *o = ctx;
+
+	if (verdict_subject(o->book->verdict, subject) != NULL)
+		return;
+	o->names = mem_resize(o->names, o->count + 1, sizeof *o->names);
+	o->names[o->count++] = mem_strdup(subject);
+}
+
+/* What is not judged any more has no state from now on. */
+static int end_others(struct book *b, struct err *e)
+{
+	struct others o = {.book = b};
+	int rc = ledger_subjects(b->ledger, add_other, &o, e);
+
+	for (size_t i = 0; i < o.count; i++) {
+		for (int f = 0; f <= VERDICT_OWN && rc == 0; f++) {
+			if (ledger_current(b->ledger, o.names[i], verdict_family(f)) != STATE_NONE)
+				rc = ledger_set(b->ledger, o.names[i], verdict_family(f), STATE_NONE, b->now, "", e);
+		}
+		free(o.names[i]);
+	}
+	free(o.names);
+	return rc;
+}
+
+/* After a plan: what the states are by it, where the ledger says something else. */
+static int write_all(struct book *b, struct err *e)
+{
+	const struct verdict_subject *view;
+
+	if (begin(b, e) < 0)
+		return -1;
+	for (size_t i = 0; (view = verdict_subject_at(b->verdict, i)) != NULL; i++) {
+		if (ledger_current(b->ledger, view->id, FAMILY_NONE) != view->state &&
+			write_state(b, view->id, FAMILY_NONE, view->state, b->now, view->reason, e) < 0)
+			return -1;
+		for (int f = 0; f < VERDICT_OWN; f++) {
+			if (ledger_current(b->ledger, view->id, verdict_family(f)) != view->families[f] &&
+				write_state(b, view->id, verdict_family(f), view->families[f], b->now, view->reason, e) < 0)
+				return -1;
+		}
+	}
+	return 0;
+}
+
+/* ---- the plan */
+
+static int restore(struct book *b, struct err *e)
+{
+	sqlite3_stmt *s = statement(b, RECORDS);
+	int rc;
+
+	while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
+		const char *key = (const char *)sqlite3_column_text(s, 0);
+		struct err words;
+
+		if (verdict_restore(b->verdict, key, sqlite3_column_blob(s, 1), (size_t)sqlite3_column_bytes(s, 1), &words) < 0)
+			log_error("a record of judgement does not decode, it is made anew key=%s: %s", key, words.text);
+	}
+	sqlite3_reset(s);
+	verdict_restored(b->verdict);
+	return rc == SQLITE_DONE ? 0 : failed(b, "records are not readable", e);
+}
+
+int book_plan(struct book *b, const struct inventory *inv, struct err *e)
+{
+	bool is_first = b->verdict == NULL;
+	struct plan plan;
+	int rc;
+
+	if (is_first)
+		b->verdict = verdict_new();
+	if (plan_make(inv, &plan, e) < 0)
+		return -1;
+	rc = verdict_plan(b->verdict, plan.checks, plan.count, b->now, e);
+	plan_fini(&plan);
+	if (rc < 0)
+		return -1;
+	b->inventory = inv;
+	if (is_first && restore(b, e) < 0)
+		return -1;
+	verdict_clear(b->verdict);
+	if (write_all(b, e) < 0)
+		return -1;
+	return end_others(b, e);
+}
+
+/* ---- folding */
+
+struct position book_cursor(const struct book *b)
+{
+	return b->committed;
+}
+
+int book_forget_journal(struct book *b, struct err *e)
+{
+	b->at = (struct position){0, 0};
+	if (begin(b, e) < 0)
+		return -1;
+	return run(b, statement(b, FORGET_LANDMARKS), "landmarks are not dropped", e);
+}
+
+static int write_changes(struct book *b, struct err *e)
+{
+	size_t count;
+	const struct verdict_change *changes = verdict_changes(b->verdict, &count);
+	int rc = 0;
+
+	for (size_t i = 0; i < count && rc == 0; i++) {
+		if (changes[i].what == VERDICT_SUBJECT)
+			rc = write_subject(b, &changes[i], e);
+	}
+	verdict_clear(b->verdict);
+	return rc;
+}
+
+/* The window that this evidence may change: of a failure it may be the attempt that confirms the ones before, it is believed
+ * until the next one is overdue, and what came in time behind it was judged without it. It can be folded again when what
+ * confirms its end has come. */
+static int note_late(struct book *b, const struct inventory_check *c, int64_t measured, struct err *e)
+{
+	int64_t confirm = VOTE_ATTEMPTS * c->interval, until = measured + 2 * c->interval + confirm;
+	int64_t quiet = b->now + BOOK_QUIET, confirmed = until + confirm + BOOK_QUIET;
+	sqlite3_stmt *s = statement(b, ADD_LATE);
+
+	b->counts.late++;
+	sqlite3_bind_text(s, 1, c->subject, -1, SQLITE_TRANSIENT);
+	sqlite3_bind_int64(s, 2, measured - confirm);
+	sqlite3_bind_int64(s, 3, until);
+	sqlite3_bind_int64(s, 4, quiet > confirmed ? quiet : confirmed);
+	return run(b, s, "late evidence is not noted", e);
+}
+
+static int fold_row(struct book *b, const struct wire_envelope *v, const struct result *r, bool is_now, struct err *e)
+{
+	const struct inventory_check *c = inventory_check(b->inventory, r->check);
+	const struct verdict_subject *subject;
+	struct verdict_value values[SAMPLE_VALUES_MAX];
+	int64_t measured;
+
+	b->counts.results++;
+	if (c == NULL || r->interval_s == 0)
+		return 0;
+	if (!wire_envelope_time(v, r->mono, &measured)) {
+		b->counts.untimed++;
+		return 0;
+	}
+	for (size_t i = 0; i < r->count; i++)
+		values[i] = (struct verdict_value){r->values[i].metric, r->values[i].number, NAN};
+	verdict_result(b->verdict, &(struct verdict_result){.check = r->check, .vantage = v->agent, .part = r->part,
+		.reason = r->reason, .family = r->family, .outcome = r->outcome, .measured = measured, .count = r->count,
+		.values = values}, b->now, &subject);
+	/* One by one: what a change says of families is read from the state as it is then. */
+	if (write_changes(b, e) < 0)
+		return -1;
+	if (!is_now && !c->anchor &&
+		(b->now - measured > 2 * c->interval || measured + NS_PER_S <= *changed_of(b, c->subject)))
+		return note_late(b, c, measured, e);
+	return 0;
+}
+
+static bool is_refused(const struct wire_envelope *v, size_t row)
+{
+	for (size_t i = 0; i < v->refused_count; i++) {
+		if (v->refused[i] == row)
+			return true;
+	}
+	return false;
+}
+
+static int fold_rows(struct book *b, const struct wire_envelope *v, struct wire_rows *rows, bool is_now, struct err *e)
+{
+	for (size_t i = 0; i < wire_rows_count(rows); i++) {
+		struct result r;
+		uint64_t seq;
+
+		wire_rows_next(rows, &r, &seq);
+		if (!is_refused(v, i) && fold_row(b, v, &r, is_now, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Time goes on; what waited for a time is told now. */
+static void set_now(struct book *b, int64_t now)
+{
+	b->now = now;
+	if (b->was_opened)
+		verdict_opened(b->verdict, now);
+	b->was_opened = false;
+}
+
+static int fold_envelope(struct book *b, const struct journal_entry *entry, struct err *e)
+{
+	bool is_now = entry->kind == ENTRY_NOW;
+	struct wire_batch *batch = NULL;
+	struct wire_envelope *v;
+	struct err words;
+	int rc = 0;
+
+	v = wire_envelope_decode(entry->payload, entry->len, &words);
+	if (v != NULL)
+		batch = is_now ? wire_now_decode(v->body, v->body_len, &words) : wire_batch_decode(v->body, v->body_len, &words);
+	if (batch == NULL) {
+		b->counts.undecodable++;
+		log_error("an entry of the journal does not decode, it is passed over seq=%llu: %s",
+			(unsigned long long)entry->at.seq, words.text);
+	} else {
+		set_now(b, v->received_real);
+		rc = fold_rows(b, v, batch->rows, is_now, e);
+	}
+	wire_batch_free(batch);
+	wire_envelope_free(v);
+	return rc;
+}
+
+static int add_landmark(struct book *b, struct err *e)
+{
+	sqlite3_stmt *s = statement(b, ADD_LANDMARK);
+
+	sqlite3_bind_int64(s, 1, b->now);
+	sqlite3_bind_int64(s, 2, (int64_t)b->at.epoch);
+	sqlite3_bind_int64(s, 3, (int64_t)b->at.seq);
+	if (run(b, s, "a landmark is not kept", e) < 0)
+		return -1;
+	s = statement(b, DROP_LANDMARKS);
+	sqlite3_bind_int64(s, 1, b->now - LANDMARKS_KEPT * LANDMARK_EVERY);
+	b->landmark = b->now;
+	return run(b, s, "landmarks are not dropped", e);
+}
+
+static int fold_tick(struct book *b, const struct journal_entry *entry, struct err *e)
+{
+	struct cursor c = cursor_over(entry->payload, entry->len);
+	int64_t now = (int64_t)cursor_u64(&c);
+
+	if (c.failed || now <= 0 || now > WIRE_TIME_MAX) {
+		b->counts.undecodable++;
+		return 0;
+	}
+	set_now(b, now);
+	verdict_tick(b->verdict, now);
+	if (now - b->landmark >= LANDMARK_EVERY || now < b->landmark)
+		return add_landmark(b, e);
+	return 0;
+}
+
+int book_fold(struct book *b, const struct journal_entry *entry, struct err *e)
+{
+	int rc = 0;
+
+	if (begin(b, e) < 0)
+		return -1;
+	b->counts.entries++;
+	if (entry->kind == ENTRY_TICK)
+		rc = fold_tick(b, entry, e);
+	else if (entry->kind == ENTRY_BATCH || entry->kind == ENTRY_NOW)
+		rc = fold_envelope(b, entry, e);
+	else if (entry->kind == ENTRY_OPEN)
+		b->was_opened = true;
+	if (rc < 0 || write_changes(b, e) < 0)
+		return -1;
+	b->at = entry->at;
+	return 0;
+}
+
+/* ---- committing */
+
+static void put_record(void *ctx, const char *key, const void *data, size_t len)
+{
+	struct book *b = ctx;
+	sqlite3_stmt *s = statement(b, PUT_RECORD);
+
+	sqlite3_bind_text(s, 1, key, -1, SQLITE_TRANSIENT);
+	sqlite3_bind_blob64(s, 2, data, len, SQLITE_TRANSIENT);
+	if (!b->write_failed)
+		b->write_failed = run(b, s, "a record is not kept", &b->failure) < 0;
+}
+
+static void drop_record(void *ctx, const char *key)
+{
+	struct book *b = ctx;
+	sqlite3_stmt *s = statement(b, DROP_RECORD);
+
+	sqlite3_bind_text(s, 1, key, -1, SQLITE_TRANSIENT);
+	if (!b->write_failed)
+		b->write_failed = run(b, s, "a record is not dropped", &b->failure) < 0;
+}
+
+static int save_place(struct book *b, struct err *e)
+{
+	sqlite3_stmt *s = statement(b, SET_PLACE);
+
+	sqlite3_bind_int64(s, 1, (int64_t)b->at.epoch);
+	sqlite3_bind_int64(s, 2, (int64_t)b->at.seq);
+	return run(b, s, "the place is not kept", e);
+}
+
+bool book_is_dirty(const struct book *b)
+{
+	return b->in_transaction;
+}
+
+int book_commit(struct book *b, struct err *e)
+{
+	const struct record_sink sink = {put_record, drop_record, b};
+
+	if (!b->in_transaction)
+		return 0;
+	verdict_save(b->verdict, false, &sink);
+	if (b->write_failed) {
+		*e = b->failure;
+		return -1;
+	}
+	if (ledger_reach(b->ledger, b->now, e) < 0 || save_place(b, e) < 0 || execute(b, "COMMIT", e) < 0)
+		return -1;
+	b->in_transaction = false;
+	b->committed = b->at;
+	return 0;
+}
+
+/* ---- late evidence */
+
+bool book_find_late(struct book *b, struct book_late *out)
+{
+	sqlite3_stmt *s = statement(b, FIND_LATE);
+	bool found;
+
+	sqlite3_bind_int64(s, 1, b->now);
+	found = sqlite3_step(s) == SQLITE_ROW;
+	if (found) {
+		free(b->late_subject);
+		b->late_subject = mem_strdup((const char *)sqlite3_column_text(s, 0));
+		*out = (struct book_late){b->late_subject, {sqlite3_column_int64(s, 1), sqlite3_column_int64(s, 2)}};
+	}
+	sqlite3_reset(s);
+	return found;
+}
+
+struct position book_landmark(struct book *b, int64_t time)
+{
+	sqlite3_stmt *s = statement(b, FIND_LANDMARK);
+	struct position at = {0, 0};
+
+	sqlite3_bind_int64(s, 1, time);
+	if (sqlite3_step(s) == SQLITE_ROW)
+		at = (struct position){(uint64_t)sqlite3_column_int64(s, 0), (uint64_t)sqlite3_column_int64(s, 1)};
+	sqlite3_reset(s);
+	return at;
+}
+
+int book_settle_late(struct book *b, const struct book_late *late, const struct book_truth *truth, struct err *e)
+{
+	sqlite3_stmt *s = statement(b, DROP_LATE);
+	int64_t changed = 0;
+
+	if (begin(b, e) < 0)
+		return -1;
+	for (int f = 0; f <= VERDICT_FAMILIES; f++) {
+		enum family family = f == VERDICT_FAMILIES ? FAMILY_NONE : verdict_family(f);
+		int64_t seconds;
+
+		if (f == VERDICT_OWN || (f < VERDICT_OWN && truth[f].count == 0))
+			continue;
+		if (ledger_replace(b->ledger, late->subject, family, late->window, truth[f].stretches, truth[f].count, b->now,
+				"late evidence", &seconds, e) < 0)
+			return -1;
+		changed += seconds;
+	}
+	b->counts.revised_seconds += (uint64_t)changed;
+	if (changed > 0)
+		log_info("late evidence corrected the ledger subject=%s seconds=%lld", late->subject, (long long)changed);
+	sqlite3_bind_text(s, 1, late->subject, -1, SQLITE_TRANSIENT);
+	return run(b, s, "late evidence is not settled", e);
+}
+
+/* ---- looking */
+
+const struct verdict *book_verdict(const struct book *b)
+{
+	return b->verdict;
+}
+
+struct ledger *book_ledger(struct book *b)
+{
+	return b->ledger;
+}
+
+int64_t book_now(const struct book *b)
+{
+	return b->now;
+}
+
+void book_counts(const struct book *b, struct book_counts *out)
+{
+	*out = b->counts;
+}

@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+"""The ledger of a real collector: an outage is in it to the second, once, whatever is killed meanwhile; and one that nobody
+could report while it lasted is in it as well, when the agent's backlog has come."""
+
+import datetime
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from pair import COLLECTOR, Pair, wait  # noqa: E402
+
+CHINA = datetime.timezone(datetime.timedelta(hours=8))
+
+
+def figures(pair, *words, began):
+    """Of the local days since it began, for one that runs over midnight."""
+    first, last = (datetime.datetime.fromtimestamp(t, CHINA).strftime("%Y-%m-%d") for t in (began, time.time()))
+    p = subprocess.run([COLLECTOR, "availability", "-c", pair.path("collector.conf"), "--json", *words, f"{first}..{last}"],
+                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if p.returncode == 1:
+        return None
+    assert p.returncode == 0, p.stderr
+    return json.loads(p.stdout)
+
+
+def role(pair, name):
+    """pid of one process of the collector."""
+    children = open(f"/proc/{pair.processes['collector'].pid}/task/{pair.processes['collector'].pid}/children").read().split()
+    return next((int(c) for c in children if open(f"/proc/{c}/comm").read().strip() == name), None)
+
+
+def kill_judge(pair):
+    before = role(pair, "xj-judge")
+    os.kill(before, signal.SIGKILL)
+    wait("judgement is there again", lambda: role(pair, "xj-judge") not in (None, before))
+
+
+def outage(pair, seconds):
+    """When the service was away."""
+    pair.echo.stop()
+    down = time.time()
+    time.sleep(seconds)
+    pair.echo.start()
+    return time.time() - down
+
+
+def rows_of(pair):
+    """What stands in the ledger, for the words of a failure."""
+    db = sqlite3.connect(pair.path("collector", "judge", "judge.db"))
+    return "\n".join(" ".join(map(str, row)) for table in ("stretch", "revision", "late", "landmark")
+                     for row in [(table,)] + db.execute(f"SELECT * FROM {table}").fetchall())
+
+
+def near(is_, wanted, slack=1.6):
+    """Results come every second, each a part of it apart from the others."""
+    return abs(is_ - wanted) <= slack
+
+
+def main():
+    began, pair = time.time(), Pair()
+    sums = {}
+
+    def sum_of(*words):
+        f = figures(pair, *words, began=began)
+        sums["last"] = f
+        return f["sum"] if f else {"up": 0, "down": 0, "outages": 0, "unknown": 0}
+
+    try:
+        pair.start("collector")
+        wait("the collector serves", lambda: pair.ask("/-/ready"))
+        pair.start("agent")
+        wait("the system is up in the ledger", lambda: sum_of()["up"] >= 3, 30)
+        assert sum_of()["down"] == 0
+
+        away = outage(pair, 6)
+        kill_judge(pair)
+        wait("the outage is over in the ledger", lambda: sum_of()["outages"] == 1 and sum_of()["up"] > 8, 30)
+        one = sum_of()
+        assert near(one["down"], away), f"away {away:.1f} s, in the ledger {one['down']}: {sums}"
+        for family in ("ipv4", "ipv6"):
+            part = sum_of("--family", family)
+            assert near(part["down"], away), f"{family}: {part}"
+        print(f"  figure: an outage of {away:.1f} s: {one['down']} s in the ledger, once, over a SIGKILL of judgement")
+
+        # Nobody hears of this one while it lasts.
+        pair.kill("collector")
+        time.sleep(3)
+        hidden = outage(pair, 6)
+        time.sleep(4)
+        pair.start("collector")
+        wait("the collector serves", lambda: pair.ask("/-/ready"))
+        wait("late evidence is in the ledger", lambda: sum_of()["outages"] == 2, 60)
+        two = sum_of()
+        assert near(two["down"] - one["down"], hidden), f"hidden {hidden:.1f} s: {one} {two}"
+        assert two["unknown"] <= one["unknown"] + 4, f"what was measured is not unknown: {two}"
+        assert sums["last"]["subjects"][0]["revisions"] > 0, "the past was corrected, and that is not told"
+        again = sum_of()
+        assert (again["down"], again["outages"]) == (two["down"], 2), "the same again"
+        print(f"  figure: an outage of {hidden:.1f} s while the collector was away: {two['down'] - one['down']} s in the "
+              "ledger when the backlog had come")
+        assert pair.stop("collector")[0] == 0
+        assert sum_of()["down"] == two["down"]
+    except AssertionError as e:
+        print(f"FAIL {e}")
+        print(pair.log("agent")[-2000:], pair.log("collector")[-4000:], json.dumps(sums)[-3000:], rows_of(pair),
+              sep="\n---\n")
+        return 1
+    finally:
+        pair.clear()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

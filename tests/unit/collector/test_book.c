@@ -1,0 +1,395 @@
+#include "collector/judge/book.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "collector/inventory.h"
+#include "collector/judge/ledger.h"
+#include "collector/judge/refold.h"
+#include "lib/buf.h"
+#include "lib/err.h"
+#include "lib/mem.h"
+#include "lib/wire.h"
+#include "probes/catalog.h"
+
+#define S NS_PER_S
+#define START INT64_C(1790000000)
+#define INTERVAL 10
+#define LONG 3000 /* seconds of a story */
+
+static const char inventory_text[] =
+	"units = ( { id = \"u\"; } ); systems = ( { id = \"a\"; unit = \"u\"; }, { id = \"b\"; unit = \"u\"; } );\n"
+	"sites = ( { id = \"city\"; level = \"city\"; } );\n"
+	"agents = ( { id = \"v0\"; site = \"city\"; }, { id = \"v1\"; site = \"city\"; }, { id = \"v2\"; site = \"city\"; } );\n"
+	"checks = (\n"
+	"{ id = \"a-tcp\"; type = \"tcp\"; subject = \"system/a\"; vantages = ( \"v0\", \"v1\", \"v2\" ); interval = \"10s\";"
+	" host = \"a.test\"; port = 1; },\n"
+	"{ id = \"b-tcp\"; type = \"tcp\"; subject = \"system/b\"; vantages = ( \"v1\" ); interval = \"10s\"; host = \"b.test\";"
+	" port = 1; } );\n";
+
+struct fixture {
+	char folder[64];
+	struct inventory *inventory;
+	struct journal *journal;
+	struct book *book;
+	struct position at;
+};
+
+static void write_file(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "w");
+
+	fputs(text, f);
+	fclose(f);
+}
+
+static struct inventory *load(const char *folder, const char *text)
+{
+	char path[200];
+	struct inventory *inv;
+	struct err e;
+
+	snprintf(path, sizeof path, "%s/inventory.conf", folder);
+	write_file(path, text);
+	inv = inventory_load(folder, &e);
+	if (inv == NULL)
+		fail_msg("%s", e.text);
+	return inv;
+}
+
+static void open_book(struct fixture *f)
+{
+	struct err e;
+
+	f->book = book_open(f->folder, &e);
+	if (f->book == NULL || book_plan(f->book, f->inventory, &e) < 0)
+		fail_msg("%s", e.text);
+	f->at = book_cursor(f->book);
+}
+
+static void begin(struct fixture *f)
+{
+	const struct journal_options options = {.segment_bytes = 1 << 20, .max_bytes = 1 << 28, .max_age = INT64_MAX / 2};
+	char path[200];
+	struct err e;
+
+	*f = (struct fixture){0};
+	/* In memory where that is: it is not the disk that is tested. */
+	snprintf(f->folder, sizeof f->folder, "%s/xj-book-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+	assert_non_null(mkdtemp(f->folder));
+	f->inventory = load(f->folder, inventory_text);
+	snprintf(path, sizeof path, "%s/journal", f->folder);
+	f->journal = journal_open(path, &options, &e);
+	if (f->journal == NULL)
+		fail_msg("%s", e.text);
+	open_book(f);
+}
+
+static void end(struct fixture *f)
+{
+	char command[100];
+
+	book_close(f->book);
+	journal_close(f->journal);
+	inventory_free(f->inventory);
+	snprintf(command, sizeof command, "rm -rf %s", f->folder);
+	assert_int_equal(system(command), 0);
+}
+
+/* ---- what agents say */
+
+static struct result result_of(const char *check, enum family family, int second, enum outcome outcome)
+{
+	return (struct result){.check = check, .type = "tcp", .interval_s = INTERVAL, .family = family, .outcome = outcome,
+		.part = "", .address = "", .reason = outcome == OUTCOME_UP ? "" : "refused", .boot = 7,
+		.mono = (int64_t)(second + 1) * S};
+}
+
+static void tell(struct fixture *f, const char *agent, const struct result *rows, size_t count, int received)
+{
+	struct wire_batch_head head = {.agent = agent, .epoch = 9, .first = 1, .last = count, .sent_boot = 7};
+	struct wire_packer *p = wire_packer_new(WIRE_BODY_MAX);
+	struct wire_envelope v = {.agent = agent, .offset = (START - 1) * S, .received_real = (START + received) * S};
+	struct buf payload = {0}, body = {0};
+	struct err e;
+
+	for (size_t i = 0; i < count; i++) {
+		buf_clear(&payload);
+		wire_result_encode(&rows[i], catalog_decimals, &payload);
+		assert_int_equal(wire_packer_add(p, i + 1, ENTRY_RESULT, payload.data, payload.len, &e), 1);
+	}
+	wire_packer_finish(p, &head, &body);
+	wire_packer_free(p);
+	v.body = body.data;
+	v.body_len = body.len;
+	buf_clear(&payload);
+	wire_envelope_encode(&v, &payload);
+	journal_append(f->journal, ENTRY_BATCH, payload.data, payload.len);
+	buf_fini(&payload);
+	buf_fini(&body);
+}
+
+static void tick(struct fixture *f, int second)
+{
+	struct buf b = {0};
+	struct err e;
+
+	buf_add_u64(&b, (uint64_t)((START + second) * S));
+	journal_append(f->journal, ENTRY_TICK, b.data, b.len);
+	buf_fini(&b);
+	assert_int_equal(journal_sync(f->journal, &e), 0);
+}
+
+/* ---- folding as the role does */
+
+static char *journal_folder(const struct fixture *f)
+{
+	return mem_format("%s/journal", f->folder);
+}
+
+static void settle(struct fixture *f)
+{
+	char *folder = journal_folder(f);
+	struct book_late late;
+	struct err e;
+
+	while (book_find_late(f->book, &late)) {
+		struct refold *r = refold_new(folder,
+			book_landmark(f->book, late.window.from - refold_reaches_back(f->inventory, late.subject)),
+			journal_synced(f->journal), f->inventory, late.subject, late.window, &e);
+		int rc = 1;
+
+		assert_non_null(r);
+		while (rc == 1)
+			rc = refold_step(r, &e);
+		if (rc < 0 || book_settle_late(f->book, &late, refold_truth(r), &e) < 0)
+			fail_msg("%s", e.text);
+		refold_free(r);
+	}
+	free(folder);
+}
+
+/* kills: of a hundred entries so many end the process before it commits. */
+static void fold(struct fixture *f, int kills)
+{
+	char *folder = journal_folder(f);
+	struct journal_reader *r = journal_reader_open(folder, f->at, &(struct err){0});
+	struct journal_entry entry;
+	struct err e;
+
+	assert_non_null(r);
+	journal_reader_limit(r, journal_synced(f->journal));
+	while (journal_read_next(r, &entry, &e) == 1) {
+		if (book_fold(f->book, &entry, &e) < 0)
+			fail_msg("%s", e.text);
+		f->at = entry.at;
+		if (rand() % 100 < kills) {
+			book_close(f->book);
+			open_book(f);
+			journal_reader_close(r);
+			r = journal_reader_open(folder, f->at, &e);
+			journal_reader_limit(r, journal_synced(f->journal));
+		} else if (entry.kind == ENTRY_TICK && rand() % 3 == 0) {
+			assert_int_equal(book_commit(f->book, &e), 0);
+			settle(f);
+		}
+	}
+	journal_reader_close(r);
+	assert_int_equal(book_commit(f->book, &e), 0);
+	free(folder);
+}
+
+static void lines(struct fixture *f, char *out, size_t room)
+{
+	static const enum family families[] = {FAMILY_NONE, FAMILY_V4, FAMILY_V6};
+	static const char *const subjects[] = {"system/a", "system/b"};
+	size_t at = 0, n;
+	struct stretch *s;
+	struct err e;
+
+	out[0] = '\0';
+	for (int i = 0; i < 6; i++) {
+		assert_int_equal(ledger_read(book_ledger(f->book), subjects[i / 3], families[i % 3],
+			(struct span){(START + 60) * S, (START + LONG) * S}, false, &s, &n, &e), 0);
+		at += (size_t)snprintf(out + at, room - at, "%s/%d:", subjects[i / 3], (int)families[i % 3]);
+		for (size_t k = 0; k < n; k++)
+			at += (size_t)snprintf(out + at, room - at, " %s %d", verdict_state_name(s[k].state),
+				(int)(s[k].from / S - START));
+		at += (size_t)snprintf(out + at, room - at, "\n");
+		assert_true(at < room);
+		free(s);
+	}
+}
+
+/* ---- a story: what is up when, and who tells late */
+
+struct story {
+	bool down[2][2][LONG / INTERVAL]; /* system, family, round */
+	int cut_from, cut_until;          /* seconds in which v1 is not heard; it tells all of it afterwards */
+};
+
+static void invent(struct story *s, bool with_cut)
+{
+	memset(s, 0, sizeof *s);
+	for (int i = 0; i < 4; i++) {
+		bool down = false;
+
+		for (int r = 12; r < LONG / INTERVAL; r++) {
+			if (rand() % 25 == 0)
+				down = !down;
+			s->down[i / 2][i % 2][r] = down;
+		}
+	}
+	s->cut_from = 600 + rand() % 300;
+	s->cut_until = with_cut ? s->cut_from + 200 + rand() % 600 : s->cut_from;
+}
+
+static size_t rounds_of(const struct story *s, int vantage, int first, int last, struct result *rows)
+{
+	size_t n = 0;
+
+	for (int r = first; r <= last; r++) {
+		for (int i = 0; i < 4; i++) {
+			if (i / 2 == 1 && vantage != 1)
+				continue;
+			rows[n++] = result_of(i / 2 == 0 ? "a-tcp" : "b-tcp", i % 2 == 0 ? FAMILY_V4 : FAMILY_V6,
+				r * INTERVAL + vantage, s->down[i / 2][i % 2][r] ? OUTCOME_DOWN : OUTCOME_UP);
+		}
+	}
+	return n;
+}
+
+static void tell_round(struct fixture *f, const struct story *s, int vantage, int round)
+{
+	static struct result rows[LONG];
+	static const char *const names[] = {"v0", "v1", "v2"};
+	int at = round * INTERVAL + vantage, cut = vantage == 1 ? s->cut_until : 0;
+
+	if (at >= s->cut_from && at < cut)
+		return;
+	if (cut > s->cut_from && at >= cut && at - INTERVAL < cut)
+		tell(f, names[vantage], rows,
+			rounds_of(s, vantage, (s->cut_from + INTERVAL - 1 - vantage) / INTERVAL, round - 1, rows), at + 1);
+	tell(f, names[vantage], rows, rounds_of(s, vantage, round, round, rows), at + 1);
+}
+
+static void tell_story(struct fixture *f, const struct story *s)
+{
+	for (int t = 0; t < LONG + 100; t++) {
+		for (int v = 0; v < 3; v++) {
+			if (t % INTERVAL == v && t < LONG)
+				tell_round(f, s, v, t / INTERVAL);
+		}
+		tick(f, t + 1);
+	}
+}
+
+static void ledger_of(const struct story *s, int kills, char *out, size_t room)
+{
+	struct fixture f;
+
+	begin(&f);
+	tell_story(&f, s);
+	fold(&f, kills);
+	settle(&f);
+	lines(&f, out, room);
+	end(&f);
+}
+
+static char a[200000], b[200000];
+
+/* The lines of x and y that differ, from a little before the difference. */
+static const char *difference(const char *x, const char *y)
+{
+	static char out[1000];
+	size_t same = 0, line = 0;
+
+	while (x[same] != '\0' && x[same] == y[same])
+		same++, line = x[same - 1] == '\n' ? same : line;
+	snprintf(out, sizeof out, "%.12s ... %.90s\n%.12s ... %.90s", x + line, x + same - (same - line > 40 ? 40 : same - line),
+		y + line, y + same - (same - line > 40 ? 40 : same - line));
+	return out;
+}
+
+static void kills_change_nothing(void **state)
+{
+	unsigned seed = (unsigned)time(NULL);
+	struct story s;
+
+	(void)state;
+	for (unsigned round = 0; round < 3; round++) {
+		srand(seed + round);
+		invent(&s, true);
+		ledger_of(&s, 0, a, sizeof a);
+		ledger_of(&s, 5, b, sizeof b);
+		if (strcmp(a, b) != 0)
+			fail_msg("seed %u:\n%s", seed + round, difference(a, b));
+		assert_non_null(strstr(a, "down"));
+	}
+}
+
+/* Told late, the past is as if it had been told in time. */
+static void a_backlog_makes_the_ledger_as_if_nothing_had_been_cut(void **state)
+{
+	unsigned seed = getenv("SEED") != NULL ? (unsigned)atoi(getenv("SEED")) : (unsigned)time(NULL);
+	struct story s;
+	int cut_until;
+
+	(void)state;
+	for (unsigned round = 0; round < 6; round++) {
+		srand(seed + round);
+		invent(&s, true);
+		ledger_of(&s, 0, a, sizeof a);
+		cut_until = s.cut_until;
+		s.cut_until = s.cut_from;
+		ledger_of(&s, 0, b, sizeof b);
+		if (strcmp(a, b) != 0)
+			fail_msg("seed %u, cut from %d until %d:\n%s", seed + round, s.cut_from, cut_until, difference(a, b));
+	}
+}
+
+static void what_is_not_judged_any_more_has_no_state(void **state)
+{
+	struct fixture f;
+	struct story s = {.cut_from = 9999};
+	struct inventory *before;
+	struct err e;
+
+	(void)state;
+	begin(&f);
+	for (int t = 0; t < 60; t++) {
+		if (t % INTERVAL == 1)
+			tell_round(&f, &s, 1, t / INTERVAL);
+		tick(&f, t + 1);
+	}
+	fold(&f, 0);
+	assert_int_equal(ledger_current(book_ledger(f.book), "system/b", FAMILY_V4), STATE_UP);
+	before = f.inventory;
+	f.inventory = load(f.folder, "units = ( { id = \"u\"; } ); systems = ( { id = \"a\"; unit = \"u\"; } );\n"
+				     "sites = ( { id = \"city\"; level = \"city\"; } );\n");
+	assert_int_equal(book_plan(f.book, f.inventory, &e), 0);
+	inventory_free(before);
+	assert_int_equal(ledger_current(book_ledger(f.book), "system/b", FAMILY_V4), STATE_NONE);
+	assert_int_equal(ledger_current(book_ledger(f.book), "system/b", FAMILY_NONE), STATE_NONE);
+	assert_int_equal(book_commit(f.book, &e), 0);
+	end(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(kills_change_nothing),
+		cmocka_unit_test(a_backlog_makes_the_ledger_as_if_nothing_had_been_cut),
+		cmocka_unit_test(what_is_not_judged_any_more_has_no_state),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
