@@ -45,10 +45,9 @@ struct incident_node {
 	bool slot_changed, in_maintenance, is_queued, is_waited, is_dirty;
 };
 
-enum audience_told { TOLD_NOT, TOLD, TOLD_CLOSED };
 struct incident_audience {
 	char *name;
-	enum audience_told told;
+	bool is_told;
 	int64_t due; /* steady: not before */
 };
 

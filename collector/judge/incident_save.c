@@ -100,7 +100,7 @@ static void encode_members(const struct incident *i, struct buf *b)
 	buf_add_u32(b, (uint32_t)i->audiences_count);
 	for (size_t k = 0; k < i->audiences_count; k++) {
 		record_add_text(b, i->audiences[k].name);
-		buf_add_u8(b, (uint8_t)i->audiences[k].told);
+		buf_add_u8(b, i->audiences[k].is_told);
 		record_add_time(b, i->audiences[k].due);
 	}
 }
@@ -144,9 +144,8 @@ static void decode_members(struct incidents *c, struct incident *i, struct curso
 	count = cursor_u32(in);
 	while (count-- > 0 && !in->failed) {
 		struct incident_audience a = {.name = record_text(in)};
-		uint8_t told = cursor_u8(in);
 
-		a.told = told <= TOLD_CLOSED ? (enum audience_told)told : TOLD_NOT;
+		a.is_told = cursor_u8(in) != 0;
 		a.due = record_time(in);
 		i->audiences = mem_resize(i->audiences, i->audiences_count + 1, sizeof *i->audiences);
 		i->audiences[i->audiences_count++] = a;

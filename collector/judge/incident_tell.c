@@ -222,7 +222,7 @@ void incident_tell_all(struct incidents *c, struct incident *i, enum incident_in
 	for (size_t k = 0; k < i->audiences_count; k++) {
 		struct incident_intent intent = about(i, kind, i->audiences[k].name);
 
-		if (i->audiences[k].told != TOLD)
+		if (!i->audiences[k].is_told)
 			continue;
 		intent.author = author;
 		intent.text = text;
@@ -233,7 +233,7 @@ void incident_tell_all(struct incidents *c, struct incident *i, enum incident_in
 /* What was told of four times within the hour (merged into others, too) is shown, and told when there is room again. */
 static bool has_room(const struct incidents *c, const struct incident *i)
 {
-	return i->audiences[0].told != TOLD_NOT || tells_in_last_hour(c, &c->nodes[i->node]) < INCIDENT_TELLS;
+	return i->audiences[0].is_told || tells_in_last_hour(c, &c->nodes[i->node]) < INCIDENT_TELLS;
 }
 
 static void tell_problem(struct incidents *c, struct incident *i)
@@ -244,9 +244,9 @@ static void tell_problem(struct incidents *c, struct incident *i)
 		struct incident_audience *a = &i->audiences[k];
 		struct incident_intent intent = about(i, INTENT_PROBLEM, a->name);
 
-		if (a->told != TOLD_NOT || c->steady < a->due || is_quiet(c, i, a))
+		if (a->is_told || c->steady < a->due || is_quiet(c, i, a))
 			continue;
-		a->told = TOLD;
+		a->is_told = true;
 		i->is_dirty = true;
 		if (k == 0)
 			note_told(c, i);
@@ -257,7 +257,7 @@ static void tell_problem(struct incidents *c, struct incident *i)
 static bool anybody_told(const struct incident *i)
 {
 	for (size_t k = 0; k < i->audiences_count; k++)
-		if (i->audiences[k].told == TOLD)
+		if (i->audiences[k].is_told)
 			return true;
 	return false;
 }
@@ -327,14 +327,13 @@ static void finish(struct incidents *c, struct incident *i)
 
 void incident_close(struct incidents *c, struct incident *i, const char *reason)
 {
-	if (i->audiences[0].told == TOLD)
+	if (i->audiences[0].is_told)
 		note_told(c, i);
 	for (size_t k = 0; k < i->audiences_count; k++) {
 		struct incident_intent intent = about(i, INTENT_CLOSE, i->audiences[k].name);
 
-		if (i->audiences[k].told != TOLD)
+		if (!i->audiences[k].is_told)
 			continue;
-		i->audiences[k].told = TOLD_CLOSED;
 		intent.reason = reason;
 		tell(c, &intent);
 	}
@@ -366,7 +365,7 @@ static void move_members(struct incidents *c, struct incident *from, struct inci
 
 void incident_merge(struct incidents *c, struct incident *from, struct incident *into)
 {
-	if (from->audiences[0].told == TOLD)
+	if (from->audiences[0].is_told)
 		note_told(c, from);
 	move_members(c, from, into);
 	for (size_t k = 0; k < from->audiences_count; k++) {
@@ -374,12 +373,10 @@ void incident_merge(struct incidents *c, struct incident *from, struct incident 
 		struct incident_intent intent = about(from, INTENT_MERGED, a->name);
 		struct incident_audience *there;
 
-		if (a->told != TOLD)
+		if (!a->is_told)
 			continue;
 		there = get_audience(c, into, a->name, 0);
-		if (there->told == TOLD_NOT)
-			there->told = TOLD;
-		a->told = TOLD_CLOSED;
+		there->is_told = true;
 		intent.other = into->id;
 		tell(c, &intent);
 	}
@@ -434,7 +431,7 @@ static void escalate(struct incidents *c, struct incident *i)
 		int64_t due = s->add_work == NULL ? work : s->add_work(s->calendar, i->opened, work) - i->opened;
 		struct incident_intent intent;
 
-		if (i->audiences[0].told != TOLD || i->is_acknowledged || is_quiet(c, i, &i->audiences[0]) ||
+		if (!i->audiences[0].is_told || i->is_acknowledged || is_quiet(c, i, &i->audiences[0]) ||
 			c->steady < i->opened_steady + due)
 			return;
 		i->level++;

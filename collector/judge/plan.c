@@ -204,3 +204,37 @@ void plan_fini(struct plan *p)
 	arena_free(p->arena);
 	*p = (struct plan){0};
 }
+
+/* ---- sights */
+
+static bool sight_of(const struct topology *t, const struct verdict_ballot *b, const char *subject,
+	struct topology_sight *out)
+{
+	char *agent;
+
+	if (b->vote != VOTE_UP && b->vote != VOTE_PARTIAL && b->vote != VOTE_DOWN)
+		return false;
+	agent = mem_format("agent/%s", b->vantage);
+	*out = (struct topology_sight){.from = topology_find(t, agent), .to = topology_find(t, subject),
+		.reached = b->vote != VOTE_DOWN};
+	free(agent);
+	return out->from != TOPOLOGY_NONE && out->to != TOPOLOGY_NONE;
+}
+
+size_t plan_sights(const struct verdict *v, const struct topology *t, enum family family, struct topology_sight *out,
+	size_t room)
+{
+	struct verdict_ballot *ballots = mem_array(VERDICT_VANTAGES * VERDICT_FAMILIES, sizeof *ballots);
+	const char *check, *subject;
+	size_t count = 0;
+
+	for (size_t i = 0; (check = verdict_check_at(v, i, &subject)) != NULL; i++) {
+		size_t n = verdict_ballots(v, check, ballots, VERDICT_VANTAGES * VERDICT_FAMILIES);
+
+		for (size_t k = 0; k < n && count < room; k++)
+			if (ballots[k].family == family && sight_of(t, &ballots[k], subject, &out[count]))
+				count++;
+	}
+	free(ballots);
+	return count;
+}

@@ -170,6 +170,8 @@ void verdict_clear(struct verdict *); /* forgets the changes */
 
 const struct verdict_subject *verdict_subject(const struct verdict *, const char *id); /* NULL: nothing asks for it */
 const struct verdict_subject *verdict_subject_at(const struct verdict *, size_t i);     /* NULL behind the last */
+/* Check i of the plan and its subject, "" of an anchor; NULL behind the last. */
+const char *verdict_check_at(const struct verdict *, size_t i, const char **subject);
 /* Fills up to room ballots of a check; returns how many there are. */
 size_t verdict_ballots(const struct verdict *, const char *check, struct verdict_ballot *, size_t room);
 enum pair verdict_check_pair(const struct verdict *, const char *check); /* PAIR_NONE: not planned */

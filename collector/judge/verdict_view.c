@@ -86,6 +86,17 @@ const struct verdict_subject *verdict_subject_at(const struct verdict *v, size_t
 	return i < map_count(v->nodes) ? &((struct verdict_node *)map_at(v->nodes, i, NULL))->view : NULL;
 }
 
+const char *verdict_check_at(const struct verdict *v, size_t i, const char **subject)
+{
+	const struct verdict_check *c;
+
+	if (i >= map_count(v->checks))
+		return NULL;
+	c = map_at(v->checks, i, NULL);
+	*subject = c->subject == NULL ? "" : c->subject->view.id;
+	return c->id;
+}
+
 static const char *vote_reason(const struct verdict_vote *vote)
 {
 	for (size_t i = 0; i < vote->count; i++)

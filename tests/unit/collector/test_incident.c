@@ -560,6 +560,83 @@ static void of_two_ways_both_down_are_the_cause(void **state)
 	assert_int_equal(incidents_of(b->c, "system/pair"), incidents_of(b->c, "link/n"));
 }
 
+static void a_way_that_was_down_for_long_does_not_hide_that_the_other_failed(void **state)
+{
+	struct bench *b = *state;
+
+	fault(b, "link/n", BOTH);
+	for (int i = 0; i < 20; i++, pass(b, MINUTE))
+		seen(b, "system/pair", true); /* by the other one */
+	buf_clear(&b->said);
+	fault(b, "system/pair", BOTH);
+	pass(b, 10 * SECOND);
+	fault(b, "link/s", BOTH);
+	pass(b, MINUTE);
+	told(b, "problem:link/s@ problem:link/n@a ");
+}
+
+static void a_family_that_a_link_does_not_measure_goes_with_the_other(void **state)
+{
+	struct bench *b = *state;
+	struct topology *t = topology_new();
+	struct err err;
+
+	topology_add(t, &(struct topology_node){.id = "link/n", .unit = "", .interval = MINUTE, .measured = FAULT_V4});
+	topology_add(t, &(struct topology_node){.id = "system/portal", .unit = "a", .interval = MINUTE, .measured = BOTH});
+	topology_need(t, 1, 0, 0);
+	assert_int_equal(topology_seal(t, &err), 0);
+	incidents_topology(b->c, t, b->now);
+	fault(b, "link/n", FAULT_V4);
+	fault(b, "system/portal", BOTH);
+	pass(b, MINUTE);
+	told(b, "problem:link/n@ problem:link/n@a ");
+}
+
+static void a_loss_that_outlasts_that_of_its_link_is_its_own(void **state)
+{
+	struct bench *b = *state;
+
+	fault(b, "link/n", FAULT_VALUE);
+	fault(b, "system/portal", FAULT_VALUE);
+	told(b, "problem:link/n@ ");
+	assert_int_equal(incidents_of(b->c, "system/portal"), incidents_of(b->c, "link/n"));
+	fault(b, "link/n", 0);
+	buf_clear(&b->said);
+	pass(b, 70 * SECOND);
+	seen(b, "system/portal", true); /* it answers, with loss */
+	pass(b, SECOND);
+	seen(b, "link/n", true);
+	told(b, "problem:system/portal@ problem:system/portal@a close:link/n@ ");
+}
+
+static void who_waits_for_one_that_waits_is_not_told_of_first(void **state)
+{
+	struct bench *b = *state;
+
+	fault(b, "system/tax", BOTH);
+	pass(b, 100 * SECOND);
+	fault(b, "system/portal", BOTH);
+	pass(b, MINUTE + INCIDENT_HOLD - SECOND);
+	told(b, "");
+	pass(b, INCIDENT_GROUP + SECOND);
+	told(b, "problem:system/portal@ problem:system/portal@a problem:system/portal@b ");
+}
+
+static void what_was_cleared_after_it_was_told_stays_its_own(void **state)
+{
+	struct bench *b = *state;
+
+	fault(b, "system/portal", BOTH);
+	pass(b, 2 * MINUTE);
+	told(b, "problem:system/portal@ problem:system/portal@a ");
+	seen(b, "link/n", true);
+	pass(b, 10 * MINUTE);
+	seen(b, "system/portal", false);
+	pass(b, 10 * SECOND);
+	fault(b, "link/n", BOTH);
+	told(b, "problem:link/n@ ");
+}
+
 static void unknown_neither_opens_nor_closes(void **state)
 {
 	struct bench *b = *state;
@@ -899,6 +976,11 @@ int main(void)
 		ON_BENCH(what_a_host_says_of_itself_is_its_own),
 		ON_BENCH(of_two_ways_one_that_works_clears_both),
 		ON_BENCH(of_two_ways_both_down_are_the_cause),
+		ON_BENCH(a_way_that_was_down_for_long_does_not_hide_that_the_other_failed),
+		ON_BENCH(a_family_that_a_link_does_not_measure_goes_with_the_other),
+		ON_BENCH(a_loss_that_outlasts_that_of_its_link_is_its_own),
+		ON_BENCH(who_waits_for_one_that_waits_is_not_told_of_first),
+		ON_BENCH(what_was_cleared_after_it_was_told_stays_its_own),
 		ON_BENCH(unknown_neither_opens_nor_closes),
 		ON_BENCH(old_evidence_opens_nothing),
 		ON_BENCH(duplicates_and_late_states_change_nothing),

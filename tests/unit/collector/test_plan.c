@@ -155,6 +155,51 @@ static void limits_are_written_in_words(void **state)
 	assert_int_equal(limit_parse("a b c d e f g h i j k l m n o p q r", metric, &r, &err), -1);
 }
 
+static void see(struct verdict *v, const char *check, const char *vantage, bool is_up)
+{
+	const struct verdict_subject *subject;
+
+	for (int i = 1; i <= 3; i++)
+		verdict_result(v, &(struct verdict_result){.check = check, .vantage = vantage, .part = "", .reason = "",
+			.family = FAMILY_V4, .outcome = is_up ? OUTCOME_UP : OUTCOME_DOWN,
+			.measured = (100 + i) * NS_PER_S}, (100 + i) * NS_PER_S, &subject);
+}
+
+static void a_cut_link_is_found_from_both_of_its_sides(void **state)
+{
+	struct err err;
+	struct inventory *inv = read_text(CITY
+		"checks = ( { id = \"n-icmp\"; type = \"icmp\"; subject = \"link/n\"; vantages = ( \"a\", \"b\" ); },\n"
+		" { id = \"s-icmp\"; type = \"icmp\"; subject = \"link/s\"; vantages = ( \"a\", \"b\" ); } );\n", &err);
+	struct verdict *v = verdict_new();
+	struct topology_sight sights[8];
+	struct topology_sides sides;
+	struct plan p;
+	uint32_t found[2];
+	size_t count;
+
+	(void)state;
+	assert_non_null(inv);
+	assert_int_equal(plan_make(inv, &p, &err), 0);
+	assert_int_equal(verdict_plan(v, p.checks, p.count, 100 * NS_PER_S, &err), 0);
+	assert_int_equal(plan_sights(v, p.topology, FAMILY_V4, sights, 8), 0);
+	see(v, "n-icmp", "a", false); /* from the city: gone */
+	see(v, "s-icmp", "a", true);
+	see(v, "n-icmp", "b", true); /* from behind the cut: its lower end is there, the rest of the world is not */
+	see(v, "s-icmp", "b", false);
+	count = plan_sights(v, p.topology, FAMILY_V4, sights, 8);
+	assert_int_equal(count, 4);
+	assert_int_equal(topology_locate(p.topology, sights, count, found, 2), 1);
+	assert_int_equal(found[0], topology_find(p.topology, "link/n"));
+	topology_sides(p.topology, found[0], sights, count, &sides);
+	assert_int_equal(sides.above_failed, 1);
+	assert_int_equal(sides.below_failed, 1);
+	assert_int_equal(sides.above_reached + sides.below_reached, 0);
+	verdict_free(v);
+	plan_fini(&p);
+	inventory_free(inv);
+}
+
 static void the_example_city_is_planned_whole(void **state)
 {
 	struct err err;
@@ -189,6 +234,7 @@ int main(void)
 		cmocka_unit_test(a_rule_that_cannot_be_met_is_told_where_it_stands),
 		cmocka_unit_test(either_is_checked_as_depends_is),
 		cmocka_unit_test(limits_are_written_in_words),
+		cmocka_unit_test(a_cut_link_is_found_from_both_of_its_sides),
 		cmocka_unit_test(the_example_city_is_planned_whole),
 	};
 	int failed;
