@@ -1,7 +1,9 @@
 /*
  * sim_incident: random cities with random faults in virtual time, judged against what was really broken.
  *
- *   sim_incident [--small N] [--large N] [--seed S]
+ *   sim_incident [--small N] [--large N] [--seed S] [--jobs N]
+ *
+ * Small: up to 40 subjects, some hours. Large: 2,000 subjects; two days, of every tenth a month.
  *
  * A scenario is a topology, a list of faults (what, families, from, to, coming and going or not), planned work, reloads and
  * acknowledgements, all from one seed. Subjects are probed each minute with a phase of their own, three attempts 10 s apart; votes
@@ -17,7 +19,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "collector/judge/incident.h"
 #include "collector/judge/record.h"
@@ -911,7 +915,7 @@ static int series(const char *name, unsigned rounds, uint64_t seed, bool large)
 		struct dice d = {seed + i};
 
 		if (large)
-			make_scenario(s, seed + i, 2000, 30 * 24 * HOURS, 600);
+			make_scenario(s, seed + i, 2000, (i % 10 == 0 ? 30 : 2) * 24 * HOURS, i % 10 == 0 ? 600 : 60);
 		else
 			make_scenario(s, seed + i, 4 + below(&d, 37), 2 * HOURS, 1 + below(&d, 6));
 		s->length += large ? 4 * HOURS : 5 * HOURS / 2; /* all is repaired, and closed */
@@ -930,9 +934,28 @@ static int series(const char *name, unsigned rounds, uint64_t seed, bool large)
 	return bad;
 }
 
+/* Several processes, each with seeds of its own. */
+static int share_out(const char *name, unsigned rounds, uint64_t seed, bool large, unsigned jobs)
+{
+	unsigned each = (rounds + jobs - 1) / jobs;
+	int bad = 0, status;
+
+	if (rounds == 0)
+		return 0;
+	if (jobs == 1)
+		return series(name, rounds, seed, large);
+	fflush(stdout);
+	for (unsigned j = 0; j < jobs; j++)
+		if (fork() == 0)
+			exit(series(name, each, seed + (uint64_t)j * each, large));
+	while (wait(&status) > 0)
+		bad |= status != 0;
+	return bad;
+}
+
 int main(int argc, char **argv)
 {
-	unsigned small = 2000, large = 1;
+	unsigned small = 2000, large = 1, jobs = 1;
 	uint64_t seed = 1;
 
 	for (int i = 1; i + 1 < argc; i += 2) {
@@ -942,6 +965,8 @@ int main(int argc, char **argv)
 			large = (unsigned)strtoul(argv[i + 1], NULL, 10);
 		else if (strcmp(argv[i], "--seed") == 0)
 			seed = strtoull(argv[i + 1], NULL, 10);
+		else if (strcmp(argv[i], "--jobs") == 0)
+			jobs = (unsigned)strtoul(argv[i + 1], NULL, 10);
 	}
-	return series("small", small, seed, false) | series("large", large, seed, true);
+	return share_out("small", small, seed, false, jobs) | share_out("large", large, seed, true, jobs);
 }

@@ -760,6 +760,29 @@ static void an_acknowledgement_stops_the_escalation_until_its_end(void **state)
 	told(b, "");
 }
 
+static void an_acknowledgement_ends_by_either_clock(void **state)
+{
+	static const int64_t jumps[] = {-HOURS, 3 * HOURS}; /* set back; stopped over its end */
+	struct bench *b = *state;
+
+	for (int i = 0; i < 2; i++) {
+		struct incident_event ack = {.kind = INCIDENT_ACKNOWLEDGE, .author = "li", .text = ""};
+
+		fault(b, "link/n", BOTH);
+		ack.incident = incidents_of(b->c, "link/n");
+		ack.until = b->now + 10 * MINUTE;
+		assert_int_equal(step(b, &ack), 0);
+		b->now += jumps[i];
+		pass(b, i == 0 ? 10 * MINUTE - SECOND : SECOND);
+		told(b, i == 0 ? "problem:link/n@ acknowledged:link/n@ "
+			       : "problem:link/n@ acknowledged:link/n@ unacknowledged:link/n@ ");
+		pass(b, 2 * SECOND); /* the jump itself takes no time */
+		told(b, i == 0 ? "unacknowledged:link/n@ " : "");
+		fault(b, "link/n", 0);
+		told(b, "close:link/n@ ");
+	}
+}
+
 static int64_t only_at_noon(const void *calendar, int64_t from, int64_t work)
 {
 	(void)work;
@@ -815,7 +838,7 @@ static unsigned notices(struct bench *b)
 	return count;
 }
 
-static void come_and_go(struct bench *b, int period)
+static int come_and_go(struct bench *b, int period)
 {
 	int times[500], told_so_far = 0;
 	bool down = false;
@@ -832,6 +855,24 @@ static void come_and_go(struct bench *b, int period)
 		}
 	}
 	assert_true(told_so_far >= 3);
+	return told_so_far;
+}
+
+static void flapping_is_told_once_and_closed_when_it_is_quiet(void **state)
+{
+	struct bench *b = *state;
+	struct incident_view view;
+
+	/* A change in every second slot, for 8 hours. */
+	assert_int_equal(come_and_go(b, 120), 3);
+	assert_true(incidents_find(b->c, incidents_of(b->c, "link/n"), &view));
+	assert_true(view.is_flapping);
+	fault(b, "link/n", 0);
+	for (int m = 0; m < 30; m++) {
+		seen(b, "link/n", true);
+		pass(b, MINUTE);
+	}
+	told(b, "close:link/n@ ");
 }
 
 static void something_that_comes_and_goes_is_told_four_times_an_hour_at_most(void **state)
@@ -990,6 +1031,8 @@ int main(void)
 		ON_BENCH(an_acknowledgement_stops_the_escalation_until_its_end),
 		ON_BENCH(escalation_goes_by_the_given_calendar),
 		ON_BENCH(assignments_and_comments_reach_those_who_know),
+		ON_BENCH(an_acknowledgement_ends_by_either_clock),
+		ON_BENCH(flapping_is_told_once_and_closed_when_it_is_quiet),
 		cmocka_unit_test(something_that_comes_and_goes_is_told_four_times_an_hour_at_most),
 		ON_BENCH(a_storm_becomes_a_digest_that_names_all),
 		ON_BENCH(a_reload_that_removes_the_root_closes_what_was_told),
