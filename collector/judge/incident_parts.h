@@ -154,6 +154,7 @@ struct maintenance *incident_plan_copy(const struct maintenance *);
 void incident_plan_free(struct maintenance *);
 
 /* ---- records */
+void incident_doubt_all(struct incidents *); /* another topology: nothing is proven */
 void incident_drop_key(struct incidents *, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

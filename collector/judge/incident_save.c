@@ -531,6 +531,7 @@ static void close_orphans(struct incidents *c)
 /* The topology is another one than when we left: causes may be others. */
 static void judge_all(struct incidents *c)
 {
+	incident_doubt_all(c);
 	for (uint32_t i = 0; i < topology_count(c->topology); i++)
 		if (c->nodes[i].faults != 0)
 			incident_queue(c, i);

@@ -388,20 +388,6 @@ void incident_merge(struct incidents *c, struct incident *from, struct incident 
 
 /* ---- what is due */
 
-/* What is held against its parents from now on is the newest failure that was seen. */
-static void fail_anew(struct incident_node *n)
-{
-	n->role = ROLE_NONE;
-	n->incident = NULL;
-	n->is_dirty = true;
-	for (int bit = 0; bit < FAULT_BITS; bit++) {
-		int64_t newest = bit < VERDICT_FAMILIES ? n->down_at[bit] : n->seen_at;
-
-		if ((n->faults & 1u << bit) != 0 && newest > n->since[bit])
-			n->since[bit] = newest;
-	}
-}
-
 /* The root works again. What is attached has had its time to show that it does, or that it fails by itself. */
 static void release_overdue(struct incidents *c, struct incident *i)
 {
@@ -417,7 +403,9 @@ static void release_overdue(struct incidents *c, struct incident *i)
 		i->members[k].to = c->now;
 		i->attached--;
 		i->is_dirty = true;
-		fail_anew(&c->nodes[node]);
+		c->nodes[node].role = ROLE_NONE;
+		c->nodes[node].incident = NULL;
+		c->nodes[node].is_dirty = true;
 		incident_queue(c, node);
 	}
 }

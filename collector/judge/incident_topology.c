@@ -147,6 +147,15 @@ static void close_rootless(struct incidents *c)
 	}
 }
 
+/* Other parents may be the cause of what no parent was. */
+void incident_doubt_all(struct incidents *c)
+{
+	for (uint32_t i = 0; i < topology_count(c->topology); i++) {
+		c->nodes[i].is_dirty = c->nodes[i].is_dirty || c->nodes[i].proven != 0;
+		c->nodes[i].proven = 0;
+	}
+}
+
 void incidents_topology(struct incidents *c, struct topology *t, int64_t now)
 {
 	uint32_t *moved = mem_array((c->topology == NULL ? 0 : topology_count(c->topology)) + 1, sizeof *moved);
@@ -159,8 +168,10 @@ void incidents_topology(struct incidents *c, struct topology *t, int64_t now)
 	free(moved);
 	topology_free(c->topology);
 	c->topology = t;
-	c->hash = topology_hash(t);
 	c->nodes = nodes;
+	if (c->hash != topology_hash(t))
+		incident_doubt_all(c);
+	c->hash = topology_hash(t);
 	if (c->now == 0)
 		c->now = now;
 	close_rootless(c);

@@ -12,7 +12,7 @@
  *   when things have settled, each root is broken itself, each thing broken that nothing above explains is a root, and all that cannot
  *   be reached is attached (below what comes and goes within a few looks, the root cannot be known); nothing broken for long goes untold; planned work is silent; at most so many notices a minute
  *   and an hour; a twin that is killed after random events and goes on from its last records says the same under the same
- *   keys; a twin that gets every event twice, and old ones again, says the same.
+ *   keys; a twin that gets every event twice, and old ones again, says the same. Reloads leave systems out and take them in.
  * A violation prints its seed and the fewest faults that still show it; exit 1.
  */
 #include <stdarg.h>
@@ -84,6 +84,7 @@ struct scenario {
 	struct maintenance plan; /* one, or none: id NULL */
 	uint32_t planned;
 	bool with_reloads, with_crashes, with_echoes;
+	bool with_changes; /* reloads leave some systems out, or take them in again */
 };
 
 static void need(struct place *p, uint32_t parent, uint32_t group)
@@ -168,6 +169,7 @@ static void make_scenario(struct scenario *s, uint64_t seed, uint32_t count, int
 	s->with_reloads = below(&d, 2) == 0;
 	s->with_crashes = below(&d, 4) == 0;
 	s->with_echoes = below(&d, 4) == 0;
+	s->with_changes = s->with_reloads && below(&d, 3) == 0;
 	if (below(&d, 3) > 0)
 		return;
 	s->planned = below(&d, s->count);
@@ -176,7 +178,12 @@ static void make_scenario(struct scenario *s, uint64_t seed, uint32_t count, int
 	s->plan.to = s->plan.from + (int64_t)(1 + below(&d, 7200)) * SECOND;
 }
 
-static struct topology *make_topology(const struct scenario *s)
+static bool is_left_out(const struct scenario *s, uint32_t i, bool reduced)
+{
+	return reduced && s->places[i].is_system && (i + s->seed) % 3 == 0;
+}
+
+static struct topology *make_topology(const struct scenario *s, bool reduced)
 {
 	struct topology *t = topology_new();
 	struct err err;
@@ -184,10 +191,14 @@ static struct topology *make_topology(const struct scenario *s)
 	for (uint32_t i = 0; i < s->count; i++) {
 		const struct place *p = &s->places[i];
 
+		if (is_left_out(s, i, reduced))
+			continue;
 		topology_add(t, &(struct topology_node){.id = p->id, .unit = p->unit, .is_system = p->is_system,
 			.interval = p->is_measured ? MINUTE : 0, .measured = p->is_measured ? BOTH : 0});
 		for (uint32_t k = 0; k < p->parents_count; k++)
-			topology_need(t, i, p->parents[k], p->groups[k]);
+			if (!is_left_out(s, p->parents[k], reduced))
+				topology_need(t, topology_find(t, p->id), topology_find(t, s->places[p->parents[k]].id),
+					p->groups[k]);
 	}
 	if (topology_seal(t, &err) != 0) {
 		fprintf(stderr, "%s\n", err.text);
@@ -235,7 +246,8 @@ struct world {
 	int64_t recent[NODES][INCIDENT_TELLS]; /* told of this root */
 	struct map *minutes; /* audience -> int64_t[NOTICES] */
 	uint64_t events, notices;
-	bool is_traced;
+	bool is_traced, is_reduced;
+	int64_t reloaded;
 	char wrong[300];
 };
 
@@ -512,7 +524,7 @@ static void reborn(struct world *w, struct copy *c)
 
 	incidents_free(c->core);
 	c->core = incidents_new(&settings);
-	incidents_topology(c->core, make_topology(w->s), w->now);
+	incidents_topology(c->core, make_topology(w->s, w->is_reduced), w->now);
 	incidents_clear(c->core);
 	for (size_t i = 0; i < map_count(c->records); i++) {
 		const char *key;
@@ -631,6 +643,9 @@ static void look(struct world *w, uint32_t i)
 	bool asks_again = false, is_down = false;
 	unsigned faults = 0;
 
+	w->due[i] = 0;
+	if (is_left_out(w->s, i, w->is_reduced))
+		return;
 	for (int f = 0; f < 2; f++) {
 		struct vote_stream *s = &w->streams[i][f];
 
@@ -643,7 +658,6 @@ static void look(struct world *w, uint32_t i)
 	for (int f = 0; f < 2; f++)
 		step(w, &(struct incident_event){.kind = INCIDENT_SEEN, .subject = w->s->places[i].id,
 			.is_up = (w->reached[i] & 1u << f) != 0, .family = verdict_family(f), .measured = w->now});
-	w->due[i] = 0;
 	if (asks_again)
 		push(w, i, w->now + 10 * SECOND);
 	else if (is_down || incidents_of(w->a.core, w->s->places[i].id) != 0)
@@ -706,6 +720,8 @@ static void blur(struct world *w)
 		if (w->s->faults[i].period > 0 && w->s->faults[i].period < 3 * MINUTE)
 			w->is_blurred[w->s->faults[i].node] = true;
 	for (uint32_t i = 0; i < w->s->count; i++)
+		w->is_blurred[i] = w->is_blurred[i] || (w->s->with_changes && is_left_out(w->s, i, true));
+	for (uint32_t i = 0; i < w->s->count; i++)
 		for (uint32_t k = 0; k < w->s->places[i].parents_count; k++)
 			w->is_blurred[i] = w->is_blurred[i] || w->is_blurred[w->s->places[i].parents[k]];
 }
@@ -714,7 +730,7 @@ static void open_copy(struct copy *c, const struct scenario *s)
 {
 	c->core = incidents_new(&settings);
 	c->records = map_new();
-	incidents_topology(c->core, make_topology(s), START);
+	incidents_topology(c->core, make_topology(s, false), START);
 	incidents_clear(c->core);
 }
 
@@ -774,13 +790,54 @@ static void acknowledge_one(struct world *w)
 			.text = "", .until = w->now + (int64_t)(1 + below(&w->dice, 3600)) * SECOND});
 }
 
+static void reload_copy(struct world *w, struct copy *c)
+{
+	incidents_topology(c->core, make_topology(w->s, w->is_reduced), w->now);
+	if (c != &w->a)
+		write_down(c);
+	if (c == &w->crashed)
+		save(c, false);
+	if (c != &w->a)
+		incidents_clear(c->core);
+}
+
+/* What was left out and comes back is seen as for the first time. */
+static void take_in(struct world *w)
+{
+	w->old_count = 0;
+	for (uint32_t i = 0; i < w->s->count; i++) {
+		if (!is_left_out(w->s, i, true))
+			continue;
+		memset(w->streams[i], 0, sizeof w->streams[i]);
+		memset(w->recent[i], 0, sizeof w->recent[i]);
+		w->believed[i] = ~0u;
+		push(w, i, w->now + SECOND);
+	}
+}
+
 static void reload(struct world *w)
 {
-	incidents_topology(w->a.core, make_topology(w->s), w->now);
+	size_t count;
+	const struct incident_intent *in;
+
+	/* Whole again well before the end. */
+	if (w->s->with_changes && (w->is_reduced || w->now - START < w->s->length / 3)) {
+		w->is_reduced = !w->is_reduced;
+		w->reloaded = w->now;
+	}
+	reload_copy(w, &w->a);
+	in = incidents_intents(w->a.core, &count);
+	for (size_t i = 0; i < count; i++)
+		judge_intent(w, &in[i]);
+	if (w->s->with_crashes || w->s->with_echoes)
+		write_down(&w->a);
+	incidents_clear(w->a.core);
 	if (w->s->with_crashes)
-		incidents_topology(w->crashed.core, make_topology(w->s), w->now);
+		reload_copy(w, &w->crashed);
 	if (w->s->with_echoes)
-		incidents_topology(w->echoed.core, make_topology(w->s), w->now);
+		reload_copy(w, &w->echoed);
+	if (w->s->with_changes && !w->is_reduced && w->reloaded == w->now)
+		take_in(w);
 }
 
 static int64_t next_tick(const struct world *w)
@@ -852,11 +909,12 @@ static void run(struct world *w, const struct scenario *s, bool trace)
 		if (next != tick)
 			continue;
 		step(w, &(struct incident_event){.kind = INCIDENT_TICK});
-		if (s->with_reloads && below(&w->dice, 20 * s->count) == 0)
+		if (s->with_reloads && (below(&w->dice, 20 * s->count) == 0 ||
+			(w->is_reduced && w->now - START > s->length / 3)))
 			reload(w);
 		if (below(&w->dice, 500) == 0)
 			acknowledge_one(w);
-		if (!was_judged && w->now - w->changed > SETTLED) {
+		if (!was_judged && !w->is_reduced && w->now - w->changed > SETTLED && w->now - w->reloaded > SETTLED) {
 			judge_settled(w);
 			was_judged = true;
 		}
