@@ -1,6 +1,6 @@
 /*
- * verdict: the states of now: results become votes, votes of vantages become states of families, checks and subjects. The live
- * fold; the past is folded again by the ledger with the same functions (vote.h). Pure.
+ * verdict: the states of now: results become votes, votes of vantages become states of families, checks and subjects. The past
+ * is judged by the same rules: a verdict of its own over older entries (refold.h). Pure.
  *
  *   verdict_new -> verdict_plan -> (verdict_result | verdict_tick | verdict_opened ... -> verdict_changes -> verdict_clear) ->
  *   verdict_free
@@ -66,7 +66,7 @@ enum verdict_severity {
 	SEVERITY_NONE,     /* measured, never judged */
 };
 
-/* ---- How checks make a subject, for the present and the past alike. A zeroed roll is of no checks. */
+/* ---- How checks make a subject. A zeroed roll is of no checks. */
 struct verdict_tally { unsigned of[STATE_MAINTENANCE + 1]; };
 struct verdict_roll {
 	struct verdict_tally families[VERDICT_FAMILIES], checks;

@@ -1,6 +1,5 @@
 /*
- * vote: from outcomes to a vote, from votes to a state. Small pure functions over plain records, shared by the live
- * fold (verdict) and by whoever folds the past again (ledger).
+ * vote: from outcomes to a vote, from votes to a state. Small pure functions over plain records.
  *
  *   vote_take each outcome of one stream -> vote_parts over its addresses -> vote_count over vantages -> vote_pair
  *
