@@ -7,6 +7,7 @@
 
 #include "collector/availability.h"
 #include "collector/ca.h"
+#include "collector/incidents.h"
 #include "collector/inventory.h"
 #include "collector/process.h"
 #include "collector/settings.h"
@@ -114,6 +115,7 @@ static const struct command commands[] = {
 	{"plan", "[-c FILE] FOLDER", "what a new inventory folder would add, remove and change",
 		command_plan},
 	{"availability", "[OPTIONS] PERIOD", "figures of systems, units and links from the ledger", availability_main},
+	{"incidents", "[OPTIONS] [PERIOD]", "open incidents, or those of a period", incidents_main},
 	{"ca", "init|issue ...", "a small certificate authority for agents and collectors", ca_main},
 	{"version", "", "print the version", command_version},
 };

@@ -3,12 +3,15 @@
 #include <errno.h>
 #include <math.h>
 #include <sqlite3.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "collector/inventory.h"
+#include "collector/judge/incident.h"
 #include "collector/judge/ledger.h"
+#include "collector/judge/outbox.h"
 #include "collector/judge/plan.h"
 #include "collector/judge/record.h"
 #include "collector/judge/verdict.h"
@@ -54,6 +57,8 @@ struct book {
 	sqlite3_stmt *statements[STATEMENTS];
 	struct ledger *ledger;
 	struct verdict *verdict;
+	struct incidents *incidents;
+	struct outbox *outbox;
 	const struct inventory *inventory;
 	struct position at, committed;
 	int64_t now, landmark;
@@ -62,6 +67,15 @@ struct book {
 	struct map *changed; /* subject -> int64_t: when its newest stretch began, where that was asked for */
 	struct err failure; /* of a write inside a callback */
 	struct book_counts counts;
+};
+
+/* Which core a record is of: the first sign of its key. */
+#define OF_VERDICT "v/"
+#define OF_INCIDENTS "i/"
+
+struct core {
+	struct book *book;
+	const char *prefix;
 };
 
 /* ---- SQLite */
@@ -120,7 +134,9 @@ static int open_database(struct book *b, const char *state, struct err *e)
 			return failed(b, "the database is another one", e);
 	}
 	b->ledger = ledger_open(b->db, e);
-	return b->ledger != NULL ? 0 : -1;
+	if (b->ledger != NULL)
+		b->outbox = outbox_open(b->db, e);
+	return b->outbox != NULL ? 0 : -1;
 }
 
 static void read_place(struct book *b)
@@ -152,7 +168,9 @@ void book_close(struct book *b)
 	if (b == NULL)
 		return;
 	verdict_free(b->verdict);
+	incidents_free(b->incidents);
 	ledger_close(b->ledger);
+	outbox_close(b->outbox);
 	for (int i = 0; i < STATEMENTS; i++)
 		sqlite3_finalize(b->statements[i]);
 	sqlite3_close(b->db);
@@ -235,6 +253,55 @@ static int end_others(struct book *b, struct err *e)
 	return rc;
 }
 
+/* ---- to incidents and the outbox */
+
+/* What incidents want is told by others; what they are is noted as it changes. */
+static int take_intents(struct book *b, struct err *e)
+{
+	size_t count;
+	const struct incident_intent *in = incidents_intents(b->incidents, &count);
+	int rc = 0;
+
+	for (size_t i = 0; i < count && rc == 0; i++) {
+		b->counts.intents++;
+		if (in[i].kind != INTENT_PROBE)
+			rc = outbox_put(b->outbox, &in[i], e);
+		if (rc == 0 && in[i].incident != 0)
+			rc = outbox_note(b->outbox, b->incidents, in[i].incident, e);
+		for (size_t k = 0; k < in[i].items_count && rc == 0; k++)
+			rc = outbox_note(b->outbox, b->incidents, in[i].items[k].incident, e);
+	}
+	if (count > 0)
+		incidents_clear(b->incidents);
+	return rc;
+}
+
+static int step(struct book *b, const struct incident_event *event, struct err *e)
+{
+	struct err refused; /* of requests alone */
+
+	incidents_step(b->incidents, event, b->now, &refused);
+	return take_intents(b, e);
+}
+
+static int step_state(struct book *b, const struct verdict_change *c, struct err *e)
+{
+	return step(b, &(struct incident_event){.kind = INCIDENT_STATE, .subject = c->subject, .state = c->state,
+		.faults = c->faults, .since = c->since, .measured = b->now, .reason = c->reason}, e);
+}
+
+/* The silence of an agent is a fault of the agent. */
+static int step_vantage(struct book *b, const struct verdict_change *c, struct err *e)
+{
+	char *subject = mem_format("agent/%s", c->vantage);
+	int rc = step(b, &(struct incident_event){.kind = INCIDENT_STATE, .subject = subject,
+		.state = c->is_silent ? STATE_DOWN : STATE_UP, .faults = c->is_silent ? FAULT_SILENT : 0, .since = c->since,
+		.measured = b->now, .reason = c->reason}, e);
+
+	free(subject);
+	return rc;
+}
+
 /* After a plan: what the states are by it, where the ledger says something else. */
 static int write_all(struct book *b, struct err *e)
 {
@@ -257,6 +324,17 @@ static int write_all(struct book *b, struct err *e)
 
 /* ---- the plan */
 
+static int restore_record(struct book *b, const char *key, const void *data, size_t len, struct err *e)
+{
+	const char *rest = key + sizeof OF_VERDICT - 1;
+
+	if (strncmp(key, OF_VERDICT, sizeof OF_VERDICT - 1) == 0)
+		return verdict_restore(b->verdict, rest, data, len, e);
+	if (strncmp(key, OF_INCIDENTS, sizeof OF_INCIDENTS - 1) == 0)
+		return incidents_restore(b->incidents, rest, data, len, e);
+	return err_set(e, "it is of no core");
+}
+
 static int restore(struct book *b, struct err *e)
 {
 	sqlite3_stmt *s = statement(b, RECORDS);
@@ -266,11 +344,12 @@ static int restore(struct book *b, struct err *e)
 		const char *key = (const char *)sqlite3_column_text(s, 0);
 		struct err words;
 
-		if (verdict_restore(b->verdict, key, sqlite3_column_blob(s, 1), (size_t)sqlite3_column_bytes(s, 1), &words) < 0)
+		if (restore_record(b, key, sqlite3_column_blob(s, 1), (size_t)sqlite3_column_bytes(s, 1), &words) < 0)
 			log_error("a record of judgement does not decode, it is made anew key=%s: %s", key, words.text);
 	}
 	sqlite3_reset(s);
 	verdict_restored(b->verdict);
+	incidents_restored(b->incidents);
 	return rc == SQLITE_DONE ? 0 : failed(b, "records are not readable", e);
 }
 
@@ -280,11 +359,15 @@ int book_plan(struct book *b, const struct inventory *inv, struct err *e)
 	struct plan plan;
 	int rc;
 
-	if (is_first)
+	if (is_first) {
 		b->verdict = verdict_new();
+		b->incidents = incidents_new(&(struct incident_settings){0});
+	}
 	if (plan_make(inv, &plan, e) < 0)
 		return -1;
 	rc = verdict_plan(b->verdict, plan.checks, plan.count, b->now, e);
+	if (rc == 0)
+		incidents_topology(b->incidents, plan_take_topology(&plan), b->now);
 	plan_fini(&plan);
 	if (rc < 0)
 		return -1;
@@ -292,9 +375,9 @@ int book_plan(struct book *b, const struct inventory *inv, struct err *e)
 	if (is_first && restore(b, e) < 0)
 		return -1;
 	verdict_clear(b->verdict);
-	if (write_all(b, e) < 0)
+	if (write_all(b, e) < 0 || end_others(b, e) < 0)
 		return -1;
-	return end_others(b, e);
+	return take_intents(b, e);
 }
 
 /* ---- folding */
@@ -320,7 +403,9 @@ static int write_changes(struct book *b, struct err *e)
 
 	for (size_t i = 0; i < count && rc == 0; i++) {
 		if (changes[i].what == VERDICT_SUBJECT)
-			rc = write_subject(b, &changes[i], e);
+			rc = write_subject(b, &changes[i], e) < 0 ? -1 : step_state(b, &changes[i], e);
+		else if (changes[i].what == VERDICT_VANTAGE)
+			rc = step_vantage(b, &changes[i], e);
 	}
 	verdict_clear(b->verdict);
 	return rc;
@@ -348,6 +433,7 @@ static int fold_row(struct book *b, const struct wire_envelope *v, const struct 
 	const struct inventory_check *c = inventory_check(b->inventory, r->check);
 	const struct verdict_subject *subject;
 	struct verdict_value values[SAMPLE_VALUES_MAX];
+	enum verdict_evidence worth;
 	int64_t measured;
 
 	b->counts.results++;
@@ -359,11 +445,14 @@ static int fold_row(struct book *b, const struct wire_envelope *v, const struct 
 	}
 	for (size_t i = 0; i < r->count; i++)
 		values[i] = (struct verdict_value){r->values[i].metric, r->values[i].number, NAN};
-	verdict_result(b->verdict, &(struct verdict_result){.check = r->check, .vantage = v->agent, .part = r->part,
+	worth = verdict_result(b->verdict, &(struct verdict_result){.check = r->check, .vantage = v->agent, .part = r->part,
 		.reason = r->reason, .family = r->family, .outcome = r->outcome, .measured = measured, .count = r->count,
 		.values = values}, b->now, &subject);
 	/* One by one: what a change says of families is read from the state as it is then. */
 	if (write_changes(b, e) < 0)
+		return -1;
+	if (worth != EVIDENCE_NONE && step(b, &(struct incident_event){.kind = INCIDENT_SEEN, .subject = subject->id,
+			.family = r->family, .is_up = worth == EVIDENCE_UP, .measured = measured}, e) < 0)
 		return -1;
 	if (!is_now && !c->anchor &&
 		(b->now - measured > 2 * c->interval || measured + NS_PER_S <= *changed_of(b, c->subject)))
@@ -452,6 +541,8 @@ static int fold_tick(struct book *b, const struct journal_entry *entry, struct e
 	}
 	set_now(b, now);
 	verdict_tick(b->verdict, now);
+	if (write_changes(b, e) < 0 || step(b, &(struct incident_event){.kind = INCIDENT_TICK}, e) < 0)
+		return -1;
 	if (now - b->landmark >= LANDMARK_EVERY || now < b->landmark)
 		return add_landmark(b, e);
 	return 0;
@@ -478,12 +569,21 @@ int book_fold(struct book *b, const struct journal_entry *entry, struct err *e)
 
 /* ---- committing */
 
+static void bind_key(sqlite3_stmt *s, const struct core *c, const char *key)
+{
+	char full[RECORD_KEY + 4];
+
+	snprintf(full, sizeof full, "%s%s", c->prefix, key);
+	sqlite3_bind_text(s, 1, full, -1, SQLITE_TRANSIENT);
+}
+
 static void put_record(void *ctx, const char *key, const void *data, size_t len)
 {
-	struct book *b = ctx;
+	const struct core *c = ctx;
+	struct book *b = c->book;
 	sqlite3_stmt *s = statement(b, PUT_RECORD);
 
-	sqlite3_bind_text(s, 1, key, -1, SQLITE_TRANSIENT);
+	bind_key(s, c, key);
 	sqlite3_bind_blob64(s, 2, data, len, SQLITE_TRANSIENT);
 	if (!b->write_failed)
 		b->write_failed = run(b, s, "a record is not kept", &b->failure) < 0;
@@ -491,10 +591,11 @@ static void put_record(void *ctx, const char *key, const void *data, size_t len)
 
 static void drop_record(void *ctx, const char *key)
 {
-	struct book *b = ctx;
+	const struct core *c = ctx;
+	struct book *b = c->book;
 	sqlite3_stmt *s = statement(b, DROP_RECORD);
 
-	sqlite3_bind_text(s, 1, key, -1, SQLITE_TRANSIENT);
+	bind_key(s, c, key);
 	if (!b->write_failed)
 		b->write_failed = run(b, s, "a record is not dropped", &b->failure) < 0;
 }
@@ -515,11 +616,12 @@ bool book_is_dirty(const struct book *b)
 
 int book_commit(struct book *b, struct err *e)
 {
-	const struct record_sink sink = {put_record, drop_record, b};
+	struct core verdict = {b, OF_VERDICT}, incidents = {b, OF_INCIDENTS};
 
 	if (!b->in_transaction)
 		return 0;
-	verdict_save(b->verdict, false, &sink);
+	verdict_save(b->verdict, false, &(struct record_sink){put_record, drop_record, &verdict});
+	incidents_save(b->incidents, false, &(struct record_sink){put_record, drop_record, &incidents});
 	if (b->write_failed) {
 		*e = b->failure;
 		return -1;
@@ -596,6 +698,11 @@ const struct verdict *book_verdict(const struct book *b)
 struct ledger *book_ledger(struct book *b)
 {
 	return b->ledger;
+}
+
+const struct incidents *book_incidents(const struct book *b)
+{
+	return b->incidents;
 }
 
 int64_t book_now(const struct book *b)

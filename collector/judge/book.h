@@ -1,6 +1,6 @@
 /*
- * book: judgement as a view of the journal: its place there, the state of its cores and the ledger, in one database and one
- * transaction. What is folded and not committed is folded again after a start.
+ * book: judgement as a view of the journal: its place there, the state of its cores, the ledger and the outbox, in one
+ * database and one transaction. What is folded and not committed is folded again after a start.
  *
  *   book_open -> book_plan -> (book_fold each entry ... book_commit) -> book_close
  *
@@ -25,6 +25,7 @@
 
 struct book;
 struct err;
+struct incidents;
 struct inventory;
 struct journal_entry;
 struct ledger;
@@ -60,10 +61,11 @@ int book_settle_late(struct book *, const struct book_late *, const struct book_
 
 const struct verdict *book_verdict(const struct book *);
 struct ledger *book_ledger(struct book *);
+const struct incidents *book_incidents(const struct book *);
 int64_t book_now(const struct book *);
 
 struct book_counts {
-	uint64_t entries, results, late, undecodable, untimed, changes, revised_seconds;
+	uint64_t entries, results, late, undecodable, untimed, changes, intents, revised_seconds;
 };
 void book_counts(const struct book *, struct book_counts *);
 

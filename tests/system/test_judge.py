@@ -34,6 +34,13 @@ def role(pair, name):
     return next((int(c) for c in children if open(f"/proc/{c}/comm").read().strip() == name), None)
 
 
+def incidents(pair, began):
+    """Those that opened since then, newest first."""
+    first, last = (datetime.datetime.fromtimestamp(t, CHINA).strftime("%Y-%m-%d") for t in (began, time.time()))
+    return json.loads(subprocess.run([COLLECTOR, "incidents", "-c", pair.path("collector.conf"), "--json", f"{first}..{last}"],
+                                     stdout=subprocess.PIPE, check=True, text=True).stdout)
+
+
 def kill_judge(pair):
     before = role(pair, "xj-judge")
     os.kill(before, signal.SIGKILL)
@@ -77,6 +84,7 @@ def main():
         wait("the system is up in the ledger", lambda: sum_of()["up"] >= 3, 30)
         assert sum_of()["down"] == 0
 
+        down_at = time.time()
         away = outage(pair, 6)
         kill_judge(pair)
         wait("the outage is over in the ledger", lambda: sum_of()["outages"] == 1 and sum_of()["up"] > 8, 30)
@@ -103,8 +111,12 @@ def main():
         assert (again["down"], again["outages"]) == (two["down"], 2), "the same again"
         print(f"  figure: an outage of {hidden:.1f} s while the collector was away: {two['down'] - one['down']} s in the "
               "ledger when the backlog had come")
+        found = wait("an incident that is closed", lambda: [i for i in incidents(pair, began) if i["phase"] == "closed"], 150)
+        assert [(i["subject"], i["state"], i["reason"]) for i in found] == [("system/portal", "down", "connection refused")], found
+        assert near(found[0]["since"], down_at), (found, down_at)
         assert pair.stop("collector")[0] == 0
         assert sum_of()["down"] == two["down"]
+        assert len(incidents(pair, began)) == 1, "what is learned late wakes nobody"
     except AssertionError as e:
         print(f"FAIL {e}")
         print(pair.log("agent")[-2000:], pair.log("collector")[-4000:], json.dumps(sums)[-3000:], rows_of(pair),

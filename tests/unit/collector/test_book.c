@@ -13,6 +13,7 @@
 
 #include "collector/inventory.h"
 #include "collector/judge/ledger.h"
+#include "collector/judge/outbox.h"
 #include "collector/judge/refold.h"
 #include "lib/buf.h"
 #include "lib/err.h"
@@ -207,6 +208,37 @@ static void fold(struct fixture *f, int kills)
 	free(folder);
 }
 
+struct text {
+	char *out;
+	size_t at, room;
+};
+
+static void on_intent(void *ctx, const struct incident_intent *in)
+{
+	struct text *t = ctx;
+
+	t->at += (size_t)snprintf(t->out + t->at, t->room - t->at, "%llu %s %s [%s] of %llu at %d\n", (unsigned long long)in->key,
+		incident_intent_name(in->kind), in->subject, in->audience, (unsigned long long)in->incident,
+		(int)(in->at / S - START));
+	assert_true(t->at < t->room);
+}
+
+/* What was to be told. */
+static void intents(struct fixture *f, char *out, size_t room)
+{
+	char *path = mem_format("%s/%s", f->folder, BOOK_FILE);
+	struct text t = {out, 0, room};
+	struct outbox *o;
+	struct err e;
+
+	out[0] = '\0';
+	o = outbox_open_file(path, &e);
+	if (o == NULL || outbox_intents(o, 0, on_intent, &t, &e) < 0)
+		fail_msg("%s", e.text);
+	outbox_close(o);
+	free(path);
+}
+
 static void lines(struct fixture *f, char *out, size_t room)
 {
 	static const enum family families[] = {FAMILY_NONE, FAMILY_V4, FAMILY_V6};
@@ -292,7 +324,7 @@ static void tell_story(struct fixture *f, const struct story *s)
 	}
 }
 
-static void ledger_of(const struct story *s, int kills, char *out, size_t room)
+static void ledger_of(const struct story *s, int kills, char *out, char *told, size_t room)
 {
 	struct fixture f;
 
@@ -300,11 +332,13 @@ static void ledger_of(const struct story *s, int kills, char *out, size_t room)
 	tell_story(&f, s);
 	fold(&f, kills);
 	settle(&f);
+	if (told != NULL)
+		intents(&f, told, room);
 	lines(&f, out, room);
 	end(&f);
 }
 
-static char a[200000], b[200000];
+static char a[200000], b[200000], told_a[200000], told_b[200000];
 
 /* The lines of x and y that differ, from a little before the difference. */
 static const char *difference(const char *x, const char *y)
@@ -328,11 +362,16 @@ static void kills_change_nothing(void **state)
 	for (unsigned round = 0; round < 3; round++) {
 		srand(seed + round);
 		invent(&s, true);
-		ledger_of(&s, 0, a, sizeof a);
-		ledger_of(&s, 5, b, sizeof b);
+		ledger_of(&s, 0, a, told_a, sizeof a);
+		ledger_of(&s, 5, b, told_b, sizeof b);
 		if (strcmp(a, b) != 0)
 			fail_msg("seed %u:\n%s", seed + round, difference(a, b));
 		assert_non_null(strstr(a, "down"));
+		/* Each notice once, and the same ones. */
+		if (strcmp(told_a, told_b) != 0)
+			fail_msg("seed %u:\n%s", seed + round, difference(told_a, told_b));
+		assert_non_null(strstr(told_a, "problem"));
+		assert_non_null(strstr(told_a, "close"));
 	}
 }
 
@@ -347,10 +386,10 @@ static void a_backlog_makes_the_ledger_as_if_nothing_had_been_cut(void **state)
 	for (unsigned round = 0; round < 6; round++) {
 		srand(seed + round);
 		invent(&s, true);
-		ledger_of(&s, 0, a, sizeof a);
+		ledger_of(&s, 0, a, NULL, sizeof a);
 		cut_until = s.cut_until;
 		s.cut_until = s.cut_from;
-		ledger_of(&s, 0, b, sizeof b);
+		ledger_of(&s, 0, b, NULL, sizeof b);
 		if (strcmp(a, b) != 0)
 			fail_msg("seed %u, cut from %d until %d:\n%s", seed + round, s.cut_from, cut_until, difference(a, b));
 	}

@@ -1,0 +1,179 @@
+#include "collector/incidents.h"
+
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "collector/judge/book.h"
+#include "collector/judge/calendar.h"
+#include "collector/judge/outbox.h"
+#include "collector/settings.h"
+#include "collector/web/json.h"
+#include "lib/clock.h"
+#include "lib/err.h"
+#include "lib/mem.h"
+
+#define DEFAULT_SETTINGS "/etc/xunjian/collector.conf"
+
+enum { EXIT_FINE = 0, EXIT_RUNTIME = 1, EXIT_USAGE = 2, EXIT_CONFIG = 3 };
+
+struct wish {
+	const char *settings;
+	struct span period; /* {0, 0}: the open ones */
+	bool is_json;
+};
+
+static const char *const help =
+	"usage: xunjian-collector incidents [-c FILE] [--json] [PERIOD]\n\n"
+	"Open incidents, newest first: one cause each, with what it affects. With PERIOD (as for availability): all that\n"
+	"opened in it. Exit status: 0 fine, 1 runtime error, 2 usage, 3 configuration not valid.\n";
+
+static int read_wish(int argc, char **argv, struct wish *w)
+{
+	static const struct option options[] = {
+		{"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+	struct err e;
+	int option;
+
+	*w = (struct wish){.settings = DEFAULT_SETTINGS};
+	optind = 1;
+	while ((option = getopt_long(argc, argv, "c:", options, NULL)) != -1) {
+		if (option == 'h')
+			return 1;
+		if (option == 'c')
+			w->settings = optarg;
+		else if (option == 'j')
+			w->is_json = true;
+		else
+			return -1; /* getopt has said why */
+	}
+	if (optind < argc - 1) {
+		fputs("incidents: one period only; see --help\n", stderr);
+		return -1;
+	}
+	if (optind < argc && calendar_period(argv[optind], &w->period, &e) < 0) {
+		fprintf(stderr, "incidents: %s\n", e.text);
+		return -1;
+	}
+	return 0;
+}
+
+/* ---- as a table */
+
+static const char *const phases[] = {"open", "watched", "closed"};
+
+static void print_row(void *ctx, const struct outbox_incident *i)
+{
+	const struct incident_view *v = &i->view;
+	const struct wish *w = ctx;
+	char since[32], until[32];
+
+	if (w->period.until != 0 && v->opened >= w->period.until)
+		return;
+	printf("%-6" PRIu64 " %-8s %-9s %-20s %-20s %-32s %8zu  %s%s%s%s\n", v->id, phases[v->phase % 3], verdict_state_name(v->state),
+		clock_format_utc(v->since, since, sizeof since),
+		v->closed == 0 ? "-" : clock_format_utc(v->closed, until, sizeof until), v->subject, i->affected_count, v->reason,
+		v->is_flapping ? " [flapping]" : "", v->is_acknowledged ? " [acknowledged by " : "",
+		v->is_acknowledged ? v->acknowledged_by : "");
+	if (i->affected_count > 1)
+		printf("       affects %s%s\n", i->affected, i->affected_count > OUTBOX_AFFECTED ? " ..." : "");
+}
+
+/* ---- as JSON */
+
+struct writer {
+	const struct wish *wish;
+	struct json json;
+};
+
+static void write_affected(struct json *j, const char *ids)
+{
+	json_open(j, "affected", '[');
+	while (*ids != '\0') {
+		size_t n = strcspn(ids, " ");
+		char *id = mem_format("%.*s", (int)n, ids);
+
+		json_text(j, NULL, id);
+		free(id);
+		ids += n + (ids[n] == ' ');
+	}
+	json_close(j, ']');
+}
+
+static void write_row(void *ctx, const struct outbox_incident *i)
+{
+	const struct incident_view *v = &i->view;
+	struct writer *w = ctx;
+	struct json *j = &w->json;
+
+	if (w->wish->period.until != 0 && v->opened >= w->wish->period.until)
+		return;
+	json_open(j, NULL, '{');
+	json_int(j, "id", (int64_t)v->id);
+	json_text(j, "phase", phases[v->phase % 3]);
+	json_text(j, "subject", v->subject);
+	json_text(j, "state", verdict_state_name(v->state));
+	json_text(j, "reason", v->reason);
+	json_time(j, "since", v->since);
+	json_time(j, "opened", v->opened);
+	json_time(j, "closed", v->closed);
+	json_bool(j, "flapping", v->is_flapping);
+	if (v->is_acknowledged)
+		json_text(j, "acknowledged_by", v->acknowledged_by);
+	else
+		json_nothing(j, "acknowledged_by");
+	json_int(j, "affected_count", (int64_t)i->affected_count);
+	write_affected(j, i->affected);
+	json_close(j, '}');
+}
+
+static int print_all(const struct wish *w, struct outbox *o, struct err *e)
+{
+	bool open_only = w->period.until == 0;
+	struct writer writer = {.wish = w};
+	int rc;
+
+	if (!w->is_json) {
+		printf("%-6s %-8s %-9s %-20s %-20s %-32s %8s  %s\n", "id", "phase", "state", "since", "closed", "cause", "affected",
+			"reason");
+		return outbox_incidents(o, open_only, w->period.from, print_row, (void *)(uintptr_t)w, e);
+	}
+	json_open(&writer.json, NULL, '[');
+	rc = outbox_incidents(o, open_only, w->period.from, write_row, &writer, e);
+	json_close(&writer.json, ']');
+	if (rc == 0)
+		printf("%.*s\n", (int)writer.json.out.len, (const char *)writer.json.out.data);
+	json_fini(&writer.json);
+	return rc;
+}
+
+int incidents_main(int argc, char **argv)
+{
+	struct settings *settings;
+	struct outbox *o = NULL;
+	struct wish w;
+	struct err e;
+	int status = read_wish(argc, argv, &w);
+	char *path;
+
+	if (status != 0) {
+		if (status > 0)
+			fputs(help, stdout);
+		return status > 0 ? EXIT_FINE : EXIT_USAGE;
+	}
+	settings = settings_load(w.settings, &e);
+	status = settings == NULL ? EXIT_CONFIG : EXIT_FINE;
+	if (settings != NULL) {
+		path = mem_format("%s/%s", settings->state, BOOK_FILE);
+		o = outbox_open_file(path, &e);
+		free(path);
+		status = o == NULL || print_all(&w, o, &e) < 0 ? EXIT_RUNTIME : EXIT_FINE;
+	}
+	if (status != EXIT_FINE)
+		fprintf(stderr, "incidents: %s\n", e.text);
+	outbox_close(o);
+	settings_free(settings);
+	return status;
+}

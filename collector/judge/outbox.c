@@ -1,0 +1,228 @@
+#include "collector/judge/outbox.h"
+
+#include <sqlite3.h>
+#include <stdlib.h>
+
+#include "lib/buf.h"
+#include "lib/err.h"
+#include "lib/mem.h"
+
+static const char *const tables =
+	"CREATE TABLE IF NOT EXISTS incident (id INTEGER PRIMARY KEY, phase INTEGER NOT NULL, subject TEXT NOT NULL, reason TEXT NOT"
+	" NULL, state INTEGER NOT NULL, faults INTEGER NOT NULL, since INTEGER NOT NULL, opened INTEGER NOT NULL, closed INTEGER"
+	" NOT NULL, acknowledged_by TEXT, acknowledged_until INTEGER NOT NULL, assignee TEXT NOT NULL, flapping INTEGER NOT NULL,"
+	" quiet INTEGER NOT NULL, level INTEGER NOT NULL, affected_count INTEGER NOT NULL, affected TEXT NOT NULL);"
+	"CREATE INDEX IF NOT EXISTS incident_opened ON incident (opened);"
+	"CREATE INDEX IF NOT EXISTS incident_phase ON incident (phase, opened);"
+	"CREATE TABLE IF NOT EXISTS intent (key INTEGER PRIMARY KEY, kind INTEGER NOT NULL, audience TEXT NOT NULL, incident INTEGER"
+	" NOT NULL, other INTEGER NOT NULL, subject TEXT NOT NULL, state INTEGER NOT NULL, faults INTEGER NOT NULL, level INTEGER"
+	" NOT NULL, since INTEGER NOT NULL, at INTEGER NOT NULL, author TEXT NOT NULL, text TEXT NOT NULL, reason TEXT NOT NULL,"
+	" items TEXT NOT NULL);";
+
+enum statement { PUT_INTENT, PUT_INCIDENT, OPEN_INCIDENTS, INCIDENTS, INTENTS, STATEMENTS };
+#define INCIDENT_COLUMNS                                                                           \
+	"id, phase, subject, reason, state, faults, since, opened, closed, acknowledged_by, acknowledged_until, assignee, flapping," \
+	" quiet, level, affected_count, affected"
+static const char *const texts[STATEMENTS] = {
+	[PUT_INTENT] = "INSERT OR IGNORE INTO intent (key, kind, incident, other, state, faults, level, since, at, audience, subject,"
+		       " author, text, reason, items) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	[PUT_INCIDENT] = "INSERT OR REPLACE INTO incident (" INCIDENT_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+			 " ?, ?, ?)",
+	[OPEN_INCIDENTS] = "SELECT " INCIDENT_COLUMNS " FROM incident WHERE phase < 2 AND opened >= ? ORDER BY opened DESC, id DESC",
+	[INCIDENTS] = "SELECT " INCIDENT_COLUMNS " FROM incident WHERE opened >= ? ORDER BY opened DESC, id DESC",
+	[INTENTS] = "SELECT key, kind, incident, other, state, faults, level, since, at, audience, subject, author, text, reason FROM"
+		    " intent WHERE key > ? ORDER BY key",
+};
+
+struct outbox {
+	sqlite3 *db;
+	bool owns_db;
+	sqlite3_stmt *statements[STATEMENTS];
+};
+
+static int failed(struct outbox *o, const char *what, struct err *e)
+{
+	return err_set(e, "outbox: %s: %s", what, sqlite3_errmsg(o->db));
+}
+
+static struct outbox *open_on(sqlite3 *db, bool owns, struct err *e)
+{
+	struct outbox *o = mem_alloc(sizeof *o);
+
+	o->db = db;
+	o->owns_db = owns;
+	for (int i = 0; i < STATEMENTS; i++) {
+		if (sqlite3_prepare_v3(db, texts[i], -1, SQLITE_PREPARE_PERSISTENT, &o->statements[i], NULL) != SQLITE_OK) {
+			failed(o, "not the database of judgement", e);
+			outbox_close(o);
+			return NULL;
+		}
+	}
+	return o;
+}
+
+struct outbox *outbox_open(sqlite3 *db, struct err *e)
+{
+	if (sqlite3_exec(db, tables, NULL, NULL, NULL) == SQLITE_OK)
+		return open_on(db, false, e);
+	err_set(e, "outbox: tables: %s", sqlite3_errmsg(db));
+	return NULL;
+}
+
+struct outbox *outbox_open_file(const char *path, struct err *e)
+{
+	sqlite3 *db = NULL;
+
+	if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) != SQLITE_OK) {
+		err_set(e, "%s: %s", path, sqlite3_errmsg(db));
+		sqlite3_close(db);
+		return NULL;
+	}
+	sqlite3_busy_timeout(db, 5000);
+	return open_on(db, true, e);
+}
+
+void outbox_close(struct outbox *o)
+{
+	if (o == NULL)
+		return;
+	for (int i = 0; i < STATEMENTS; i++)
+		sqlite3_finalize(o->statements[i]);
+	if (o->owns_db)
+		sqlite3_close(o->db);
+	free(o);
+}
+
+/* Binds numbers, then texts; runs it. */
+static int put(struct outbox *o, enum statement which, const int64_t *numbers, int count, const char *const *words, int words_count,
+	struct err *e)
+{
+	sqlite3_stmt *s = o->statements[which];
+	int rc;
+
+	sqlite3_reset(s);
+	for (int i = 0; i < count; i++)
+		sqlite3_bind_int64(s, i + 1, numbers[i]);
+	for (int i = 0; i < words_count; i++)
+		sqlite3_bind_text(s, count + i + 1, words[i] != NULL ? words[i] : "", -1, SQLITE_TRANSIENT);
+	rc = sqlite3_step(s);
+	sqlite3_reset(s);
+	return rc == SQLITE_DONE ? 0 : failed(o, "not kept", e);
+}
+
+/* "problem 7 system/portal" a line each. */
+static void format_items(const struct incident_intent *in, struct buf *out)
+{
+	for (size_t i = 0; i < in->items_count; i++)
+		buf_add_format(out, "%s %llu %s\n", incident_intent_name(in->items[i].kind),
+			(unsigned long long)in->items[i].incident, in->items[i].subject);
+}
+
+int outbox_put(struct outbox *o, const struct incident_intent *in, struct err *e)
+{
+	const int64_t numbers[] = {(int64_t)in->key, in->kind, (int64_t)in->incident, (int64_t)in->other, in->state, in->faults,
+		in->level, in->since, in->at};
+	struct buf items = {0};
+	int rc;
+
+	format_items(in, &items);
+	rc = put(o, PUT_INTENT, numbers, 9, (const char *const[]){in->audience, in->subject, in->author, in->text, in->reason,
+		buf_text(&items)}, 6, e);
+	buf_fini(&items);
+	return rc;
+}
+
+static void bind_incident(sqlite3_stmt *s, const struct incident_view *v)
+{
+	sqlite3_bind_int64(s, 1, (int64_t)v->id);
+	sqlite3_bind_int64(s, 2, v->phase);
+	sqlite3_bind_text(s, 3, v->subject, -1, SQLITE_TRANSIENT);
+	sqlite3_bind_text(s, 4, v->reason, -1, SQLITE_TRANSIENT);
+	sqlite3_bind_int64(s, 5, v->state);
+	sqlite3_bind_int64(s, 6, v->faults);
+	sqlite3_bind_int64(s, 7, v->since);
+	sqlite3_bind_int64(s, 8, v->opened);
+	sqlite3_bind_int64(s, 9, v->closed);
+	if (v->is_acknowledged)
+		sqlite3_bind_text(s, 10, v->acknowledged_by, -1, SQLITE_TRANSIENT);
+	else
+		sqlite3_bind_null(s, 10);
+	sqlite3_bind_int64(s, 11, v->acknowledged_until);
+	sqlite3_bind_text(s, 12, v->assignee != NULL ? v->assignee : "", -1, SQLITE_TRANSIENT);
+	sqlite3_bind_int64(s, 13, v->is_flapping);
+	sqlite3_bind_int64(s, 14, v->is_quiet);
+	sqlite3_bind_int64(s, 15, v->level);
+	sqlite3_bind_int64(s, 16, (int64_t)v->affected_count);
+}
+
+int outbox_note(struct outbox *o, const struct incidents *all, uint64_t incident, struct err *e)
+{
+	sqlite3_stmt *s = o->statements[PUT_INCIDENT];
+	struct buf affected = {0};
+	struct incident_affected a;
+	struct incident_view v;
+	int rc;
+
+	if (!incidents_find(all, incident, &v))
+		return 0;
+	for (size_t i = 0; i < OUTBOX_AFFECTED && incidents_affected(all, incident, i, &a); i++)
+		buf_add_format(&affected, "%s%s", i > 0 ? " " : "", a.subject);
+	sqlite3_reset(s);
+	bind_incident(s, &v);
+	sqlite3_bind_text(s, 17, buf_text(&affected), -1, SQLITE_TRANSIENT);
+	rc = sqlite3_step(s);
+	sqlite3_reset(s);
+	buf_fini(&affected);
+	return rc == SQLITE_DONE ? 0 : failed(o, "an incident is not kept", e);
+}
+
+/* ---- reading */
+
+static const char *text(sqlite3_stmt *s, int column)
+{
+	const char *t = (const char *)sqlite3_column_text(s, column);
+
+	return t != NULL ? t : "";
+}
+
+int outbox_incidents(struct outbox *o, bool open_only, int64_t from,
+	void (*on_incident)(void *ctx, const struct outbox_incident *), void *ctx, struct err *e)
+{
+	sqlite3_stmt *s = o->statements[open_only ? OPEN_INCIDENTS : INCIDENTS];
+	int rc;
+
+	sqlite3_reset(s);
+	sqlite3_bind_int64(s, 1, from);
+	while ((rc = sqlite3_step(s)) == SQLITE_ROW)
+		on_incident(ctx, &(struct outbox_incident){
+			.view = {.id = (uint64_t)sqlite3_column_int64(s, 0), .phase = (enum incident_phase)sqlite3_column_int(s, 1),
+				.subject = text(s, 2), .reason = text(s, 3), .state = (enum state)sqlite3_column_int(s, 4),
+				.faults = (unsigned)sqlite3_column_int(s, 5), .since = sqlite3_column_int64(s, 6),
+				.opened = sqlite3_column_int64(s, 7), .closed = sqlite3_column_int64(s, 8),
+				.is_acknowledged = sqlite3_column_type(s, 9) != SQLITE_NULL, .acknowledged_by = text(s, 9),
+				.acknowledged_until = sqlite3_column_int64(s, 10), .assignee = text(s, 11),
+				.is_flapping = sqlite3_column_int(s, 12) != 0, .is_quiet = sqlite3_column_int(s, 13) != 0,
+				.level = (unsigned)sqlite3_column_int(s, 14)},
+			.affected_count = (size_t)sqlite3_column_int64(s, 15), .affected = text(s, 16)});
+	sqlite3_reset(s);
+	return rc == SQLITE_DONE ? 0 : failed(o, "incidents are not readable", e);
+}
+
+int outbox_intents(struct outbox *o, uint64_t behind, void (*on_intent)(void *ctx, const struct incident_intent *), void *ctx,
+	struct err *e)
+{
+	sqlite3_stmt *s = o->statements[INTENTS];
+	int rc;
+
+	sqlite3_reset(s);
+	sqlite3_bind_int64(s, 1, (int64_t)behind);
+	while ((rc = sqlite3_step(s)) == SQLITE_ROW)
+		on_intent(ctx, &(struct incident_intent){.key = (uint64_t)sqlite3_column_int64(s, 0),
+			.kind = (enum incident_intent_kind)sqlite3_column_int(s, 1), .incident = (uint64_t)sqlite3_column_int64(s, 2),
+			.other = (uint64_t)sqlite3_column_int64(s, 3), .state = (enum state)sqlite3_column_int(s, 4),
+			.faults = (unsigned)sqlite3_column_int(s, 5), .level = (unsigned)sqlite3_column_int(s, 6),
+			.since = sqlite3_column_int64(s, 7), .at = sqlite3_column_int64(s, 8), .audience = text(s, 9),
+			.subject = text(s, 10), .author = text(s, 11), .text = text(s, 12), .reason = text(s, 13)});
+	sqlite3_reset(s);
+	return rc == SQLITE_DONE ? 0 : failed(o, "intents are not readable", e);
+}

@@ -1,0 +1,44 @@
+/*
+ * outbox: what incidents want told, and what they are, in the database of judgement: written in the transaction that holds the
+ * state it came from, read by those who deliver and by those who look.
+ *
+ *   outbox_open -> (outbox_put each intent, outbox_note each incident that changed) inside a transaction of the owner -> outbox_close
+ *   readers in other processes: outbox_open_file, outbox_incidents, outbox_intents
+ *
+ * Intents have keys that rise and are never used twice: putting one again changes nothing. Thread: the owner's.
+ */
+#ifndef COLLECTOR_JUDGE_OUTBOX_H
+#define COLLECTOR_JUDGE_OUTBOX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "collector/judge/incident.h"
+
+struct err;
+struct outbox;
+struct sqlite3;
+
+struct outbox *outbox_open(struct sqlite3 *, struct err *);
+struct outbox *outbox_open_file(const char *path, struct err *); /* reads alone */
+void outbox_close(struct outbox *); /* accepts NULL */
+
+int outbox_put(struct outbox *, const struct incident_intent *, struct err *);
+int outbox_note(struct outbox *, const struct incidents *, uint64_t incident, struct err *);
+
+/* One incident as it was noted last. Texts during the call. */
+struct outbox_incident {
+	struct incident_view view;
+	size_t affected_count;
+	const char *affected; /* ids divided by spaces, the root first; at most OUTBOX_AFFECTED of them */
+};
+#define OUTBOX_AFFECTED 64
+/* Newest first: open ones, or all that opened at or after `from`. */
+int outbox_incidents(struct outbox *, bool open_only, int64_t from,
+	void (*on_incident)(void *ctx, const struct outbox_incident *), void *ctx, struct err *);
+/* Intents behind a key, in order. */
+int outbox_intents(struct outbox *, uint64_t behind, void (*on_intent)(void *ctx, const struct incident_intent *), void *ctx,
+	struct err *);
+
+#endif
