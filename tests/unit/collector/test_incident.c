@@ -31,6 +31,7 @@ static void icingas_own_example_gives_39_1_percent(void **state)
 	static const char results[] = "CCCWCWOOOOWWWWOOOWWWC";
 	struct flap_icinga f = {0};
 	double value = 0;
+	int between = 0;
 	char before = '-';
 
 	(void)state;
@@ -40,8 +41,12 @@ static void icingas_own_example_gives_39_1_percent(void **state)
 	}
 	assert_float_equal(value, 39.1, 1e-9);
 	assert_true(f.is_flapping);
-	for (int i = 0; i < 7; i++)
+	for (int i = 0; i < 7; i++) {
 		value = flap_icinga_take(&f, false, FLAP_ICINGA_LOW, FLAP_ICINGA_HIGH);
+		between += value > FLAP_ICINGA_LOW && value <= FLAP_ICINGA_HIGH;
+		assert_int_equal(f.is_flapping, value > FLAP_ICINGA_LOW);
+	}
+	assert_true(between > 0);
 	assert_true(value < 25);
 	assert_false(f.is_flapping);
 }
