@@ -715,6 +715,9 @@ static void planned_work_is_silent_and_covers_what_hangs_below(void **state)
 	told(b, "");
 	assert_int_equal(incidents_state(b->c, "link/n"), STATE_UP);
 	assert_null(incidents_maintenance_at(b->c, 0));
+	plan(b, "m2", "link/s", b->now, b->now + HOURS);
+	assert_int_equal(incidents_state(b->c, "link/s1"), STATE_MAINTENANCE);
+	assert_int_equal(incidents_state(b->c, "system/pair"), STATE_UP);
 }
 
 static void silence_does_not_outlive_its_end(void **state)
@@ -948,6 +951,45 @@ static void a_reload_that_removes_the_root_closes_what_was_told(void **state)
 	told(b, "close:link/n@ close:link/n@a problem:system/portal@ problem:system/portal@a ");
 }
 
+static void a_reload_that_brings_the_cause_merges_what_was_on_its_own(void **state)
+{
+	struct bench *b = *state;
+	struct topology *t = topology_new();
+	struct err err;
+
+	topology_add(t, &(struct topology_node){.id = "system/portal", .unit = "a", .interval = MINUTE, .measured = BOTH});
+	assert_int_equal(topology_seal(t, &err), 0);
+	incidents_topology(b->c, t, b->now);
+	fault(b, "system/portal", BOTH);
+	told(b, "problem:system/portal@ problem:system/portal@a ");
+	incidents_topology(b->c, small_city().t, b->now);
+	listen_to(b);
+	told(b, "");
+	pass(b, SECOND);
+	fault(b, "link/n", BOTH);
+	told(b, "problem:link/n@ merged:system/portal@ merged:system/portal@a ");
+}
+
+static void who_is_not_heard_of_when_the_cause_is_over_is_let_go(void **state)
+{
+	struct bench *b = *state;
+
+	fault(b, "link/n", BOTH);
+	fault(b, "system/portal", BOTH);
+	pass(b, INCIDENT_GROUP);
+	buf_clear(&b->said);
+	step(b, &(struct incident_event){.kind = INCIDENT_STATE, .subject = "system/portal", .state = STATE_UNKNOWN,
+		.since = b->now, .measured = b->now, .reason = "not measured"});
+	fault(b, "link/n", 0);
+	pass(b, 4 * MINUTE);
+	told(b, "close:link/n@ close:link/n@a ");
+	assert_int_equal(incidents_of(b->c, "system/portal"), 0);
+	fault(b, "system/portal", BOTH);
+	pass(b, 2 * SECOND);
+	seen(b, "link/n", true);
+	told(b, "problem:system/portal@ problem:system/portal@a ");
+}
+
 static void a_hundred_reloads_change_nothing(void **state)
 {
 	struct bench *b = *state;
@@ -1042,6 +1084,8 @@ int main(void)
 		cmocka_unit_test(something_that_comes_and_goes_is_told_four_times_an_hour_at_most),
 		ON_BENCH(a_storm_becomes_a_digest_that_names_all),
 		ON_BENCH(a_reload_that_removes_the_root_closes_what_was_told),
+		ON_BENCH(a_reload_that_brings_the_cause_merges_what_was_on_its_own),
+		ON_BENCH(who_is_not_heard_of_when_the_cause_is_over_is_let_go),
 		ON_BENCH(a_hundred_reloads_change_nothing),
 		ON_BENCH(a_jump_of_the_clock_tells_nobody),
 	};

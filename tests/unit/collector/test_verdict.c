@@ -503,6 +503,7 @@ static void a_collector_that_was_stopped_for_two_hours_calls_nobody_silent(void 
 	b->now += 120 * MINUTE;
 	verdict_opened(b->v, b->now);
 	pass(b, 175 * SECOND); /* far beyond what a result is good for, and within an interval and 120 s */
+	assert_int_equal(changes_of(b, VERDICT_SUBJECT) + changes_of(b, VERDICT_VANTAGE), 0);
 	all_well(b);
 	pass(b, 100 * SECOND);
 	assert_int_equal(changes_of(b, VERDICT_SUBJECT), 0);
