@@ -31,6 +31,7 @@ struct front {
 	struct event *beat;
 	unsigned beats;
 	bool asking, ending;
+	uint64_t asked; /* the version of the rows that series was asked from last */
 };
 
 /* ---- health */
@@ -88,10 +89,9 @@ static void ask_latest(struct front *);
 
 static void on_row(void *ctx, const struct channel_row *row)
 {
-	struct web *w = ctx;
+	const struct web *w = ctx;
 
-	if (!model_take(w->model, row))
-		w->rows_foreign++;
+	model_take(w->model, row); /* or not: the inventory no longer has it */
 }
 
 static void settle(struct front *f)
@@ -100,11 +100,14 @@ static void settle(struct front *f)
 		live_publish(f->web.live);
 }
 
+/* What came is all that there is up to its version, unless it was asked from a version of another start of series, or a
+ * reload came between that wants all rows again. */
 static void on_latest(void *ctx, const struct ipc_message *m, const char *words)
 {
 	struct front *f = ctx;
 	struct web *w = &f->web;
 	uint64_t version, instance;
+	bool is_whole;
 
 	f->asking = false;
 	if (f->ending)
@@ -114,21 +117,10 @@ static void on_latest(void *ctx, const struct ipc_message *m, const char *words)
 		log_warn("no news of the series why=\"%s\"", words != NULL ? words : "the answer cannot be read");
 		return;
 	}
-	w->rows_at = clock_mono();
-	if (instance != w->rows_instance) {
-		/* Versions of the series process before mean nothing to this one. */
-		bool is_first = w->rows_version == 0;
-
-		w->rows_instance = instance;
-		w->rows_version = is_first ? version : 0;
-		if (!is_first) {
-			ask_latest(f);
-			return;
-		}
-	} else {
-		w->rows_version = version;
-	}
-	if (m->len >= LATEST_MORE) {
+	is_whole = f->asked == 0 || (f->asked == w->rows_version && instance == w->rows_instance);
+	w->rows_instance = instance;
+	w->rows_version = is_whole ? version : 0;
+	if (!is_whole || m->len >= LATEST_MORE) {
 		ask_latest(f);
 		return;
 	}
@@ -145,7 +137,8 @@ static void ask_latest(struct front *f)
 	if (f->asking || !ask_is_connected(f->web.ask, PROCESS_SERIES))
 		return;
 	f->asking = true;
-	buf_add_u64(&body, f->web.rows_version);
+	f->asked = f->web.rows_version;
+	buf_add_u64(&body, f->asked);
 	ask_send(f->web.ask, PROCESS_SERIES, CHANNEL_LATEST, body.data, body.len, LATEST_WAIT, on_latest, f);
 	buf_fini(&body);
 }

@@ -24,8 +24,6 @@ struct web {
 	uint64_t instance;      /* random: versions of the model mean nothing to another start of this process */
 	uint64_t rows_version, rows_instance; /* how far the catalogue of series is known */
 	bool has_rows;          /* series has answered once */
-	int64_t rows_at;        /* clock_mono of its last answer */
-	uint64_t rows_foreign;  /* rows that no check of the inventory has */
 	uint64_t pictures, pictures_failed;
 	bool has_landlock;      /* the kernel bounds the paths of each process */
 };

@@ -615,11 +615,20 @@ static void figures_are_as_prometheus_wants_them(void **state)
 	free(answer);
 }
 
+static int64_t systems_up(void)
+{
+	json_t *v = get_json("/api/v1/overview");
+	int64_t up = json_integer_value(json_object_get(json_object_get(json_object_get(
+		json_object_get(v, "totals"), "systems"), "states"), "up"));
+
+	json_decref(v);
+	return up;
+}
+
 static void a_new_inventory_resets_open_pages(void **state)
 {
 	char *request = mem_format("GET /api/v1/events HTTP/1.1\r\nHost: localhost:%u\r\n\r\n", w.port);
 	struct client c;
-	json_t *v;
 
 	(void)state;
 	client_open(&c, request);
@@ -627,12 +636,46 @@ static void a_new_inventory_resets_open_pages(void **state)
 	evbuffer_drain(c.in, evbuffer_get_length(c.in));
 	front_reload(w.front, &w.settings, w.inventory);
 	client_wait(&c, "event: reset");
-	v = get_json("/api/v1/overview");
-	assert_true(json_integer_value(json_object_get(json_object_get(json_object_get(
-		json_object_get(v, "totals"), "systems"), "states"), "up")) > 30);
-	json_decref(v);
+	assert_true(systems_up() > 30);
 	client_close(&c);
 	free(request);
+}
+
+/* The city without its checks. */
+static struct inventory *load_unchecked(void)
+{
+	char folder[] = "/tmp/xj-front-XXXXXX";
+	struct inventory *v;
+	char *command;
+	struct err e;
+
+	assert_non_null(mkdtemp(folder));
+	command = mem_format("cp conf/city/inventory.d/[1-5]*.conf %s", folder);
+	assert_int_equal(system(command), 0);
+	v = inventory_load(folder, &e);
+	free(command);
+	command = mem_format("rm -rf %s", folder);
+	assert_int_equal(system(command), 0);
+	free(command);
+	if (v == NULL)
+		fail_msg("%s", e.text);
+	return v;
+}
+
+static void checks_that_come_with_a_reload_are_known_though_a_question_is_under_way(void **state)
+{
+	struct inventory *unchecked = load_unchecked();
+
+	(void)state;
+	front_reload(w.front, &w.settings, unchecked);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(systems_up(), 0);
+	fake_peers_connect(w.peers, w.front, PROCESS_SERIES); /* asks what is newer than what is known */
+	front_reload(w.front, &w.settings, w.inventory);
+	inventory_free(unchecked);
+	for (int i = 0; i < 200 && systems_up() <= 30; i++)
+		;
+	assert_true(systems_up() > 30);
 }
 
 static void clients_that_leave_early_leave_nothing(void **state)
@@ -700,6 +743,7 @@ int main(void)
 		test(figures_do_not_wait_for_a_peer_that_is_silent),
 		test(figures_are_as_prometheus_wants_them),
 		test(a_new_inventory_resets_open_pages),
+		test(checks_that_come_with_a_reload_are_known_though_a_question_is_under_way),
 		test(clients_that_leave_early_leave_nothing),
 		test(answers_are_fast),
 	};
