@@ -17,6 +17,8 @@
 #define DIGITS 6
 #define DEFAULT_POINTS 600
 #define SPAN_MAX (INT64_C(20) * 366 * 86400)
+#define TIME_MIN 631152000 /* 1990: nothing was measured before, and librrd takes small numbers for hours and dates */
+#define TIME_MAX (INT64_C(1) << 40)
 
 /* ---- what is asked for */
 
@@ -45,11 +47,13 @@ static int parse_span(const struct server_request *r, struct span *out)
 	int64_t seconds = span_seconds(span != NULL ? span : "24h");
 
 	out->to = clock_real() / NS_PER_S;
-	if (server_query_int(r, "to", 1, INT64_C(1) << 40, &out->to) < 0 || seconds == 0)
+	if (server_query_int(r, "to", 0, TIME_MAX, &out->to) < 0 || seconds == 0)
 		return -1;
 	out->from = out->to - seconds;
-	if (server_query_int(r, "from", 0, INT64_C(1) << 40, &out->from) < 0)
+	if (server_query_int(r, "from", 0, TIME_MAX, &out->from) < 0)
 		return -1;
+	if (out->from < TIME_MIN)
+		out->from = TIME_MIN;
 	return out->from < out->to && out->to - out->from <= SPAN_MAX ? 0 : -1;
 }
 

@@ -511,6 +511,10 @@ static void pictures_are_drawn(void **state)
 	assert_int_equal(status_of(answer), 200);
 	assert_memory_equal(body_of(answer), "\x89PNG", 4);
 	free(answer);
+	/* What librrd would take for an hour, a month. */
+	assert_status("/api/v1/graph.svg?check=identity-http&from=1&to=640000000", 200);
+	assert_status("/api/v1/graph.svg?check=identity-http&from=100000&to=100001", 400);
+	assert_status("/api/v1/graph.svg?check=identity-http&from=2000000001&to=2000000000", 400);
 	assert_status("/api/v1/graph.png?check=nothing", 404);
 	assert_status("/api/v1/graph.png?check=identity-http&lang=xx", 400);
 	assert_status("/api/v1/graph.png?check=identity-http&width=99999", 400);
