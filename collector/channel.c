@@ -9,6 +9,7 @@
 #define COLUMNS_MAX 256
 #define LAYERS_MAX 64
 #define ROWS_MAX 100000
+#define FETCH_TIME_MAX (INT64_C(1) << 40) /* s: sums of two times a few thousand fit */
 
 /* ---- pieces: a text is u16 length, bytes, NUL (so that a decoder can borrow it) */
 
@@ -177,7 +178,9 @@ int channel_fetch_decode(const void *data, size_t len, struct channel_fetch *f)
 	f->from = (int64_t)cursor_u64(&c);
 	f->to = (int64_t)cursor_u64(&c);
 	f->points = cursor_u32(&c);
-	return family_is_valid(family) ? done(&c) : -1;
+	if (!family_is_valid(family) || f->from < 0 || f->to <= f->from || f->to > FETCH_TIME_MAX || f->points == 0)
+		return -1;
+	return done(&c);
 }
 
 static void add_values(const struct channel_values *v, struct buf *out)

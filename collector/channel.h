@@ -1,6 +1,6 @@
 /*
  * channel: the messages between the collector's processes (on lib/ipc), their bodies encoded and decoded in one place.
- * Both sides check lengths; a body that does not decode closes the channel.
+ * Who decodes checks lengths and numbers; a question that does not decode is answered FAILED.
  *
  *   ingest -> views   SYNCED   the journal is synced up to here: read on
  *   views  -> ingest  PASSED   the durable cursor of a view that must see all (series, judge)
@@ -55,6 +55,7 @@ struct channel_fetch {
 	uint32_t points;  /* wanted at most; picks the archive */
 };
 void channel_fetch_encode(const struct channel_fetch *, struct buf *out);
+/* -1 also when from, to and points are no span. */
 int channel_fetch_decode(const void *, size_t, struct channel_fetch *);
 
 /* Values of one series: rows of `step` seconds from `start` on, column after column; NaN where unknown. */

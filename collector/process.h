@@ -47,7 +47,7 @@ struct process_events {
 	void (*on_stop)(void *ctx);
 };
 void process_on(struct process *, const struct process_events *, void *ctx);
-void process_ready(struct process *); /* tells the parent (sd_notify READY when all are) */
+void process_ready(struct process *); /* tells the parent, which logs it when all are */
 int process_loop(struct process *);   /* returns the exit status */
 void process_end(struct process *, int status); /* ends the loop */
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "collector/channel.h"
 #include "collector/confine.h"
@@ -395,6 +396,8 @@ static void on_web(void *ctx, struct ipc_message *m)
 {
 	struct view *v = ctx;
 
+	if (m->fd >= 0)
+		close(m->fd);
 	if (m->type == CHANNEL_LATEST)
 		answer_latest(v, m);
 	else if (m->type == CHANNEL_FETCH)
@@ -417,6 +420,8 @@ static void on_ingest(void *ctx, struct ipc_message *m)
 	struct view *v = ctx;
 	struct position synced;
 
+	if (m->fd >= 0)
+		close(m->fd);
 	if (m->type != CHANNEL_SYNCED || channel_position_decode(m->body, m->len, &synced) < 0 ||
 		synced.seq == 0)
 		return;

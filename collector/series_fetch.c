@@ -82,12 +82,8 @@ int series_fetch(const char *folder, const struct series *s, const struct channe
 	char *path = path_of(folder, &s->file);
 	struct answer *a = mem_alloc(sizeof *a);
 	struct series_rrd_values v = {0};
-	int rc = -1;
+	int rc = series_rrd_read(path, &s->file, q->from, q->to, points, &v, e);
 
-	if (q->from < 0 || q->to <= q->from || points == 0)
-		err_set(e, "from, to and points are no span");
-	else
-		rc = series_rrd_read(path, &s->file, q->from, q->to, points, &v, e);
 	free(path);
 	if (rc == 0) {
 		a->values = (struct channel_values){.start = v.start, .step = v.step, .rows = v.rows,

@@ -42,6 +42,29 @@ static void values_come_back_as_they_went(void **state)
 	buf_fini(&b);
 }
 
+static int decode_span(int64_t from, int64_t to, uint32_t points)
+{
+	struct channel_fetch f = {.check = "a", .vantage = "b", .family = FAMILY_V6, .from = from, .to = to,
+		.points = points};
+	struct buf b = {0};
+	int rc;
+
+	channel_fetch_encode(&f, &b);
+	rc = channel_fetch_decode(b.data, b.len, &f);
+	buf_fini(&b);
+	return rc;
+}
+
+static void values_are_asked_of_a_span_that_can_be_reckoned_with(void **state)
+{
+	(void)state;
+	assert_int_equal(decode_span(1700000000, 1700003600, 600), 0);
+	assert_int_equal(decode_span(1700000000, 1700000000, 600), -1);
+	assert_int_equal(decode_span(-1, 1700000000, 600), -1);
+	assert_int_equal(decode_span(1700000000, 1700003600, 0), -1);
+	assert_int_equal(decode_span(0, INT64_MAX, 600), -1);
+}
+
 static void a_position_and_who_passed_it_come_back(void **state)
 {
 	struct buf b = {0};
@@ -168,6 +191,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(values_come_back_as_they_went),
+		cmocka_unit_test(values_are_asked_of_a_span_that_can_be_reckoned_with),
 		cmocka_unit_test(a_position_and_who_passed_it_come_back),
 		cmocka_unit_test(rows_come_back_one_by_one),
 		cmocka_unit_test(a_picture_request_comes_back_with_its_layers),
