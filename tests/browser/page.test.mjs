@@ -132,6 +132,29 @@ const cases = {
 		await page.context().close();
 	},
 
+	async 'a change that comes while the overview is read again is not lost'(browser, server) {
+		const page = await open(browser, server, '');
+		await page.waitForSelector('.tile');
+		const isSeen = (state) => page.waitForFunction((s) => [...document.querySelectorAll('.system.' + s)].some((x) => x.textContent.includes('财政预算')), state, { timeout: 8000 });
+		server.say('set budget-http 6 up');
+		await isSeen('up');
+		let held = 0;
+		await page.route('**/api/v1/overview', async (route) => {
+			const answer = await route.fetch();
+			held++;
+			server.say('set budget-http 6 down');
+			await page.waitForTimeout(3000);
+			await route.fulfill({ response: answer });
+		});
+		server.say('reload');
+		await page.waitForTimeout(4500);
+		assert(held === 1, `the overview was read ${held} times`);
+		await isSeen('degraded');
+		server.say('set budget-http 6 up');
+		await page.unrouteAll({ behavior: 'ignoreErrors' });
+		await page.context().close();
+	},
+
 	async 'graphs of both families are drawn, zoomed together, and are pictures too'(browser, server) {
 		const page = await open(browser, server, '#/systems/identity?span=24h');
 		await page.waitForFunction(() => document.querySelectorAll('.plot canvas').length >= 4);

@@ -4,7 +4,8 @@
  *   serve_page INVENTORY PORT
  *
  * Prints "ready" once it serves. Commands on standard input, a line each: "set CHECK 4|6 up|down|unknown REASON",
- * "mute series", "unmute series", "gone series", "back series", "still" and "go" (no more beats, beats again), "quit". Ends with its input.
+ * "mute series", "unmute series", "gone series", "back series", "reload", "still" and "go" (no more beats, beats again), "quit". Ends
+ * with its input.
  */
 #include <event2/bufferevent.h>
 #include <event2/buffer.h>
@@ -27,6 +28,8 @@ struct tool {
 	struct event_base *base;
 	struct front *front;
 	struct fake_peers *peers;
+	struct settings settings;
+	struct inventory *inventory;
 	bool is_still;
 };
 
@@ -63,6 +66,8 @@ static void obey(struct tool *t, const char *line)
 		fake_peers_disconnect(t->peers, PROCESS_SERIES);
 	else if (strcmp(line, "back series") == 0)
 		fake_peers_connect(t->peers, t->front, PROCESS_SERIES);
+	else if (strcmp(line, "reload") == 0)
+		front_reload(t->front, &t->settings, t->inventory);
 	else if (strcmp(line, "still") == 0)
 		t->is_still = true;
 	else if (strcmp(line, "go") == 0)
@@ -103,10 +108,8 @@ int main(int argc, char **argv)
 {
 	char address[64];
 	const char *listen = address;
-	struct settings settings = {.name = "example-city"};
 	const struct timeval second = {1, 0};
-	struct tool t = {.base = event_base_new()};
-	struct inventory *inventory;
+	struct tool t = {.base = event_base_new(), .settings = {.name = "example-city"}};
 	struct bufferevent *input;
 	struct event *beat;
 	struct err e;
@@ -118,15 +121,15 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	log_open("serve_page", LOG_LEVEL_WARN);
 	snprintf(address, sizeof address, "127.0.0.1:%s", argv[2]);
-	settings.web.listen.items = (void *)&listen;
-	settings.web.listen.count = 1;
-	inventory = inventory_load(argv[1], &e);
-	t.front = inventory != NULL ? front_new(t.base, &settings, inventory, &e) : NULL;
+	t.settings.web.listen.items = (void *)&listen;
+	t.settings.web.listen.count = 1;
+	t.inventory = inventory_load(argv[1], &e);
+	t.front = t.inventory != NULL ? front_new(t.base, &t.settings, t.inventory, &e) : NULL;
 	if (t.front == NULL) {
 		fprintf(stderr, "%s\n", e.text);
 		return 1;
 	}
-	t.peers = fake_peers_new(t.base, inventory);
+	t.peers = fake_peers_new(t.base, t.inventory);
 	fake_peers_connect(t.peers, t.front, PROCESS_INGEST);
 	fake_peers_connect(t.peers, t.front, PROCESS_SERIES);
 	fake_peers_connect(t.peers, t.front, PROCESS_RENDER);
@@ -140,7 +143,7 @@ int main(int argc, char **argv)
 	event_free(beat);
 	front_free(t.front);
 	fake_peers_free(t.peers);
-	inventory_free(inventory);
+	inventory_free(t.inventory);
 	event_base_free(t.base);
 	return 0;
 }

@@ -18,6 +18,7 @@ class Store {
 	lost = false;
 	offset = 0; // of the collector's clock to this one, ms
 	heardAt = 0;
+	private heardMono = 0;
 	private listeners = new Set<() => void>();
 	private watchers = new Set<(c: Change | null) => void>();
 	private source: EventSource | null = null;
@@ -54,20 +55,21 @@ class Store {
 				this.open(this.overview.version);
 		} catch (e) {
 			this.error = (e as Error).message;
-			if (!this.source)
-				setTimeout(() => this.load(), 3000);
+			setTimeout(() => this.load(), 3000);
 		}
 		this.tell();
 	}
 
 	private heard(c: Clock) {
 		this.heardAt = Date.now();
+		this.heardMono = performance.now();
 		this.offset = c.now * 1000 - this.heardAt;
 		this.lost = false;
 	}
 
+	/** By both clocks: one stands still while the machine sleeps, the other may be put back. */
 	private watchSilence() {
-		if (this.heardAt && Date.now() - this.heardAt > silence && !this.lost)
+		if (this.heardAt && (performance.now() - this.heardMono > silence || Math.abs(Date.now() - this.heardAt) > silence))
 			this.lost = true;
 		this.tell();
 	}
@@ -76,7 +78,12 @@ class Store {
 		const source = this.source = new EventSource('/api/v1/events?since=' + version);
 		source.addEventListener('change', (e) => this.onChange(JSON.parse(e.data)));
 		source.addEventListener('tick', (e) => this.onTick(JSON.parse(e.data)));
-		source.addEventListener('reset', () => this.load());
+		// Changes that come before the new overview is here would be lost under it: they are asked for from its version on.
+		source.addEventListener('reset', () => {
+			source.close();
+			this.source = null;
+			this.load();
+		});
 		source.onerror = () => {
 			if (source.readyState !== EventSource.CLOSED)
 				return; // it tries again by itself
