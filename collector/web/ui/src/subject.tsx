@@ -11,6 +11,9 @@ const spans = { '10m': 600, '1h': 3600, '24h': 86400, '7d': 604800, '1y': 316224
 type Span = keyof typeof spans;
 const folders: Record<Kind, string> = { system: 'systems', link: 'links', site: 'sites', host: 'agents' };
 
+/** It was taken out of the inventory: what was known of it must not stay as if it were so. */
+const isAbsent = (error: unknown) => error instanceof Failure && error.status === 404;
+
 function useSubject(kind: Kind, id: string) {
 	const [state, setState] = useState<{ subject: Subject | null; error: Failure | null }>({ subject: null, error: null });
 	useEffect(() => {
@@ -18,7 +21,7 @@ function useSubject(kind: Kind, id: string) {
 		let timer = 0, checks: string[] = [];
 		const load = () => get<Subject>(`${folders[kind]}/${encodeURIComponent(id)}`, abort.signal)
 			.then((subject) => { checks = subject.list.map((c) => c.id); setState({ subject, error: null }); })
-			.catch((error) => abort.signal.aborted || setState((s) => ({ subject: s.subject, error })));
+			.catch((error) => abort.signal.aborted || setState((s) => ({ subject: isAbsent(error) ? null : s.subject, error })));
 		const soon = () => { clearTimeout(timer); timer = window.setTimeout(load, 200); };
 		const stop = store.watch((c) => { if (!c || c.checks.some((x) => checks.includes(x))) soon(); });
 		const slow = setInterval(load, 10_000); // the age of what does not change
@@ -239,8 +242,8 @@ export function CheckPage({ id }: { id: string }) {
 	const [error, setError] = useState<Failure | null>(null);
 	useEffect(() => {
 		const abort = new AbortController();
-		const load = () => get<{ subject: Ref; list: Check[] }>('checks/' + encodeURIComponent(id), abort.signal).then(setFound)
-			.catch((e) => abort.signal.aborted || setError(e));
+		const load = () => get<{ subject: Ref; list: Check[] }>('checks/' + encodeURIComponent(id), abort.signal).then((f) => { setFound(f); setError(null); })
+			.catch((e) => { if (!abort.signal.aborted) { setError(e); if (isAbsent(e)) setFound(null); } });
 		const timer = setInterval(load, 5000);
 		load();
 		return () => { abort.abort(); clearInterval(timer); };
@@ -254,6 +257,7 @@ export function CheckPage({ id }: { id: string }) {
 				<a class="path" href={href(`${folders[found.subject.kind]}/${found.subject.id}`)}><bdi>{nameOf(found.subject)}</bdi></a>
 				<h1>{id}</h1>
 			</header>
+			{error && <p class="error" role="alert">{t('failed', { why: error.message })}</p>}
 			{found.list.map((c) => <CheckPart key={c.id} check={c} subject={subject} />)}
 			<p class="note">{t('dragZoom')}</p>
 			<Legend />
