@@ -173,7 +173,7 @@ static void answer_fill(struct lookup *l, unsigned char *bytes, size_t count)
 	}
 	if (distinct > RESOLVE_MAX)
 		log_warn("a name has more addresses than are used name=%s family=%s addresses=%zu used=%d",
-			l->key + 1, family_name(l->family), distinct, RESOLVE_MAX);
+			l->key != NULL ? l->key + 1 : RESOLVE_SERVERS, family_name(l->family), distinct, RESOLVE_MAX);
 }
 
 static int parse_reply(struct lookup *l, const unsigned char *reply, int len)
@@ -481,6 +481,30 @@ static const char *unaskable(const char *name)
 	return strlen(name) > 255 ? "not a name that DNS can hold" : NULL;
 }
 
+/* "resolvers": the servers themselves. */
+static struct lookup *servers_lookup(struct resolver *r, enum family family)
+{
+	struct lookup *l = answered_lookup(r, family, ARES_SUCCESS);
+	unsigned char bytes[PARSE_MAX * sizeof(struct in6_addr)];
+	int af = family == FAMILY_V6 ? AF_INET6 : AF_INET;
+	size_t size = family == FAMILY_V6 ? sizeof(struct in6_addr) : sizeof(struct in_addr), n = 0;
+	struct ares_addr_port_node *list = NULL;
+
+	ares_get_servers_ports(r->channel, &list);
+	for (struct ares_addr_port_node *s = list; s != NULL && n < PARSE_MAX; s = s->next) {
+		if (s->family == af)
+			memcpy(bytes + n++ * size, &s->addr, size);
+	}
+	ares_free_data(list);
+	answer_fill(l, bytes, n);
+	if (n == 0) {
+		l->answer.status = RESOLVE_FAILED;
+		l->answer.reason = family == FAMILY_V6 ? "this host has no IPv6 name server"
+						       : "this host has no IPv4 name server";
+	}
+	return l;
+}
+
 static struct lookup *lookup_for(struct resolver *r, const char *name, enum family family)
 {
 	const char *loopback = family == FAMILY_V4 ? "127.0.0.1" : "::1", *refusal;
@@ -491,6 +515,8 @@ static struct lookup *lookup_for(struct resolver *r, const char *name, enum fami
 
 	if (resolve_literal(is_localhost(name) ? loopback : name, &s, &len) == 0)
 		return literal_lookup(r, family, &s);
+	if (strcasecmp(name, RESOLVE_SERVERS) == 0)
+		return servers_lookup(r, family);
 	refusal = unaskable(name);
 	if (refusal != NULL) {
 		l = answered_lookup(r, family, ARES_EBADNAME);

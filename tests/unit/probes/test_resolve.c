@@ -375,6 +375,22 @@ static void wrong_servers_are_refused_with_words(void **state)
 	}
 }
 
+static void resolvers_are_the_servers_that_are_asked(void **state)
+{
+	struct fixture *f = *state;
+	struct asked q = answer_of(f, "resolvers", FAMILY_V6);
+	struct err e;
+
+	assert_int_equal(q.answer.status, RESOLVE_FAILED);
+	assert_string_equal(q.reason, "this host has no IPv6 name server");
+	assert_int_equal(resolver_reload(f->resolver, "192.0.2.9:5353,2001:db8::9,192.0.2.1,192.0.2.9:54", &e), 0);
+	q = answer_of(f, "Resolvers", FAMILY_V4);
+	assert_addresses(&q, ADDRESSES("192.0.2.1", "192.0.2.9"));
+	q = answer_of(f, "resolvers", FAMILY_V6);
+	assert_addresses(&q, ADDRESSES("2001:db8::9"));
+	assert_int_equal(f->server.queries, 0);
+}
+
 static void text_that_is_no_literal_is_refused(void **state)
 {
 	static const char *const texts[] = {"", "1.2.3", "1.2.3.4.5", "01.2.3.4", "0x7f.1", "[1.2.3.4]", "[]",
@@ -457,6 +473,7 @@ int main(void)
 		TEST(three_thousand_names_at_once_are_all_answered),
 		TEST(freeing_cancels_without_a_word),
 		TEST(wrong_servers_are_refused_with_words),
+		TEST(resolvers_are_the_servers_that_are_asked),
 		TEST(text_that_is_no_literal_is_refused),
 		TEST(any_mix_ends_each_query_once),
 	};
