@@ -1,0 +1,189 @@
+#include "probes/datagram.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <time.h>
+#include <linux/errqueue.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/clock.h"
+#include "lib/mem.h"
+#include "probes/dial.h"
+
+#define LAY_MAX (10 * NS_PER_S) /* longer in the socket's buffer: the wall clock was moved meanwhile */
+
+struct datagram {
+	int fd;
+	struct event *readable;
+	struct datagram_events events;
+};
+
+static const char *words(int error, bool ours)
+{
+	const struct dial_end end = {.error = error, .ours = ours};
+
+	return dial_reason(&end);
+}
+
+const char *datagram_refusal_words(int error)
+{
+	return words(error, true);
+}
+
+const char *datagram_error_words(int error)
+{
+	return error == ECONNREFUSED ? "port unreachable" : words(error, false);
+}
+
+/* ---- in */
+
+static int64_t stamp_of(struct msghdr *m)
+{
+	struct timespec ts;
+
+	for (struct cmsghdr *h = CMSG_FIRSTHDR(m); h != NULL; h = CMSG_NXTHDR(m, h)) {
+		if (h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_TIMESTAMPNS) {
+			memcpy(&ts, CMSG_DATA(h), sizeof ts);
+			return ts.tv_sec * NS_PER_S + ts.tv_nsec;
+		}
+	}
+	return 0;
+}
+
+static void set_times(struct datagram_packet *p, int64_t stamp)
+{
+	int64_t lay;
+
+	p->mono = clock_mono();
+	p->real = clock_real();
+	lay = p->real - stamp;
+	if (lay < 0 || lay > LAY_MAX)
+		return;
+	p->mono -= lay;
+	p->real = stamp;
+}
+
+/* What the way told, which must be taken for the descriptor to be quiet again: the last of it, or 0. */
+static int drain_errors(int fd)
+{
+	int error = 0;
+
+	for (;;) {
+		struct sock_extended_err e;
+		union {
+			struct cmsghdr align;
+			uint8_t bytes[512];
+		} control;
+		struct msghdr m = {.msg_control = control.bytes, .msg_controllen = sizeof control};
+
+		if (recvmsg(fd, &m, MSG_ERRQUEUE | MSG_DONTWAIT) < 0)
+			return error;
+		for (struct cmsghdr *h = CMSG_FIRSTHDR(&m); h != NULL; h = CMSG_NXTHDR(&m, h)) {
+			if ((h->cmsg_level != IPPROTO_IP || h->cmsg_type != IP_RECVERR) &&
+				(h->cmsg_level != IPPROTO_IPV6 || h->cmsg_type != IPV6_RECVERR))
+				continue;
+			memcpy(&e, CMSG_DATA(h), sizeof e);
+			error = (int)e.ee_errno;
+		}
+	}
+}
+
+static void on_failed_read(struct datagram *d, int error)
+{
+	int told = drain_errors(d->fd);
+
+	if (told != 0)
+		error = told;
+	if (error != EAGAIN && error != EINTR)
+		d->events.on_error(d->events.ctx, error);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *ctx)
+{
+	struct datagram *d = ctx;
+	uint8_t bytes[DATAGRAM_MAX];
+	union {
+		struct cmsghdr align;
+		uint8_t bytes[64];
+	} control;
+	struct iovec iov = {bytes, sizeof bytes};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
+		.msg_controllen = sizeof control};
+	ssize_t n = recvmsg(fd, &m, MSG_DONTWAIT);
+	struct datagram_packet p = {.data = bytes, .len = (size_t)n};
+
+	(void)what;
+	if (n < 0) {
+		on_failed_read(d, errno);
+		return;
+	}
+	set_times(&p, stamp_of(&m));
+	d->events.on_packet(d->events.ctx, &p);
+}
+
+/* ---- set up */
+
+static int try_open(struct datagram *d, const struct sockaddr *address, socklen_t len, uint16_t port)
+{
+	bool six = address->sa_family == AF_INET6;
+	struct sockaddr_storage to;
+	int on = 1;
+
+	d->fd = socket(address->sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (d->fd < 0)
+		return errno;
+	if (six && setsockopt(d->fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) < 0)
+		return errno;
+	/* Without it the kernel does not tell of errors that might pass. What it refuses costs words or precision. */
+	setsockopt(d->fd, six ? IPPROTO_IPV6 : IPPROTO_IP, six ? IPV6_RECVERR : IP_RECVERR, &on, sizeof on);
+	setsockopt(d->fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
+	assert(len <= sizeof to);
+	memcpy(&to, address, len);
+	if (six)
+		((struct sockaddr_in6 *)&to)->sin6_port = htons(port);
+	else
+		((struct sockaddr_in *)&to)->sin_port = htons(port);
+	return connect(d->fd, (struct sockaddr *)&to, len) < 0 ? errno : 0;
+}
+
+struct datagram *datagram_open(struct event_base *base, const struct sockaddr *address, socklen_t len, uint16_t port,
+	const struct datagram_events *events, int *error)
+{
+	struct datagram *d = mem_alloc(sizeof *d);
+
+	d->events = *events;
+	*error = try_open(d, address, len, port);
+	if (*error != 0) {
+		datagram_close(d);
+		return NULL;
+	}
+	d->readable = event_new(base, d->fd, EV_READ | EV_PERSIST, on_readable, d);
+	assert(d->readable != NULL);
+	event_add(d->readable, NULL);
+	return d;
+}
+
+void datagram_close(struct datagram *d)
+{
+	if (d == NULL)
+		return;
+	if (d->readable != NULL)
+		event_free(d->readable);
+	if (d->fd >= 0)
+		close(d->fd);
+	free(d);
+}
+
+/* ---- out */
+
+/* The first error may be one that the way told of what was sent before, which then is of no use any more. */
+int datagram_send(struct datagram *d, const void *data, size_t len)
+{
+	if (send(d->fd, data, len, MSG_NOSIGNAL) >= 0)
+		return 0;
+	return send(d->fd, data, len, MSG_NOSIGNAL) >= 0 ? 0 : errno;
+}

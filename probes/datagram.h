@@ -1,0 +1,45 @@
+/*
+ * datagram: a UDP socket connected to one address, on the loop. Connected: only that address and port is heard, and ICMP errors
+ * about what was sent arrive. The kernel picks a random source port and stamps what comes in.
+ *
+ *   datagram_open -> datagram_send ... on_packet, on_error ... -> datagram_close
+ *
+ * Both callbacks may close it. One packet per turn of the loop, so that a flood does not keep others waiting.
+ * Limit: of a packet the first DATAGRAM_MAX bytes.
+ */
+#ifndef PROBES_DATAGRAM_H
+#define PROBES_DATAGRAM_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#define DATAGRAM_MAX 4096
+
+struct datagram;
+struct event_base;
+
+struct datagram_packet {
+	const uint8_t *data;
+	size_t len;         /* of data: less than the packet had when it was longer than DATAGRAM_MAX */
+	int64_t mono, real; /* when the kernel took it in, on both clocks */
+};
+
+struct datagram_events {
+	void (*on_packet)(void *ctx, const struct datagram_packet *);
+	/* Somebody says that what was sent did not arrive. Words for it: datagram_error_words. */
+	void (*on_error)(void *ctx, int error);
+	void *ctx;
+};
+
+/* NULL with *error (an errno) when this host cannot: always its own fault. Words: datagram_refusal_words. */
+struct datagram *datagram_open(struct event_base *, const struct sockaddr *, socklen_t, uint16_t port,
+	const struct datagram_events *, int *error);
+void datagram_close(struct datagram *); /* accepts NULL */
+/* 0 or an errno: of this host, since errors of the way come by on_error. */
+int datagram_send(struct datagram *, const void *data, size_t len);
+
+const char *datagram_refusal_words(int error);
+const char *datagram_error_words(int error);
+
+#endif
