@@ -97,7 +97,7 @@ $(B)/xunjian-agent: $(LIB_OBJ) $(PROBES_OBJ) $(call obj,$(AGENT) agent/main.c)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lm
 
 # Of probes/ the collector links the pure parts only.
-COLLECTOR_PROBES := $(wildcard probes/catalog*.c) probes/match.c probes/pattern.c
+COLLECTOR_PROBES := $(wildcard probes/catalog*.c) probes/dns_name.c probes/match.c probes/pattern.c
 $(B)/xunjian-collector: $(LIB_OBJ) $(call obj,$(COLLECTOR_PROBES) $(COLLECTOR) collector/main.c) $(B)/assets_table.o
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) $(RRD_LIBS) -lm
