@@ -52,6 +52,7 @@ struct channel {
 	struct icmp_socket *socket; /* NULL until first needed */
 	TAILQ_HEAD(, round) queue;
 	struct event *pace;
+	int64_t not_before; /* mono; of the next batch */
 };
 
 /* Replies that came when their round had ended, by address. */
@@ -301,28 +302,34 @@ static void send_queued(struct channel *c)
 		fail_head(c, error);
 }
 
-static void pace(struct channel *c)
-{
-	if (TAILQ_EMPTY(&c->queue) || evtimer_pending(c->pace, NULL))
-		return;
-	send_queued(c);
-	/* Also when the queue is empty now: what comes within the interval waits for its end. */
-	set_timer(c->pace, PACE_INTERVAL);
-}
-
 static void on_pace(evutil_socket_t fd, short what, void *ctx)
 {
+	struct channel *c = ctx;
+
 	(void)fd, (void)what;
-	pace(ctx);
+	if (TAILQ_EMPTY(&c->queue))
+		return;
+	c->not_before = clock_mono() + PACE_INTERVAL;
+	send_queued(c);
+	if (!TAILQ_EMPTY(&c->queue))
+		set_timer(c->pace, PACE_INTERVAL);
 }
 
+/* What comes within the interval of the last batch waits for its end; else it goes at once, but not from here: start() may
+ * be asked for many targets, which then share a batch. */
 static void enqueue(struct round *r)
 {
-	TAILQ_INSERT_TAIL(&r->channel->queue, r, queue);
+	struct channel *c = r->channel;
+	int64_t now = clock_mono();
+
+	TAILQ_INSERT_TAIL(&c->queue, r, queue);
 	r->queued = true;
-	/* Not sent from here: start() may be asked for many targets, which then share a batch. */
-	if (!evtimer_pending(r->channel->pace, NULL))
-		event_active(r->channel->pace, EV_TIMEOUT, 0);
+	if (evtimer_pending(c->pace, NULL))
+		return;
+	if (now < c->not_before)
+		set_timer(c->pace, c->not_before - now);
+	else
+		event_active(c->pace, EV_TIMEOUT, 0);
 }
 
 static void on_due(evutil_socket_t fd, short what, void *ctx)

@@ -19,7 +19,7 @@
 #define PACKET_ROOM 256 /* headers, names and quotes; the rest of a packet is of no interest */
 #define CONTROL_ROOM 256
 #define RECEIVE_BUFFER (4 << 20)
-#define KEYS 8192       /* requests whose transmit stamp may still come */
+#define KEYS 2048       /* requests whose transmit stamp may still come: 32 turns of the loop */
 #define PAYLOAD_MAX 65000
 
 #ifndef ICMP_FILTER
@@ -32,6 +32,19 @@ struct key {
 	struct icmp_packet_name name;
 };
 
+/* Room for one batch, touched only as far as packets come, and made ready again only so far: a socket at rest reads one. */
+struct reading {
+	int used; /* of the last batch */
+	struct mmsghdr messages[READ_BATCH];
+	struct iovec iov[READ_BATCH];
+	struct sockaddr_storage from[READ_BATCH];
+	uint8_t bytes[READ_BATCH][PACKET_ROOM];
+	union {
+		struct cmsghdr align;
+		uint8_t bytes[CONTROL_ROOM];
+	} control[READ_BATCH];
+};
+
 struct icmp_socket {
 	int fd;
 	enum family family;
@@ -39,6 +52,7 @@ struct icmp_socket {
 	uint32_t overflows;
 	uint32_t next_key; /* the kernel numbers what it sends (SOF_TIMESTAMPING_OPT_ID) */
 	struct key keys[KEYS];
+	struct reading replies, errors;
 	struct event *readable;
 	struct icmp_socket_events events;
 };
@@ -88,6 +102,7 @@ static void set_options(struct icmp_socket *s)
 }
 
 static void on_readable(evutil_socket_t, short, void *);
+static void make_ready(struct reading *, int count);
 
 struct icmp_socket *icmp_socket_new(struct event_base *base, int fd, enum family f,
 	const struct icmp_socket_events *events)
@@ -103,6 +118,8 @@ struct icmp_socket *icmp_socket_new(struct event_base *base, int fd, enum family
 	s->events = *events;
 	evutil_make_socket_nonblocking(fd);
 	set_options(s);
+	make_ready(&s->replies, READ_BATCH);
+	make_ready(&s->errors, READ_BATCH);
 	s->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, s);
 	event_add(s->readable, NULL);
 	return s;
@@ -124,31 +141,26 @@ uint32_t icmp_socket_overflows(const struct icmp_socket *s)
 
 /* ---- in */
 
-struct reading {
-	struct mmsghdr messages[READ_BATCH];
-	struct iovec iov[READ_BATCH];
-	struct sockaddr_storage from[READ_BATCH];
-	uint8_t bytes[READ_BATCH][PACKET_ROOM];
-	union {
-		struct cmsghdr align;
-		uint8_t bytes[CONTROL_ROOM];
-	} control[READ_BATCH];
-};
-
-static int read_batch(struct icmp_socket *s, struct reading *r, int flags)
+static void make_ready(struct reading *r, int count)
 {
-	int n;
-
-	for (int i = 0; i < READ_BATCH; i++) {
+	for (int i = 0; i < count; i++) {
 		r->iov[i] = (struct iovec){r->bytes[i], PACKET_ROOM};
 		r->messages[i].msg_hdr = (struct msghdr){.msg_name = &r->from[i],
 			.msg_namelen = sizeof r->from[i], .msg_iov = &r->iov[i], .msg_iovlen = 1,
 			.msg_control = r->control[i].bytes, .msg_controllen = CONTROL_ROOM};
 	}
+}
+
+static int read_batch(struct icmp_socket *s, struct reading *r, int flags)
+{
+	int n;
+
+	make_ready(r, r->used);
 	do
 		n = recvmmsg(s->fd, r->messages, READ_BATCH, flags | MSG_DONTWAIT, NULL);
 	while (n < 0 && errno == EINTR);
-	return n < 0 ? 0 : n;
+	r->used = n < 0 ? 0 : n;
+	return r->used;
 }
 
 /* What the control messages of one packet say. */
@@ -231,8 +243,9 @@ static void deliver_stamp(struct icmp_socket *s, const struct control *c)
 	s->events.on_stamp(s->events.ctx, &k->name, c->stamp);
 }
 
-static void read_error_queue(struct icmp_socket *s, struct reading *r)
+static void read_error_queue(struct icmp_socket *s)
 {
+	struct reading *r = &s->errors;
 	int n = READ_BATCH;
 
 	for (int turn = 0; turn < READS_PER_EVENT && n == READ_BATCH; turn++) {
@@ -252,8 +265,9 @@ static void read_error_queue(struct icmp_socket *s, struct reading *r)
 	}
 }
 
-static void deliver_packets(struct icmp_socket *s, struct reading *r, int n)
+static void deliver_packets(struct icmp_socket *s, int n)
 {
+	struct reading *r = &s->replies;
 	struct icmp_packet p;
 	struct icmp_arrival a = {.packet = &p, .mono = clock_mono(), .real = clock_real()};
 
@@ -277,14 +291,13 @@ static void deliver_packets(struct icmp_socket *s, struct reading *r, int n)
 static void on_readable(evutil_socket_t fd, short what, void *ctx)
 {
 	struct icmp_socket *s = ctx;
-	struct reading replies, errors;
 	int n = READ_BATCH;
 
 	(void)fd, (void)what;
 	for (int turn = 0; turn < READS_PER_EVENT && n == READ_BATCH; turn++) {
-		n = read_batch(s, &replies, 0);
-		read_error_queue(s, &errors);
-		deliver_packets(s, &replies, n);
+		n = read_batch(s, &s->replies, 0);
+		read_error_queue(s);
+		deliver_packets(s, n);
 	}
 }
 
@@ -325,9 +338,7 @@ static void remember_keys(struct icmp_socket *s, const struct icmp_request *requ
 /* Whether the kernel numbered a packet that it then refused is not known: the numbers begin anew. */
 static void restart_keys(struct icmp_socket *s)
 {
-	struct reading r;
-
-	read_error_queue(s, &r);
+	read_error_queue(s);
 	set_stamps(s, false);
 	set_stamps(s, true);
 	memset(s->keys, 0, sizeof s->keys);
