@@ -138,6 +138,16 @@ def cpu_of(*pids):
     return total / os.sysconf("SC_CLK_TCK")
 
 
+def precise_cpu_of(*pids):
+    """The same from the scheduler, in ns; of threads that are still there."""
+    total = 0
+    for pid in pids:
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/schedstat", encoding="ascii") as f:
+                total += int(f.read().split()[0])
+    return total / 1e9
+
+
 def memory_of(kind, *pids):
     """MiB of processes: kind Rss or Pss."""
     total = 0

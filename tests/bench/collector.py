@@ -23,9 +23,9 @@ def free_port():
 
 
 class Collector:
-    """agents x checks, each over both families, once a minute of virtual time."""
+    """agents x checks, each over both families, once a minute of virtual time; or the checks that are given, of one agent."""
 
-    def __init__(self, agents, checks, series='flush_within = "2s"; archives = ( { keep = "1h"; } );', where=None):
+    def __init__(self, agents, checks, series='flush_within = "2s"; archives = ( { keep = "1h"; } );', where=None, lines=None):
         self.agents, self.checks = agents, checks
         self.folder = tempfile.mkdtemp(prefix="xunjian-bench-", dir=where)
         self.port, self.web, self.process = free_port(), free_port(), None
@@ -35,8 +35,9 @@ class Collector:
         with open(self.at("inventory.d/all.conf"), "w", encoding="ascii") as f:
             f.write('units = ( { id = "u"; } );\nsites = ( { id = "city"; level = "city"; } );\nagents = ( ')
             f.write(",\n".join(f'{{ id = "agent-{i}"; site = "city"; }}' for i in range(agents)) + " );\nchecks = ( ")
-            f.write(",\n".join(f'{{ id = "check-{i}-{k}"; type = "icmp"; subject = "site/city"; vantages = ( "agent-{i}" ); '
-                               'interval = "60s"; host = "192.0.2.77"; }' for i in range(agents) for k in range(checks)) + " );\n")
+            f.write(",\n".join(lines or (
+                f'{{ id = "check-{i}-{k}"; type = "icmp"; subject = "site/city"; vantages = ( "agent-{i}" ); interval = "60s"; '
+                'host = "192.0.2.77"; }' for i in range(agents) for k in range(checks))) + " );\n")
         with open(self.at("collector.conf"), "w", encoding="ascii") as f:
             f.write(f'''name = "bench"; state = "state"; inventory = "inventory.d"; log_level = "warn";
 ingest: {{ listen = [ "127.0.0.1:{self.port}" ]; ca = "pki/ca.pem"; certificate = "pki/collector.pem";
