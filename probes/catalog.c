@@ -89,7 +89,8 @@ int catalog_target_host(const struct catalog_type *t, const void *options, char 
 
 /* ---- the table */
 
-const struct catalog_type *const catalog_types[] = {&catalog_icmp, &catalog_tcp, &catalog_http, &catalog_dns, NULL};
+const struct catalog_type *const catalog_types[] = {&catalog_icmp, &catalog_tcp, &catalog_http, &catalog_dns,
+	&catalog_ntp, NULL};
 
 const struct catalog_type *catalog_find(const char *name)
 {

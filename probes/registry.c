@@ -7,10 +7,12 @@
 #include "probes/dns.h"
 #include "probes/http.h"
 #include "probes/icmp.h"
+#include "probes/ntp.h"
 #include "probes/probe.h"
 #include "probes/tcp.h"
 
-const struct probe_type *const registry_types[] = {&icmp_probe, &tcp_probe, &http_probe, &dns_probe, NULL};
+const struct probe_type *const registry_types[] = {&icmp_probe, &tcp_probe, &http_probe, &dns_probe, &ntp_probe,
+	NULL};
 
 const struct probe_type *registry_find(const char *name)
 {
