@@ -1,0 +1,230 @@
+#include "probes/datagram.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+
+#include "lib/clock.h"
+#include "lib/mem.h"
+#include "tests/unit/probes/udp_server.h"
+
+struct fixture {
+	struct event_base *base;
+	struct udp_server server;
+	struct datagram *datagram;
+	unsigned packets, errors;
+	int error;
+	bool closes; /* from inside the callback */
+	struct datagram_packet last;
+	char answer[16];
+};
+
+static void on_query(void *ctx, const uint8_t *data, size_t len)
+{
+	struct fixture *f = ctx;
+
+	(void)data, (void)len;
+	udp_server_reply(&f->server, f->answer, strlen(f->answer));
+}
+
+static void ended(struct fixture *f)
+{
+	if (f->closes) {
+		datagram_close(f->datagram);
+		f->datagram = NULL;
+	}
+}
+
+static void on_packet(void *ctx, const struct datagram_packet *p)
+{
+	struct fixture *f = ctx;
+
+	f->packets++;
+	f->last = *p;
+	ended(f);
+}
+
+static void on_error(void *ctx, int error)
+{
+	struct fixture *f = ctx;
+
+	f->errors++;
+	f->error = error;
+	ended(f);
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = mem_alloc(sizeof *f);
+
+	f->base = event_base_new();
+	while (!udp_server_try(&f->server, 0))
+		;
+	udp_server_start(&f->server, f->base, on_query, f);
+	strcpy(f->answer, "answer");
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	datagram_close(f->datagram);
+	udp_server_close(&f->server);
+	event_base_free(f->base);
+	free(f);
+	return 0;
+}
+
+static int try_open(struct fixture *f, const char *address, uint16_t port)
+{
+	struct datagram_events events = {.on_packet = on_packet, .on_error = on_error, .ctx = f};
+	struct sockaddr_in6 six = {.sin6_family = AF_INET6};
+	struct sockaddr_in four = {.sin_family = AF_INET};
+	bool is_six = inet_pton(AF_INET6, address, &six.sin6_addr) == 1;
+	int error;
+
+	assert_true(is_six || inet_pton(AF_INET, address, &four.sin_addr) == 1);
+	f->datagram = datagram_open(f->base, is_six ? (struct sockaddr *)&six : (struct sockaddr *)&four,
+		is_six ? sizeof six : sizeof four, port, &events, &error);
+	return error;
+}
+
+static void loop_until(struct fixture *f, const unsigned *count)
+{
+	while (*count == 0)
+		event_base_loop(f->base, EVLOOP_ONCE);
+}
+
+static void an_answer_comes_with_its_times_in_both_families(void **state)
+{
+	static const char *const addresses[] = {"127.0.0.1", "::1"};
+	struct fixture *f = *state;
+
+	for (int i = 0; i < 2; i++) {
+		int64_t real = clock_real(), mono = clock_mono();
+
+		f->packets = 0;
+		assert_int_equal(try_open(f, addresses[i], f->server.port), 0);
+		assert_int_equal(datagram_send(f->datagram, "query", 5), 0);
+		loop_until(f, &f->packets);
+		assert_int_equal(f->last.len, 6);
+		assert_in_range(f->last.real, real, clock_real());
+		assert_in_range(f->last.mono, mono, clock_mono());
+		datagram_close(f->datagram);
+		f->datagram = NULL;
+	}
+}
+
+/* The loop is busy while the packet waits in the buffer. */
+static void the_time_in_our_own_buffer_does_not_count(void **state)
+{
+	struct fixture *f = *state;
+	int64_t before;
+
+	assert_int_equal(try_open(f, "127.0.0.1", f->server.port), 0);
+	datagram_send(f->datagram, "query", 5);
+	loop_until(f, &f->server.received);
+	before = clock_mono();
+	while (clock_mono() - before < 20 * NS_PER_MS)
+		;
+	if (f->packets == 0)
+		loop_until(f, &f->packets);
+	assert_true(f->last.mono < before + 2 * NS_PER_MS);
+	assert_true(f->last.real < clock_real() - 15 * NS_PER_MS);
+}
+
+/* Told once, and the descriptor is quiet afterwards, although the kernel keeps what ICMP said in a queue. */
+static void a_closed_port_is_told_once(void **state)
+{
+	static const char *const addresses[] = {"127.0.0.1", "::1"};
+	struct fixture *f = *state;
+
+	for (int i = 0; i < 2; i++) {
+		f->errors = 0;
+		assert_int_equal(try_open(f, addresses[i], 1), 0);
+		assert_int_equal(datagram_send(f->datagram, "query", 5), 0);
+		loop_until(f, &f->errors);
+		assert_int_equal(f->error, ECONNREFUSED);
+		assert_string_equal(datagram_error_words(f->error), "port unreachable");
+		assert_int_equal(event_base_loop(f->base, EVLOOP_NONBLOCK), 0);
+		assert_int_equal(event_base_loop(f->base, EVLOOP_NONBLOCK), 0);
+		assert_int_equal(f->errors, 1);
+		datagram_close(f->datagram);
+		f->datagram = NULL;
+	}
+}
+
+static void an_error_of_before_does_not_stop_sending(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(try_open(f, "127.0.0.1", 1), 0);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(datagram_send(f->datagram, "query", 5), 0);
+	loop_until(f, &f->errors);
+	assert_int_equal(f->error, ECONNREFUSED);
+}
+
+static void strangers_are_not_heard(void **state)
+{
+	struct fixture *f = *state;
+	int other = udp_bind(AF_INET, 0);
+
+	assert_int_equal(try_open(f, "127.0.0.1", f->server.port), 0);
+	datagram_send(f->datagram, "query", 5);
+	loop_until(f, &f->packets);
+	assert_int_equal(sendto(other, "forged", 6, 0, (struct sockaddr *)&f->server.from, f->server.from_len), 6);
+	datagram_send(f->datagram, "query", 5);
+	while (f->packets < 2 || f->server.received < 2)
+		event_base_loop(f->base, EVLOOP_ONCE);
+	close(other);
+	assert_int_equal(f->packets, 2);
+	assert_int_equal(f->errors, 0);
+}
+
+static void it_may_be_closed_from_inside_its_callbacks(void **state)
+{
+	struct fixture *f = *state;
+
+	f->closes = true;
+	try_open(f, "127.0.0.1", f->server.port);
+	datagram_send(f->datagram, "query", 5);
+	loop_until(f, &f->packets);
+	assert_null(f->datagram);
+	try_open(f, "::1", 1);
+	datagram_send(f->datagram, "query", 5);
+	loop_until(f, &f->errors);
+	assert_null(f->datagram);
+}
+
+static void what_this_host_cannot_reach_is_its_own_fault(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(try_open(f, "255.255.255.255", 53), EACCES); /* a broadcast, which nobody asked for */
+	assert_null(f->datagram);
+	assert_string_equal(datagram_refusal_words(ENETUNREACH), "this host has no route to it");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		TEST(an_answer_comes_with_its_times_in_both_families),
+		TEST(the_time_in_our_own_buffer_does_not_count),
+		TEST(a_closed_port_is_told_once),
+		TEST(an_error_of_before_does_not_stop_sending),
+		TEST(strangers_are_not_heard),
+		TEST(it_may_be_closed_from_inside_its_callbacks),
+		TEST(what_this_host_cannot_reach_is_its_own_fault),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
