@@ -146,6 +146,9 @@ static void a_server_that_is_not_synchronised_is_down(void **state)
 	one_run_of(&f->one, &ntp_probe, "host=127.0.0.1", f->port);
 	assert_lines(&f->one, "IPv4 127.0.0.1 down: not synchronised (leap indicator 3, stratum 0)");
 	assert_true(one_run_value(&f->one, 0, NTP_LEAP) == 3);
+	f->stratum = 2;
+	one_run_of(&f->one, &ntp_probe, "host=127.0.0.1", f->port);
+	assert_lines(&f->one, "IPv4 127.0.0.1 down: not synchronised (leap indicator 3, stratum 2)");
 	f->leap = 0;
 	f->stratum = 16;
 	one_run_of(&f->one, &ntp_probe, "host=127.0.0.1", f->port);
