@@ -40,6 +40,7 @@ struct incidents;
 struct record_sink;
 
 #define INCIDENT_MARGIN NS_PER_S            /* clocks of two agents agree this well */
+#define INCIDENT_ROW (30 * NS_PER_S)        /* three attempts, and their way */
 #define INCIDENT_SETTLE (60 * NS_PER_S)
 #define INCIDENT_HOLD (45 * NS_PER_S)       /* beyond the parent's interval */
 #define INCIDENT_GROUP (60 * NS_PER_S)      /* affected units wait this long, to be told of all their systems at once */

@@ -69,18 +69,18 @@ static int64_t cleared_since(const struct incident_node *p)
 	return newest;
 }
 
-/* The parent is not why: it was seen working after this one was seen failing last. One that itself has failed meanwhile, if only for
- * a moment, is cleared by what fails when it works again; so is one that was known to have failed, after a while. */
+/* The parent is not why: it was seen working after this one had failed, within the newest row of attempts if it has failed for
+ * long. One that itself has failed meanwhile, if only for a moment, is cleared by what fails when it works again; so is one that
+ * was known to have failed, after a while. */
 static bool is_cleared(const struct incident_node *n, const struct incident_node *p, const struct topology_node *said, int bit)
 {
 	int64_t up = seen_up(p, said, bit), down = seen_down(n, bit);
 
-	if (up < down)
-		return false;
 	if (n->role == ROLE_MEMBER)
-		return !covers(p, said, bit) && down >= cleared_since(p) + INCIDENT_SETTLE;
-	return up >= n->since[bit] + INCIDENT_MARGIN && (seen_blip(p, bit) + INCIDENT_MARGIN < n->since[bit] ||
-		down >= seen_blip(p, bit) + INCIDENT_MARGIN);
+		return up >= down && !covers(p, said, bit) && down >= cleared_since(p) + INCIDENT_SETTLE;
+	if (seen_blip(p, bit) + INCIDENT_MARGIN >= n->since[bit])
+		return up >= down && down >= seen_blip(p, bit) + INCIDENT_MARGIN;
+	return up >= n->since[bit] + INCIDENT_MARGIN && up >= down - INCIDENT_ROW;
 }
 
 /* It went on working for long while the parent was seen failing: not this one, but what is above it may be the cause. */
