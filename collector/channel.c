@@ -87,6 +87,23 @@ int channel_passed_decode(const void *data, size_t len, char view[32], struct po
 	return done(&c);
 }
 
+void channel_ledger_encode(const char *subject, int64_t from, int64_t until, struct buf *out)
+{
+	add_text(out, subject);
+	buf_add_u64(out, (uint64_t)from);
+	buf_add_u64(out, (uint64_t)until);
+}
+
+int channel_ledger_decode(const void *data, size_t len, char subject[CHANNEL_SUBJECT], int64_t *from, int64_t *until)
+{
+	struct cursor c = cursor_over(data, len);
+
+	copy_text(&c, subject, CHANNEL_SUBJECT);
+	*from = (int64_t)cursor_u64(&c);
+	*until = (int64_t)cursor_u64(&c);
+	return done(&c);
+}
+
 /* ---- rows of the catalogue */
 
 void channel_rows_begin(uint64_t version, uint64_t instance, struct buf *out)

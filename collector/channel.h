@@ -6,6 +6,8 @@
  *   views  -> ingest  PASSED   the durable cursor of a view that must see all (series, judge)
  *   web    -> series  LATEST   rows of the catalogue of series changed since a version
  *   web    -> series  FETCH    values of one series over a span
+ *   web    -> judge   INCIDENTS  what people work on
+ *   web    -> judge   LEDGER   stretches of state of one subject over a span
  *   web    -> render  RENDER   a picture of values handed over
  *   web    -> any     METRICS  own figures in Prometheus text
  */
@@ -23,6 +25,7 @@ struct buf;
 enum channel_type {
 	CHANNEL_SYNCED = 1, CHANNEL_PASSED, CHANNEL_LATEST, CHANNEL_LATEST_ROWS, CHANNEL_FETCH, CHANNEL_VALUES,
 	CHANNEL_RENDER, CHANNEL_PICTURE, CHANNEL_METRICS, CHANNEL_METRICS_TEXT, CHANNEL_FAILED, /* body: words */
+	CHANNEL_INCIDENTS, CHANNEL_LEDGER, CHANNEL_JSON, /* body of JSON: text for the page */
 };
 
 void channel_position_encode(struct position, struct buf *out);           /* SYNCED */
@@ -71,6 +74,11 @@ struct channel_values {
 void channel_values_encode(const struct channel_values *, struct buf *out);
 /* Arrays are allocated in one block: free(block). */
 int channel_values_decode(const void *, size_t, struct channel_values *, void **block);
+
+/* LEDGER: real ns. subject: below CHANNEL_SUBJECT bytes. */
+#define CHANNEL_SUBJECT 80
+void channel_ledger_encode(const char *subject, int64_t from, int64_t until, struct buf *out);
+int channel_ledger_decode(const void *, size_t, char subject[CHANNEL_SUBJECT], int64_t *from, int64_t *until);
 
 struct channel_render {
 	uint8_t format;   /* 0 SVG, 1 PNG */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collector/judge/answer.h"
 #include "collector/judge/book.h"
 #include "collector/judge/calendar.h"
 #include "collector/judge/outbox.h"
@@ -88,45 +89,12 @@ struct writer {
 	struct json json;
 };
 
-static void write_affected(struct json *j, const char *ids)
-{
-	json_open(j, "affected", '[');
-	while (*ids != '\0') {
-		size_t n = strcspn(ids, " ");
-		char *id = mem_format("%.*s", (int)n, ids);
-
-		json_text(j, NULL, id);
-		free(id);
-		ids += n + (ids[n] == ' ');
-	}
-	json_close(j, ']');
-}
-
 static void write_row(void *ctx, const struct outbox_incident *i)
 {
-	const struct incident_view *v = &i->view;
 	struct writer *w = ctx;
-	struct json *j = &w->json;
 
-	if (w->wish->period.until != 0 && v->opened >= w->wish->period.until)
-		return;
-	json_open(j, NULL, '{');
-	json_int(j, "id", (int64_t)v->id);
-	json_text(j, "phase", phases[v->phase % 3]);
-	json_text(j, "subject", v->subject);
-	json_text(j, "state", verdict_state_name(v->state));
-	json_text(j, "reason", v->reason);
-	json_time(j, "since", v->since);
-	json_time(j, "opened", v->opened);
-	json_time(j, "closed", v->closed);
-	json_bool(j, "flapping", v->is_flapping);
-	if (v->is_acknowledged)
-		json_text(j, "acknowledged_by", v->acknowledged_by);
-	else
-		json_nothing(j, "acknowledged_by");
-	json_int(j, "affected_count", (int64_t)i->affected_count);
-	write_affected(j, i->affected);
-	json_close(j, '}');
+	if (w->wish->period.until == 0 || i->view.opened < w->wish->period.until)
+		answer_incident(&w->json, i);
 }
 
 static int print_all(const struct wish *w, struct outbox *o, struct err *e)

@@ -13,9 +13,11 @@
 #include "collector/channel.h"
 #include "collector/confine.h"
 #include "collector/inventory.h"
+#include "collector/judge/answer.h"
 #include "collector/judge/book.h"
 #include "collector/judge/refold.h"
 #include "collector/settings.h"
+#include "collector/web/json.h"
 #include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -247,10 +249,42 @@ static void answer_metrics(struct judge *j, const struct ipc_message *m)
 	buf_fini(&out);
 }
 
+static void send_json(struct judge *j, const struct ipc_message *m, int rc, struct json *json, const struct err *e)
+{
+	if (rc == 0)
+		ipc_send(j->web, CHANNEL_JSON, m->id, json->out.data, json->out.len, -1);
+	else
+		ipc_send(j->web, CHANNEL_FAILED, m->id, e->text, strlen(e->text), -1);
+	json_fini(json);
+}
+
+static void answer_ledger_question(struct judge *j, const struct ipc_message *m)
+{
+	char subject[CHANNEL_SUBJECT];
+	struct json json = {0};
+	int64_t from, until;
+	struct err e;
+	int rc;
+
+	if (channel_ledger_decode(m->body, m->len, subject, &from, &until) < 0)
+		rc = err_set(&e, "the question does not decode");
+	else
+		rc = answer_ledger(j->book, subject, from, until, &json, &e);
+	send_json(j, m, rc, &json, &e);
+}
+
 static void on_web(void *ctx, struct ipc_message *m)
 {
+	struct judge *j = ctx;
+	struct json json = {0};
+	struct err e;
+
 	if (m->type == CHANNEL_METRICS)
-		answer_metrics(ctx, m);
+		answer_metrics(j, m);
+	else if (m->type == CHANNEL_LEDGER)
+		answer_ledger_question(j, m);
+	else if (m->type == CHANNEL_INCIDENTS)
+		send_json(j, m, answer_incidents(j->book, &json, &e), &json, &e);
 }
 
 static void on_web_gone(void *ctx, const char *why)

@@ -700,6 +700,11 @@ struct ledger *book_ledger(struct book *b)
 	return b->ledger;
 }
 
+struct outbox *book_outbox(struct book *b)
+{
+	return b->outbox;
+}
+
 const struct incidents *book_incidents(const struct book *b)
 {
 	return b->incidents;

@@ -29,6 +29,7 @@ struct incidents;
 struct inventory;
 struct journal_entry;
 struct ledger;
+struct outbox;
 
 /* state: the collector's state folder; judge/ is made in it. NULL with err. */
 struct book *book_open(const char *state, struct err *);
@@ -61,6 +62,7 @@ int book_settle_late(struct book *, const struct book_late *, const struct book_
 
 const struct verdict *book_verdict(const struct book *);
 struct ledger *book_ledger(struct book *);
+struct outbox *book_outbox(struct book *);
 const struct incidents *book_incidents(const struct book *);
 int64_t book_now(const struct book *);
 

@@ -10,6 +10,7 @@
 #include "collector/web/ask.h"
 #include "collector/web/assets.h"
 #include "collector/web/graph.h"
+#include "collector/web/judged.h"
 #include "collector/web/live.h"
 #include "collector/web/metrics.h"
 #include "collector/web/model.h"
@@ -74,6 +75,8 @@ static const struct server_route routes[] = {
 	{"/api/v1/values", graph_values},
 	{"/api/v1/graph.svg", graph_svg},
 	{"/api/v1/graph.png", graph_png},
+	{"/api/v1/incidents", judged_incidents},
+	{"/api/v1/ledger", judged_ledger},
 	{"/api/v1/events", live_handle},
 	{"/metrics", metrics_handle},
 	{"/-/healthy", handle_healthy},

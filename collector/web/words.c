@@ -68,6 +68,7 @@ void words_clock(struct json *j, const struct web *w, int64_t now)
 	json_open(j, "peers", '{');
 	json_bool(j, "ingest", ask_is_connected(w->ask, PROCESS_INGEST));
 	json_bool(j, "series", ask_is_connected(w->ask, PROCESS_SERIES) && w->has_rows);
+	json_bool(j, "judge", ask_is_connected(w->ask, PROCESS_JUDGE));
 	json_bool(j, "render", ask_is_connected(w->ask, PROCESS_RENDER));
 	json_close(j, '}');
 }

@@ -186,6 +186,23 @@ const cases = {
 		await page.context().close();
 	},
 
+	async 'an incident names its cause and what it affects, the ledger shows what was'(browser, server) {
+		const page = await open(browser, server, '');
+		await page.waitForSelector('.incident');
+		const words = await page.textContent('.incidents');
+		assert(/未恢复的事件（1）/.test(words) && /链路 link-town-east/.test(words) && /no reply/.test(words), `words: ${words}`);
+		await page.click('.incident summary');
+		await page.click('.affected a');
+		await page.waitForSelector('.bars .stretch.down');
+		const down = await page.locator('.bars .ledger').first().locator('.stretch.down').boundingBox();
+		const all = await page.locator('.bars .ledger').first().boundingBox();
+		assert(Math.abs((down.x - all.x) / all.width - 0.5) < 0.01 && Math.abs(down.width / all.width - 0.1) < 0.01, 'the outage is where it was');
+		assert(/中断/.test(await page.locator('.bars .ledger').first().getAttribute('aria-label')), 'and is told in words');
+		await page.click('.bars >> text=30 天');
+		await page.waitForFunction(() => document.querySelector('.bars button[aria-pressed="true"]').textContent === '30 天');
+		await page.context().close();
+	},
+
 	async 'the language is switched, kept, and in the link'(browser, server) {
 		const page = await open(browser, server, '');
 		await page.waitForSelector('.tile');

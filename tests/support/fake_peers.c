@@ -260,6 +260,31 @@ static void answer_render(struct fake_peer *p, const struct ipc_message *m)
 	buf_fini(&out);
 }
 
+/* A link that is down, with one system behind it. */
+static const char incidents[] =
+	"{\"reached\": 1790000000, \"incidents\": [{\"id\": 7, \"phase\": \"open\", \"subject\": \"link/link-town-east\", \"state\":"
+	" \"down\", \"reason\": \"no reply\", \"since\": 1789999000, \"opened\": 1789999030, \"closed\": null, \"flapping\": false,"
+	" \"acknowledged_by\": null, \"affected_count\": 2, \"affected\": [\"link/link-town-east\", \"system/portal\"]}]}";
+
+/* Up but for the middle tenth of the span. */
+static void answer_ledger(struct fake_peer *p, const struct ipc_message *m)
+{
+	char subject[CHANNEL_SUBJECT];
+	int64_t from, until, s, tenth;
+	struct buf out = {0};
+
+	assert(channel_ledger_decode(m->body, m->len, subject, &from, &until) == 0);
+	s = from / NS_PER_S;
+	tenth = (until - from) / NS_PER_S / 10;
+	buf_add_format(&out, "{\"reached\": %lld, \"begin\": %lld, \"whole\": [[%lld, %lld, \"up\"], [%lld, %lld, \"down\"], [%lld, %lld,"
+		" \"up\"]], \"v4\": [[%lld, %lld, \"up\"]], \"v6\": [[%lld, %lld, \"unknown\"]], \"revisions\": 1}",
+		(long long)(s + 10 * tenth), (long long)s, (long long)s, (long long)(s + 5 * tenth), (long long)(s + 5 * tenth),
+		(long long)(s + 6 * tenth), (long long)(s + 6 * tenth), (long long)(s + 10 * tenth), (long long)s,
+		(long long)(s + 10 * tenth), (long long)s, (long long)(s + 10 * tenth));
+	ipc_send(p->channel, CHANNEL_JSON, m->id, out.data, out.len, -1);
+	buf_fini(&out);
+}
+
 static void on_message(void *ctx, struct ipc_message *m)
 {
 	static const char *const names[PROCESS_ROLES] = {"ingest", "series", "judge", "web", "render"};
@@ -278,6 +303,13 @@ static void on_message(void *ctx, struct ipc_message *m)
 		break;
 	case CHANNEL_RENDER:
 		answer_render(p, m);
+		break;
+	case CHANNEL_INCIDENTS:
+		buf_add_text(&out, incidents);
+		ipc_send(p->channel, CHANNEL_JSON, m->id, out.data, out.len, -1);
+		break;
+	case CHANNEL_LEDGER:
+		answer_ledger(p, m);
 		break;
 	case CHANNEL_METRICS:
 		buf_add_format(&out, "# HELP xunjian_fake_%s_total A figure.\n"

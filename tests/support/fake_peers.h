@@ -1,5 +1,5 @@
 /*
- * fake_peers: ingest, series and render as the web process sees them, made up from an inventory, on the same loop.
+ * fake_peers: ingest, series, judge and render as the web process sees them, made up from an inventory, on the same loop.
  *
  * Every check has an outcome for each vantage and family, most of them up, some down, unknown or not heard of (by a
  * hash of its id, always the same); each beat measures again. Values are waves. Pictures are drawn for real.

@@ -2,7 +2,9 @@
 """The city in a box from end to end: all systems over both families, faults seen and mended, and no packet leaves.
 
 The walk is the demo's own. The fence: no namespace has a default route or an interface to the host; an address outside
-cannot be reached from any of them; Ctrl-C's twin, SIGTERM, ends all of it and leaves no process, folder or namespace."""
+cannot be reached from any of them; Ctrl-C's twin, SIGTERM, ends all of it and leaves no process, folder or namespace.
+
+alone: it looks for what others leave as well, and every step has its time."""
 
 import os
 import re

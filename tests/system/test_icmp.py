@@ -3,6 +3,8 @@
 
 Facts are made with the kernel's own means: nft drops, routes that are unreachable, a link that is down,
 and a responder on the target that answers late, twice, or with forged replies.
+
+alone: losses and times are judged.
 """
 
 import json

@@ -133,6 +133,7 @@ int main(int argc, char **argv)
 	fake_peers_connect(t.peers, t.front, PROCESS_INGEST);
 	fake_peers_connect(t.peers, t.front, PROCESS_SERIES);
 	fake_peers_connect(t.peers, t.front, PROCESS_RENDER);
+	fake_peers_connect(t.peers, t.front, PROCESS_JUDGE);
 	beat = event_new(t.base, -1, EV_PERSIST, on_beat, &t);
 	event_add(beat, &second);
 	input = read_commands(&t);

@@ -246,7 +246,7 @@ static void those_that_wait_begin_in_the_order_they_came(void **state)
 
 	(void)state;
 	for (int i = 0; i < 20; i++) {
-		char id[8];
+		char id[16];
 
 		ids[i] = i;
 		snprintf(id, sizeof id, "c%d", i);

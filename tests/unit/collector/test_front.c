@@ -239,6 +239,7 @@ static int begin_connected(void **state)
 	fake_peers_connect(w.peers, w.front, PROCESS_INGEST);
 	fake_peers_connect(w.peers, w.front, PROCESS_SERIES);
 	fake_peers_connect(w.peers, w.front, PROCESS_RENDER);
+	fake_peers_connect(w.peers, w.front, PROCESS_JUDGE);
 	wait_until_ready();
 	return 0;
 }
@@ -629,6 +630,25 @@ static int64_t systems_up(void)
 	return up;
 }
 
+static void what_judgement_says_is_handed_on(void **state)
+{
+	char *answer = get_with("/api/v1/incidents", "");
+
+	(void)state;
+	assert_non_null(strstr(answer, "200 OK"));
+	assert_non_null(strstr(answer, "\"phase\": \"open\""));
+	free(answer);
+	assert_status("/api/v1/ledger?subject=system/identity", 200);
+	assert_status("/api/v1/ledger?subject=system/identity&from=100&to=90", 400);
+	assert_status("/api/v1/ledger?subject=system/identity&from=1&to=1700000000", 400);
+	assert_status("/api/v1/ledger?subject=system/nobody", 404);
+	assert_status("/api/v1/ledger?subject=../identity", 404);
+	assert_status("/api/v1/ledger", 404);
+	fake_peers_disconnect(w.peers, PROCESS_JUDGE);
+	assert_status("/api/v1/incidents", 503);
+	fake_peers_connect(w.peers, w.front, PROCESS_JUDGE);
+}
+
 static void a_new_inventory_resets_open_pages(void **state)
 {
 	char *request = mem_format("GET /api/v1/events HTTP/1.1\r\nHost: localhost:%u\r\n\r\n", w.port);
@@ -746,6 +766,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(ready_says_what_is_missing, begin, finish),
 		test(figures_do_not_wait_for_a_peer_that_is_silent),
 		test(figures_are_as_prometheus_wants_them),
+		test(what_judgement_says_is_handed_on),
 		test(a_new_inventory_resets_open_pages),
 		test(checks_that_come_with_a_reload_are_known_though_a_question_is_under_way),
 		test(clients_that_leave_early_leave_nothing),

@@ -7,7 +7,7 @@ export interface States { state: State; v4: State; v6: State; since: number | nu
 export interface Unit { id: string; name: string; name_en: string; state: State; systems: Counts }
 export interface System extends States { id: string; name: string; name_en: string; unit: string; checks: number }
 export interface Agent { id: string; name: string; site: string; state: 'heard' | 'lost' | 'never'; seen: number | null }
-export interface Peers { ingest: boolean; series: boolean; render: boolean }
+export interface Peers { ingest: boolean; series: boolean; judge: boolean; render: boolean }
 export interface Clock { now: number; newest: number | null; peers: Peers }
 export interface Totals { units: number; systems: Total; links: Total }
 export interface Total { count: number; states: Counts; v4: Counts; v6: Counts }
@@ -36,6 +36,15 @@ export interface Site extends Named {
 export interface Sites { sites: Site[]; total: number; offset: number }
 export interface Column { metric: number; name: string; unit: string; function: 'average' | 'min' | 'max'; values: (number | null)[] }
 export interface Values { start: number; step: number; rows: number; columns: Column[] }
+
+export interface Incident {
+	id: number; phase: 'open' | 'watched' | 'closed'; subject: string; state: State; reason: string; since: number; opened: number;
+	closed: number | null; flapping: boolean; acknowledged_by: string | null; affected_count: number; affected: string[];
+}
+export interface Ledger {
+	reached: number | null; begin: number | null; revisions: number;
+	whole: [number, number, State][]; v4: [number, number, State][]; v6: [number, number, State][];
+}
 
 export class Failure extends Error {
 	constructor(readonly status: number, words: string) { super(words); }

@@ -2,6 +2,7 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import { type Check, Failure, type Kind, type Ref, type Row, type Subject, type Values, get, query, worstFirst } from './api';
 import { Chart, Summary, drawingOf } from './chart';
+import { Bars } from './judged';
 import { Legend, Pair, StateWord } from './marks';
 import { href, setQuery, store, usePlace, useStore } from './store';
 import { Path } from './tree';
@@ -228,6 +229,7 @@ export function SubjectPage({ kind, id }: { kind: Kind; id: string }) {
 					{subject.link && <Refs title={t('link')} refs={[subject.link]} />}
 				</dl>
 			)}
+			<Bars kind={kind} id={id} />
 			{subject.list.length === 0 && <p class="wait">{t('none')}</p>}
 			{subject.list.map((c) => <CheckPart key={c.id} check={c} subject={subject} />)}
 			<p class="note">{t('dragZoom')}</p>

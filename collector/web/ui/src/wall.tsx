@@ -1,6 +1,7 @@
 // The wall: units as tiles with their systems, the worst first, both families side by side.
 import { useMemo } from 'preact/hooks';
 import { type Overview, type System, type Total, type Unit, worry, worstFirst } from './api';
+import { Incidents } from './judged';
 import { CountList, Legend, Pair, Shape, StateWord } from './marks';
 import { href, setQuery, store, usePlace, useStore } from './store';
 import { type Key, formatDuration, nameOf, t } from './words';
@@ -89,6 +90,7 @@ export function Wall() {
 					<p>{t('unitsCount', { n: tiles.length })} · {t('worstFirst')}</p>
 				</div>
 			</div>
+			<Incidents overview={overview} />
 			<div class="tiles">{tiles.map((x) => <Tile key={x.unit.id} {...x} />)}</div>
 			<Legend />
 		</>
