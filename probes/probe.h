@@ -77,7 +77,8 @@ void run_down(struct run *, const char *why, ...) __attribute__((format(printf, 
 void run_unknown(struct run *, const char *why, ...) __attribute__((format(printf, 2, 3)));
 /* Another result beside the run's own, of one of several like things that it saw (an interface, a disk): of its family
  * and time, up unless told otherwise. Handed on after the run's own, in the order of adding, also when the run ends down or
- * unknown. The label is its identity: the same thing has the same one in every run. NULL when the run has RUN_PARTS_MAX. */
+ * unknown. The label is its identity: the same thing has the same one in every run; that of the
+ * run stands before it, so that the same thing at another address is another one. NULL when the run has RUN_PARTS_MAX. */
 #define RUN_PARTS_MAX 256
 struct run_part;
 struct run_part *run_add_part(struct run *, const char *label);

@@ -165,6 +165,7 @@ void run_part(struct run *r, const char *label)
 struct run_part *run_add_part(struct run *r, const char *label)
 {
 	struct run_part *p;
+	char text[2 * SAMPLE_TEXT_MAX + 2];
 
 	assert(!r->ended);
 	if (r->parts_count == RUN_PARTS_MAX) {
@@ -175,7 +176,8 @@ struct run_part *run_add_part(struct run *r, const char *label)
 	p->result = r->result;
 	p->result.count = 0;
 	p->result.outcome = OUTCOME_UP;
-	p->result.part = text_clean(label, strlen(label), p->label, sizeof p->label);
+	snprintf(text, sizeof text, "%s%s%.255s", r->part, r->part[0] != '\0' ? " " : "", label);
+	p->result.part = text_clean(text, strlen(text), p->label, sizeof p->label);
 	p->result.reason = p->reason;
 	TAILQ_INSERT_TAIL(&r->parts, p, link);
 	r->parts_count++;

@@ -172,6 +172,16 @@ static void parted_start(void *state, struct run *r)
 
 static const struct probe_type parted_type = {.catalog = &local_catalog, .start = parted_start};
 
+static void addressed_start(void *state, struct run *r)
+{
+	(void)state;
+	run_part(r, "192.0.2.1");
+	run_add_part(r, "eth0");
+	run_up(r);
+}
+
+static const struct probe_type addressed_type = {.catalog = &local_catalog, .start = addressed_start};
+
 static void crowded_start(void *state, struct run *r)
 {
 	unsigned told = 0;
@@ -460,6 +470,16 @@ static void parts_are_handed_on_after_the_run_itself(void **state)
 	assert_int_equal(g.last.count, 0);
 }
 
+static void parts_stand_behind_the_part_of_the_run(void **state)
+{
+	unsigned left = 0;
+	struct group g;
+
+	begin(*state, &g, &addressed_type, NULL, RUN_BOTH, &left);
+	wait_for(*state, &left);
+	assert_lines(&g, "-  [192.0.2.1] up", "-  [192.0.2.1 eth0] up");
+}
+
 static void a_group_cancelled_between_its_parts_tells_no_more(void **state)
 {
 	unsigned left = 0;
@@ -661,6 +681,7 @@ int main(void)
 		TEST(a_type_that_cannot_open_is_unknown_and_tried_again),
 		TEST(a_type_without_target_runs_once),
 		TEST(parts_are_handed_on_after_the_run_itself),
+		TEST(parts_stand_behind_the_part_of_the_run),
 		TEST(a_group_cancelled_between_its_parts_tells_no_more),
 		TEST(a_run_has_so_many_parts_and_keeps_them_at_its_deadline),
 		TEST(a_slow_resolver_takes_nothing_from_the_run),
