@@ -31,7 +31,7 @@ struct catalog_type {
 };
 
 /* Each stands in catalog_<type>.c, its options and the numbers of its metrics in catalog_<type>.h. */
-extern const struct catalog_type catalog_icmp, catalog_tcp, catalog_http, catalog_dns, catalog_ntp;
+extern const struct catalog_type catalog_icmp, catalog_tcp, catalog_http, catalog_dns, catalog_ntp, catalog_tls;
 extern const struct catalog_type *const catalog_types[]; /* ends with NULL */
 const struct catalog_type *catalog_find(const char *name);
 const struct metric *catalog_metric(uint32_t number); /* or NULL */

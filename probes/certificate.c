@@ -16,6 +16,8 @@
 #include "probes/resolve.h"
 
 #define STORE_AGE_MAX (300 * NS_PER_S)
+/* RSA from 2048 bits, no SHA-1 (SSL_CTX_set_security_level(3)), whatever the policy of this system is. */
+#define LEVEL_MIN 2
 
 struct store {
 	LIST_ENTRY(store) link;
@@ -140,7 +142,7 @@ struct x509_store_st *certificate_store(struct certificate_stores *stores, const
 
 /* ---- words */
 
-static void format_day(const ASN1_TIME *t, char out[16])
+void certificate_format_day(const struct asn1_string_st *t, char out[16])
 {
 	struct tm tm;
 
@@ -191,11 +193,11 @@ static void tell(X509_STORE_CTX *ctx, int error, char *out, size_t room)
 
 	switch (error) {
 	case X509_V_ERR_CERT_HAS_EXPIRED:
-		format_day(X509_get0_notAfter(at), day);
+		certificate_format_day(X509_get0_notAfter(at), day);
 		snprintf(out, room, "%s expired on %s", which, day);
 		return;
 	case X509_V_ERR_CERT_NOT_YET_VALID:
-		format_day(X509_get0_notBefore(at), day);
+		certificate_format_day(X509_get0_notBefore(at), day);
 		snprintf(out, room, "%s is not valid before %s", which, day);
 		return;
 	case X509_V_ERR_HOSTNAME_MISMATCH:
@@ -241,20 +243,51 @@ static void ask_name(X509_VERIFY_PARAM *param, const char *host)
 	X509_VERIFY_PARAM_set1_host(param, name, 0);
 }
 
-static int on_verify(X509_STORE_CTX *ctx, void *arg)
+/* The id that goes into every signature with SM2 (GM/T 0009 section 10). */
+#if OPENSSL_VERSION_NUMBER >= 0x30000000L
+static void set_sm2_id(X509 *x)
 {
-	struct certificate *c = arg;
-	int days, seconds, ok;
+	ASN1_OCTET_STRING *id;
 
-	if (ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(X509_STORE_CTX_get0_cert(ctx))) == 1) {
-		c->seen = true;
-		c->days = days + seconds / 86400.0;
-	}
-	ask_name(X509_STORE_CTX_get0_param(ctx), c->host);
+	if (X509_get_signature_nid(x) != NID_SM2_with_SM3 || X509_get0_distinguishing_id(x) != NULL)
+		return;
+	id = ASN1_OCTET_STRING_new();
+	ASN1_OCTET_STRING_set(id, (const unsigned char *)"1234567812345678", 16);
+	X509_set0_distinguishing_id(x, id);
+}
+#else
+static void set_sm2_id(X509 *x)
+{
+	(void)x;
+}
+#endif
+
+static int judge(X509_STORE_CTX *ctx, struct certificate *c)
+{
+	X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(ctx);
+	STACK_OF(X509) *others = X509_STORE_CTX_get0_untrusted(ctx);
+	X509 *leaf = X509_STORE_CTX_get0_cert(ctx);
+	int ok;
+
+	c->seen = certificate_days(X509_get0_notAfter(leaf), &c->days) == 0;
+	ask_name(param, c->host);
+	if (X509_VERIFY_PARAM_get_auth_level(param) < LEVEL_MIN)
+		X509_VERIFY_PARAM_set_auth_level(param, LEVEL_MIN);
+	set_sm2_id(leaf);
+	for (int i = 0; i < sk_X509_num(others); i++)
+		set_sm2_id(sk_X509_value(others, i));
 	ok = X509_verify_cert(ctx);
 	c->words[0] = '\0';
 	if (ok != 1)
 		tell(ctx, X509_STORE_CTX_get_error(ctx), c->words, sizeof c->words);
+	return ok;
+}
+
+static int on_verify(X509_STORE_CTX *ctx, void *arg)
+{
+	struct certificate *c = arg;
+	int ok = judge(ctx, c);
+
 	if (!c->verify)
 		X509_STORE_CTX_set_error(ctx, X509_V_OK);
 	return !c->verify || ok == 1;
@@ -265,4 +298,70 @@ void certificate_watch(struct ssl_ctx_st *ctx, struct x509_store_st *roots, stru
 	X509_STORE_up_ref(roots);
 	SSL_CTX_set_cert_store(ctx, roots);
 	SSL_CTX_set_cert_verify_callback(ctx, on_verify, c);
+}
+
+void certificate_judge(struct x509_store_st *roots, struct x509_st *leaf, struct stack_st_X509 *others,
+	struct certificate *c)
+{
+	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
+
+	if (ctx != NULL && X509_STORE_CTX_init(ctx, roots, leaf, others) == 1 &&
+		X509_STORE_CTX_set_default(ctx, "ssl_server") == 1)
+		judge(ctx, c);
+	else
+		snprintf(c->words, sizeof c->words, "certificate cannot be judged");
+	X509_STORE_CTX_free(ctx);
+	ERR_clear_error();
+}
+
+/* ---- facts of one certificate */
+
+int certificate_days(const struct asn1_string_st *moment, double *days)
+{
+	int d, seconds;
+
+	if (ASN1_TIME_diff(&d, &seconds, NULL, moment) != 1)
+		return -1;
+	*days = d + seconds / 86400.0;
+	return 0;
+}
+
+bool certificate_is_sm2(const struct x509_st *x)
+{
+	X509_ALGOR *algorithm = NULL;
+	const void *parameter = NULL;
+	int type = V_ASN1_UNDEF;
+
+	if (X509_PUBKEY_get0_param(NULL, NULL, NULL, &algorithm, X509_get_X509_PUBKEY(x)) != 1)
+		return false;
+	X509_ALGOR_get0(NULL, &type, &parameter, algorithm);
+	return type == V_ASN1_OBJECT && OBJ_obj2nid(parameter) == NID_sm2;
+}
+
+/* The last common name, else the whole. Outside text: not clean yet. */
+static void format_name(X509_NAME *name, char *out, size_t room)
+{
+	int at = -1, next;
+	unsigned char *text = NULL;
+
+	while ((next = X509_NAME_get_index_by_NID(name, NID_commonName, at)) >= 0)
+		at = next;
+	out[0] = '\0';
+	if (at >= 0 && ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at))) > 0)
+		snprintf(out, room, "%s", (const char *)text);
+	else
+		X509_NAME_oneline(name, out, (int)room);
+	OPENSSL_free(text);
+}
+
+void certificate_format_names(struct x509_st *x, char *out, size_t room)
+{
+	char subject[110], issuer[110];
+
+	format_name(X509_get_subject_name(x), subject, sizeof subject);
+	if (subject[0] == '\0')
+		list_names(x, subject, sizeof subject);
+	format_name(X509_get_issuer_name(x), issuer, sizeof issuer);
+	snprintf(out, room, "%s, from %s", subject, issuer);
+	ERR_clear_error();
 }

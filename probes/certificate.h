@@ -15,8 +15,11 @@
 #include <stdint.h>
 
 struct certificate_stores;
+struct asn1_string_st;
 struct err;
 struct ssl_ctx_st;
+struct stack_st_X509;
+struct x509_st;
 struct x509_store_st;
 
 /* What is asked of a connection, and what was seen; the caller's, and stays until the handshake has ended. */
@@ -34,5 +37,15 @@ void certificate_stores_free(struct certificate_stores *); /* accepts NULL */
 struct x509_store_st *certificate_store(struct certificate_stores *, const char *ca, int64_t now, struct err *);
 /* Makes the context judge the server by store and certificate. Takes no ownership (counts a reference of the store). */
 void certificate_watch(struct ssl_ctx_st *, struct x509_store_st *, struct certificate *);
+/* The same of a leaf and what came with it, outside a handshake of OpenSSL. others may be NULL. */
+void certificate_judge(struct x509_store_st *, struct x509_st *leaf, struct stack_st_X509 *others, struct certificate *);
+
+/* Days from now to a moment; 0, or -1 when it is not readable. */
+int certificate_days(const struct asn1_string_st *moment, double *days);
+void certificate_format_day(const struct asn1_string_st *moment, char out[16]); /* "2026-01-31" */
+/* Whether its key is on the curve of SM2 (GB/T 32918, OID 1.2.156.10197.1.301). Needs no support of it by OpenSSL. */
+bool certificate_is_sm2(const struct x509_st *);
+/* "portal.gov.example, from Some CA": common names, or what else names them. */
+void certificate_format_names(struct x509_st *, char *out, size_t room);
 
 #endif

@@ -10,9 +10,10 @@
 #include "probes/ntp.h"
 #include "probes/probe.h"
 #include "probes/tcp.h"
+#include "probes/tls.h"
 
 const struct probe_type *const registry_types[] = {&icmp_probe, &tcp_probe, &http_probe, &dns_probe, &ntp_probe,
-	NULL};
+	&tls_probe, NULL};
 
 const struct probe_type *registry_find(const char *name)
 {
