@@ -148,7 +148,7 @@ void incident_window_free(struct incident_window *);
 /* ---- requests */
 int incident_request(struct incidents *, const struct incident_event *, struct err *);
 void incident_acknowledgement_ends(struct incidents *, struct incident *);
-/* Which nodes planned work covers now; refreshes the incidents. */
+/* Which nodes planned work covers now; what that changes is told with the next tick, in its order. */
 void incident_maintenance(struct incidents *);
 struct maintenance *incident_plan_copy(const struct maintenance *);
 void incident_plan_free(struct maintenance *);

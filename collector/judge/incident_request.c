@@ -178,8 +178,6 @@ void incident_maintenance(struct incidents *c)
 		c->nodes[i].in_maintenance = covered;
 	}
 	free(known);
-	for (size_t i = 0; i < c->open_count; i++)
-		incident_refresh(c, c->open[i]);
 }
 
 static int plan(struct incidents *c, const struct maintenance *m, struct err *err)
