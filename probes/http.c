@@ -447,6 +447,8 @@ static void on_answered(void *ctx, CURL *easy, CURLcode code)
 		end(h, OUTCOME_DOWN, "more than %u KiB of headers", HTTP_HEADERS_MAX >> 10);
 	else if (code != CURLE_OK && !stopped)
 		end_failed(h, code);
+	else if (!h->answer.headers_whole) /* libcurl takes the end of the connection for the end of the headers */
+		end(h, OUTCOME_DOWN, "closed by peer inside the headers");
 	else if (options_of(h)->redirects > 0 && http_answer_is_redirect(&h->answer))
 		follow(h);
 	else

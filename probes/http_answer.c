@@ -42,7 +42,7 @@ void http_answer_init(struct http_answer *a, const struct http_options *o)
 
 static void forget(struct http_answer *a)
 {
-	a->header_met = a->location_too_long = a->has_location = false;
+	a->headers_whole = a->header_met = a->location_too_long = a->has_location = false;
 	free(a->location);
 	a->location = NULL;
 }
@@ -122,6 +122,7 @@ bool http_answer_header(struct http_answer *a, const char *line, size_t len)
 		a->header_met = match_find(&a->header, value, n);
 	if (match_header("Location:", line, len, &value, &n))
 		keep_location(a, value, n);
+	a->headers_whole |= is_end(line, len);
 	return !is_end(line, len) || !is_left_behind(a);
 }
 

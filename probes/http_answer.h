@@ -28,6 +28,7 @@ struct http_answer {
 	/* of the request under way: */
 	int status; /* 0: no status line yet */
 	size_t header_bytes, body_bytes;
+	bool headers_whole; /* the empty line behind them has come */
 	bool header_met, header_flood, location_too_long, has_location, cut;
 	char *location; /* text of the Location header, HTTP_LOCATION_MAX bytes at most; NULL */
 	struct buf body;

@@ -184,6 +184,8 @@ static void a_connection_that_breaks_says_where(void **state)
 			"closed by peer inside the body"},
 		{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n", SCRIPT_CLOSE,
 			"the body's chunks make no sense"},
+		{"HTTP/1.1 200 OK\r\nServer: x\r\n", SCRIPT_CLOSE, "closed by peer inside the headers"},
+		{"HTTP/1.1 200 OK\r\nContent-Le", SCRIPT_CLOSE, "closed by peer inside the headers"},
 		{"220 mail.example ESMTP\r\n", SCRIPT_CLOSE, "the answer is not HTTP"},
 		{"HTTP/9.9 200 OK\r\n\r\n", SCRIPT_CLOSE, "the answer is not HTTP"},
 		{"HTTP/1.1 2000 OK\r\n\r\n", SCRIPT_CLOSE, "the answer is not HTTP"},
