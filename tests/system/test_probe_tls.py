@@ -44,7 +44,7 @@ def expect(what, results, outcome, reason="", families=(4, 6), **values):
             good = good and (wanted(seen) if callable(wanted) else seen == wanted)
     if not good:
         failures.append(what)
-        print(f"FAIL {what}: wanted {outcome} \"{reason}\" {values}, got {json.dumps(results, indent=1)}", flush=True)
+        print(f"FAIL {what}: wanted {outcome} \"{reason}\" {values}, got {json.dumps(results)}", flush=True)
 
 
 def near(days):
