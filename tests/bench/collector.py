@@ -33,10 +33,11 @@ class Collector:
         self.ca("issue", "--ca", self.at("pki"), "--ip", "127.0.0.1", "collector")
         os.mkdir(self.at("inventory.d"))
         with open(self.at("inventory.d/all.conf"), "w", encoding="ascii") as f:
-            f.write('units = ( { id = "u"; } );\nsites = ( { id = "city"; level = "city"; } );\nagents = ( ')
-            f.write(",\n".join(f'{{ id = "agent-{i}"; site = "city"; }}' for i in range(agents)) + " );\nchecks = ( ")
+            f.write('units = ( { id = "u"; } );\nsites = ( { id = "city"; level = "city"; }')
+            f.write("".join(f',\n{{ id = "town-{i}"; level = "town"; parent = "city"; }}' for i in range(agents)) + " );\nagents = ( ")
+            f.write(",\n".join(f'{{ id = "agent-{i}"; site = "town-{i}"; }}' for i in range(agents)) + " );\nchecks = ( ")
             f.write(",\n".join(lines or (
-                f'{{ id = "check-{i}-{k}"; type = "icmp"; subject = "site/city"; vantages = ( "agent-{i}" ); interval = "60s"; '
+                f'{{ id = "check-{i}-{k}"; type = "icmp"; subject = "site/town-{i}"; vantages = ( "agent-{i}" ); interval = "60s"; '
                 'host = "192.0.2.77"; }' for i in range(agents) for k in range(checks))) + " );\n")
         with open(self.at("collector.conf"), "w", encoding="ascii") as f:
             f.write(f'''name = "bench"; state = "state"; inventory = "inventory.d"; log_level = "warn";
@@ -53,11 +54,12 @@ web: {{ listen = [ "127.0.0.1:{self.web}" ]; }};
         subprocess.run([PROGRAM, "ca", *words], check=True, stdout=subprocess.DEVNULL)
 
     def start(self, seconds=120):
-        """Returns how long it took until ingest and web serve."""
-        began = time.monotonic()
+        """Returns how long it took until all is ready; `listening` is when agents were served."""
+        self.began = began = time.monotonic()
         with open(self.at("log"), "ab") as log:
             self.process = subprocess.Popen([PROGRAM, "run", "-c", self.at("collector.conf")], stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log, start_new_session=True, preexec_fn=end_with_parent)
+        self.listening = None
         while not (self.listens() and self.answers("/-/ready")):
             if self.process.poll() is not None or time.monotonic() - began > seconds:
                 with open(self.at("log"), encoding="utf-8", errors="replace") as f:
@@ -68,6 +70,7 @@ web: {{ listen = [ "127.0.0.1:{self.web}" ]; }};
     def listens(self):
         try:
             socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+            self.listening = self.listening or time.monotonic() - self.began
             return True
         except OSError:
             return False
