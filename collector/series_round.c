@@ -314,6 +314,12 @@ static void choose_files(struct series_round *r, enum series_round_choice choice
 
 		if (!is_new && !is_due && taken >= wanted)
 			break;
+		/* Not even looked for: a new province has 100,000 of them, and each round would open them all. */
+		if (is_new && r->creates >= SERIES_ROUND_CREATES) {
+			r->creates++;
+			r->stats.held++;
+			continue;
+		}
 		if (choose(r, f, &r->items[r->count]))
 			r->count++;
 		else

@@ -495,6 +495,34 @@ static void however_many_files_a_step_syncs_one(void **state)
 	series_round_close(r);
 }
 
+/* What stands where the 200th of 300 new files goes is looked at in the round that makes that file, not in each before. */
+static void new_files_that_must_wait_are_not_even_looked_for(void **state)
+{
+	static const double numbers[] = {1, 0.5, 7};
+	struct series_round *r = open_round(0);
+	struct series_file *f;
+	char *path = mem_format("mkdir -p %s/rrd/check-199/city && echo no file of ours > %s/rrd/check-199/city/4.rrd",
+		folder, folder);
+
+	(void)state;
+	for (unsigned c = 0; c < 300; c++)
+		series_catalogue_queue(series_round_catalogue(r), &find(r, c)->file, FIRST + c, INTERVAL, numbers,
+			(struct position){1, c}, 0);
+	shell(path);
+	free(path);
+	f = &find(r, 199)->file;
+	do_round(r, 300);
+	assert_int_equal(series_round_stats(r)->created, 64);
+	assert_int_equal(series_round_stats(r)->waiting_new, 300 - 64);
+	assert_int_equal(f->failures, 0);
+	for (int i = 0; i < 5; i++)
+		do_round(r, 300);
+	assert_int_equal(series_round_stats(r)->waiting_new, 0);
+	assert_int_equal(series_catalogue_queued_sets(series_round_catalogue(r)), 0);
+	assert_int_equal(series_round_stats(r)->quarantined, 1);
+	series_round_close(r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -507,6 +535,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_damaged_checkpoint_is_put_aside_and_the_one_before_does, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_check_keeps_its_files_over_a_rename_and_a_crash_in_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(however_many_files_a_step_syncs_one, setup, teardown),
+		cmocka_unit_test_setup_teardown(new_files_that_must_wait_are_not_even_looked_for, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
