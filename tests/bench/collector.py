@@ -113,8 +113,8 @@ web: {{ listen = [ "127.0.0.1:{self.web}" ]; }};
         """Until all that was acknowledged stands in files."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            m = self.metrics()
-            if m["series_behind_entries"] == 0 and m["series_queued_sets"] == 0:
+            m = self.metrics()  # without those of series when it is busy
+            if m.get("series_behind_entries") == 0 and m["series_queued_sets"] == 0:
                 return m
             time.sleep(0.25)
         raise ValueError(f"series are behind after {seconds} s: {m}")
