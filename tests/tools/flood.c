@@ -7,8 +7,9 @@
  * Agent i is "agent-i"; its checks "check-i-0" ... of type icmp are measured over IPv4 and IPv6, once per `interval`
  * seconds of virtual time, the last of `rounds` a moment ago; a round of an agent is one batch. Certificates are made on the spot,
  * signed by PKI/ca.key. Commands on standard input, each answered by a line of JSON:
- *   connect      all agents, at most `window` at a time
- *   send N       the next N rounds of all agents, at most `window` of them waiting for an answer at a time
+ *   connect      all agents, at most `window` at a time; they must send soon, for ingest does not wait long for a request
+ *   send N       the next N rounds of all agents, at most `window` of them waiting for an answer at a time; whoever has no
+ *                connection yet makes one first
  * Only 200 counts. Exit status 1 when anything failed.
  */
 #include <arpa/inet.h>
@@ -193,6 +194,7 @@ static SSL *new_tls(struct flood *f, unsigned number)
 /* ---- connections */
 
 static void go_on(struct flood *);
+static void send_next(struct flood *, struct agent *);
 
 static void under_way(struct flood *f, int change)
 {
@@ -206,7 +208,12 @@ static void on_event(struct bufferevent *bev, short what, void *ctx)
 	struct agent *a = ctx;
 
 	if (what & BEV_EVENT_CONNECTED) {
-		under_way(a->flood, -1);
+		if (a->sent < a->flood->until) {
+			send_next(a->flood, a);
+			a->flood->busy--;
+		} else {
+			under_way(a->flood, -1);
+		}
 		return;
 	}
 	fprintf(stderr, "flood: agent-%u lost its connection: %s\n", a->number,
@@ -281,7 +288,7 @@ static void go_on(struct flood *f)
 	for (int64_t tried = 0; tried < f->agents && f->busy < f->window; tried++) {
 		struct agent *a = &f->agent[f->next++ % f->agents];
 
-		if (a->bev == NULL && f->until == 0)
+		if (a->bev == NULL && (f->until == 0 || a->sent == 0))
 			connect_agent(f, a);
 		else if (a->bev != NULL && a->sent == a->done && a->sent < f->until)
 			send_next(f, a);
