@@ -30,7 +30,7 @@ const zh = {
 	keys: '键盘：/ 搜索，w 监测墙，s 站点，t 昼夜，l 语言', dragZoom: '在图上拖动可放大，双击恢复。',
 	seconds: '{n} 秒', minutes: '{n} 分钟', hours: '{n} 小时', days: '{n} 天',
 	aboutText: '巡检（Xunjian）记录政务云与外网在 IPv4 与 IPv6 下的可用性与时延。本页只与本机的采集中心通信，不访问任何外部地址。',
-	licences: '所用软件', wholePage: '状态是各观测点的最新结果，不含表决、抑制与维护窗口。', lastKnown: '最后所知',
+	licences: '所用软件', wholePage: '状态是各观测点的最新结果；事件与台账经过表决。', lastKnown: '最后所知',
 };
 type Key = keyof typeof zh;
 const en: Record<Key, string> = {
@@ -64,7 +64,7 @@ const en: Record<Key, string> = {
 	keys: 'Keys: / search, w wall, s sites, t day or night, l language', dragZoom: 'Drag on a graph to zoom, double-click to reset.',
 	seconds: '{n} s', minutes: '{n} min', hours: '{n} h', days: '{n} d',
 	aboutText: 'Xunjian (巡检) keeps availability and latency of a government cloud and extranet over IPv4 and IPv6. This page talks to its own collector alone; it loads nothing from anywhere else.',
-	licences: 'Software used', wholePage: 'States are the latest outcomes of the vantages, without votes, suppression or maintenance.', lastKnown: 'last known',
+	licences: 'Software used', wholePage: 'States are the latest outcomes of the vantages; incidents and ledger go by votes.', lastKnown: 'last known',
 };
 
 export type Language = 'zh' | 'en';
