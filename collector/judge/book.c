@@ -389,7 +389,7 @@ struct position book_cursor(const struct book *b)
 
 int book_forget_journal(struct book *b, struct err *e)
 {
-	b->at = (struct position){0, 0};
+	b->at = b->committed = (struct position){0, 0};
 	if (begin(b, e) < 0)
 		return -1;
 	return run(b, statement(b, FORGET_LANDMARKS), "landmarks are not dropped", e);

@@ -21,6 +21,7 @@ def begin(pair):
 def writes_on(pair):
     """The series of a collector just started take results, write them, and say so: ingest may let the journal go."""
     wait("series take results", lambda: pair.metric("xunjian_series_sets_total") >= 16)
+    wait("judgement takes results", lambda: pair.metric("xunjian_judge_results_total") >= 16)
     wait("series write them", lambda: pair.metric("xunjian_series_sets_written_total") >= 16)
 
 
@@ -31,7 +32,7 @@ def journal_lost(pair):
     writes_on(pair)
     log = pair.log("collector")
     assert "is read from its start" in log, "it is not told that the journal is another one"
-    assert "what it may not" not in log, "series claimed to have passed what is not in the journal"
+    assert "what it may not" not in log, "a view claimed to have passed what is not in the journal"
 
 
 def journal_put_back(pair):
@@ -45,7 +46,7 @@ def journal_put_back(pair):
     os.rename(pair.path("copy"), pair.path("collector", "journal"))
     pair.start("collector")
     writes_on(pair)
-    assert "what it may not" not in pair.log("collector"), "series claimed to have passed what is not in the journal"
+    assert "what it may not" not in pair.log("collector"), "a view claimed to have passed what is not in the journal"
 
 
 def main():
