@@ -5,6 +5,7 @@
 
 #include "probes/catalog.h"
 #include "probes/dns.h"
+#include "probes/host/types.h"
 #include "probes/http.h"
 #include "probes/icmp.h"
 #include "probes/ntp.h"
@@ -13,7 +14,7 @@
 #include "probes/tls.h"
 
 const struct probe_type *const registry_types[] = {&icmp_probe, &tcp_probe, &http_probe, &dns_probe, &ntp_probe,
-	&tls_probe, NULL};
+	&tls_probe, &cpu_probe, &memory_probe, &load_probe, &disk_probe, &interface_probe, NULL};
 
 const struct probe_type *registry_find(const char *name)
 {

@@ -135,10 +135,14 @@ static void put_vantages(struct json *j, const struct model *m, const struct inv
 
 static void put_families(struct json *j, const struct inventory_check *c)
 {
+	bool is_own = c->of_type->target == CATALOG_TARGET_NONE;
+
 	json_open(j, "families", '[');
-	if (c->families != 2)
+	if (is_own)
+		json_int(j, NULL, 0);
+	if (!is_own && c->families != 2)
 		json_int(j, NULL, 4);
-	if (c->families != 1)
+	if (!is_own && c->families != 1)
 		json_int(j, NULL, 6);
 	json_close(j, ']');
 }

@@ -65,7 +65,8 @@ static int parse_family(const struct server_request *r, enum family *out)
 	if (text == NULL)
 		return 0;
 	*out = strcmp(text, "4") == 0 ? FAMILY_V4 : strcmp(text, "6") == 0 ? FAMILY_V6 : FAMILY_NONE;
-	return *out == FAMILY_NONE ? -1 : 0;
+	/* 0: of what a host says of itself, whose rows have no other. */
+	return *out == FAMILY_NONE && strcmp(text, "0") != 0 ? -1 : 0;
 }
 
 static bool row_fits(const struct model_row *row, const char *vantage, enum family family, int64_t part)
@@ -164,10 +165,10 @@ void graph_values(void *ctx, struct server_request *r)
 	struct span span;
 	struct wanted *want;
 
-	if (vantage == NULL || parse_family(r, &family) < 0 || family == FAMILY_NONE ||
+	if (vantage == NULL || parse_family(r, &family) < 0 || server_query(r, "family") == NULL ||
 		server_query_int(r, "part", 0, UINT32_MAX, &part) < 0 ||
 		server_query_int(r, "points", 1, GRAPH_POINTS, &points) < 0 || parse_span(r, &span) < 0) {
-		server_fail(r, 400, "check, vantage and family (4 or 6) say which series; part, from, to (UTC "
+		server_fail(r, 400, "check, vantage and family (4, 6, or 0 of a host itself) say which series; part, from, to (UTC "
 			"seconds) or span (10m, 1h, 24h, 7d, 30d, 1y), points (1 to %d)", GRAPH_POINTS);
 		return;
 	}
@@ -300,7 +301,7 @@ static void answer_picture(struct web *w, struct server_request *r, uint8_t form
 		server_query_int(r, "width", 200, 2000, &width) < 0 ||
 		server_query_int(r, "height", 60, 1200, &height) < 0 || parse_span(r, &span) < 0 ||
 		(lang != NULL && strcmp(lang, "zh") != 0 && strcmp(lang, "en") != 0)) {
-		server_fail(r, 400, "check says what is drawn; vantage, family (4 or 6), part, from and to (UTC "
+		server_fail(r, 400, "check says what is drawn; vantage, family (4, 6, or 0 of a host itself), part, from and to (UTC "
 			"seconds) or span (10m, 1h, 24h, 7d, 30d, 1y), lang (zh, en), width (200 to 2000), height "
 			"(60 to 1200)");
 		return;

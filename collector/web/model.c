@@ -248,7 +248,7 @@ bool model_take(struct model *m, const struct channel_row *from)
 	struct model_check *c = map_find(m->by_check, from->check);
 	const char *vantage = c != NULL ? vantage_of(c->of, from->vantage) : NULL;
 	size_t before = c != NULL ? c->rows_count : 0;
-	struct model_row *r = vantage != NULL && from->family != FAMILY_NONE ? find_row(c, vantage, from) : NULL;
+	struct model_row *r = vantage != NULL ? find_row(c, vantage, from) : NULL;
 	bool differs;
 
 	if (r == NULL)
@@ -295,6 +295,12 @@ enum model_state model_row_state(const struct model_row *r)
 	return MODEL_UNKNOWN;
 }
 
+/* What a host says of itself is of no family: it stands for both. */
+static bool is_of(const struct model_row *r, const char *vantage, enum family family)
+{
+	return r->vantage == vantage && (r->family == family || r->family == FAMILY_NONE);
+}
+
 /* What one vantage says of one family. */
 static enum model_state vote(struct model_check *c, const char *vantage, enum family family)
 {
@@ -304,13 +310,13 @@ static enum model_state vote(struct model_check *c, const char *vantage, enum fa
 	for (size_t i = 0; i < c->rows_count; i++) {
 		struct model_row *r = &c->rows[i];
 
-		if (r->vantage == vantage && r->family == family)
+		if (is_of(r, vantage, family))
 			is_heard |= !r->is_old;
 	}
 	for (size_t i = 0; i < c->rows_count; i++) {
 		struct model_row *r = &c->rows[i];
 
-		if (r->vantage != vantage || r->family != family)
+		if (!is_of(r, vantage, family))
 			continue;
 		r->is_gone = r->is_old && is_heard;
 		if (!r->is_gone)

@@ -175,7 +175,6 @@ static void rows_of_other_inventories_are_left_out(void **state)
 
 	assert_false(take(f, "c9", "a1", FAMILY_V4, 0, OUTCOME_DOWN, 1));
 	assert_false(take(f, "c2", "a2", FAMILY_V4, 0, OUTCOME_DOWN, 1));
-	assert_false(take(f, "c2", "a1", FAMILY_NONE, 0, OUTCOME_DOWN, 1));
 	assert_int_equal(model_rows(f->model), 0);
 }
 
@@ -195,6 +194,15 @@ static void only_what_changed_gets_a_version(void **state)
 	assert_true(model_settle(f->model, NOW));
 	assert_int_equal(model_subject(f->model, SUBJECT_SYSTEM, "s1")->changed, before + 1);
 	assert_true(model_subject(f->model, SUBJECT_SYSTEM, "s2")->changed <= before);
+}
+
+static void what_a_host_says_of_itself_stands_for_both_families(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_true(take(f, "c1", "a1", FAMILY_NONE, 0, OUTCOME_DOWN, 1));
+	model_settle(f->model, NOW);
+	assert_int_equal(model_check(f->model, "c1")->families[MODEL_V4], MODEL_DOWN);
 }
 
 static void an_agent_is_lost_when_all_it_said_is_old(void **state)
@@ -274,6 +282,7 @@ int main(void)
 		test(an_address_that_is_gone_does_not_count),
 		test(rows_of_other_inventories_are_left_out),
 		test(only_what_changed_gets_a_version),
+		test(what_a_host_says_of_itself_stands_for_both_families),
 		test(an_agent_is_lost_when_all_it_said_is_old),
 		test(nobody_is_lost_to_a_collector_that_was_stopped),
 		test(a_new_generation_keeps_what_is_known),

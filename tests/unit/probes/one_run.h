@@ -26,12 +26,13 @@ struct one_run {
 	struct runner *runner;
 	struct arena *arena;
 	const char *forbidden; /* an address that may not be probed */
+	const char *check;     /* id; NULL: one-shot */
 	int64_t timeout;
 	unsigned families;
 	size_t count;
 	bool done;
 	struct result results[RESULTS_MAX];
-	char lines[RESULTS_MAX][400], reasons[RESULTS_MAX][SAMPLE_TEXT_MAX + 1];
+	char lines[RESULTS_MAX][400], reasons[RESULTS_MAX][SAMPLE_TEXT_MAX + 1], parts[RESULTS_MAX][SAMPLE_TEXT_MAX + 1];
 };
 
 static bool one_run_may_probe(void *ctx, const struct sockaddr *address)
@@ -99,6 +100,8 @@ static void one_run_on_result(void *ctx, const struct result *r)
 	o->results[i] = *r;
 	snprintf(o->reasons[i], sizeof o->reasons[i], "%s", r->reason);
 	o->results[i].reason = o->reasons[i];
+	snprintf(o->parts[i], sizeof o->parts[i], "%s", r->part);
+	o->results[i].part = o->parts[i];
 	snprintf(o->lines[i], sizeof o->lines[i], "%s %s %s%s%s", family_name(r->family), r->address,
 		outcome_name(r->outcome), *r->reason ? ": " : "", r->reason);
 }
@@ -113,7 +116,7 @@ static void one_run_on_done(void *ctx)
 
 static struct run_group *one_run_begin(struct one_run *o, const struct probe_type *type, const char *const *texts)
 {
-	struct run_spec spec = {.check = "", .type = type, .families = o->families, .timeout = o->timeout,
+	struct run_spec spec = {.check = o->check != NULL ? o->check : "", .type = type, .families = o->families, .timeout = o->timeout,
 		.options = one_run_options(o, type->catalog, texts)};
 
 	o->count = 0;

@@ -14,13 +14,15 @@ export interface Total { count: number; states: Counts; v4: Counts; v6: Counts }
 export interface Overview extends Clock {
 	version: string; name: string; totals: Totals; units: Unit[]; systems: System[]; agents: Agent[];
 }
+/** 0: what a host says of itself. */
+export type Family = 0 | 4 | 6;
 export interface Row {
-	vantage: string; family: 4 | 6; part: number; part_name: string; address: string; state: State;
+	vantage: string; family: Family; part: number; part_name: string; address: string; state: State;
 	outcome: string; reason: string; measured: number | null; since: number | null; old: boolean; gone: boolean;
 }
 export interface Check {
 	id: string; type: string; target?: string; subject: string; interval: number; priority: boolean;
-	v4: State; v6: State; families: (4 | 6)[]; vantages: { id: string; name: string }[]; rows: Row[];
+	v4: State; v6: State; families: Family[]; vantages: { id: string; name: string }[]; rows: Row[];
 }
 export interface Named { id: string; name: string; name_en: string }
 export interface Ref extends States, Named { kind: Kind }

@@ -1,6 +1,6 @@
 // One system, link, site or agent: its checks with the latest outcome per vantage, family and address, and their graphs.
 import { useEffect, useMemo, useState } from 'preact/hooks';
-import { type Check, Failure, type Kind, type Ref, type Row, type Subject, type Values, get, query, worstFirst } from './api';
+import { type Check, Failure, type Kind, type Ref, type Row, type Subject, type Values, get, query, worstFirst, type Family } from './api';
 import { Chart, Summary, drawingOf } from './chart';
 import { Bars } from './judged';
 import { Legend, Pair, StateWord } from './marks';
@@ -32,11 +32,13 @@ function useSubject(kind: Kind, id: string) {
 	return state;
 }
 
+const familyName = (f: Family) => f === 0 ? t('host') : `IPv${f}`;
+
 function RowLine({ row, name, now }: { row: Row; name: string; now: number }) {
 	return (
 		<tr class={row.gone ? 'gone' : row.state}>
 			<th scope="row"><bdi>{name}</bdi></th>
-			<td>IPv{row.family}</td>
+			<td>{familyName(row.family)}</td>
 			<td class="address"><bdi>{row.address || row.part_name || '–'}</bdi></td>
 			<td><StateWord state={row.state} /></td>
 			<td class="reason">{row.old && <em>{t(row.gone ? 'gone' : 'old')}{row.outcome ? ` · ${t('lastKnown')} ${t(row.outcome as Key)}` : ''}</em>}{row.old && row.reason ? ' · ' : ''}<bdi>{row.reason}</bdi></td>
@@ -61,7 +63,7 @@ function Rows({ check }: { check: Check }) {
 				<tbody>
 					{rows.map((r) => <RowLine key={`${r.vantage}/${r.family}/${r.part}`} row={r} name={names.get(r.vantage) ?? r.vantage} now={now} />)}
 					{missing.map(({ v, f }) => (
-						<tr key={`${v.id}/${f}`} class="unknown"><th scope="row"><bdi>{v.name || v.id}</bdi></th><td>IPv{f}</td><td>–</td><td><StateWord state="unknown" /></td><td class="reason"><em>{t('noRows')}</em></td><td>–</td><td>–</td></tr>
+						<tr key={`${v.id}/${f}`} class="unknown"><th scope="row"><bdi>{v.name || v.id}</bdi></th><td>{familyName(f)}</td><td>–</td><td><StateWord state="unknown" /></td><td class="reason"><em>{t('noRows')}</em></td><td>–</td><td>–</td></tr>
 					))}
 				</tbody>
 			</table>
@@ -75,7 +77,7 @@ interface Shown { from: number; to: number; values: (Values | null)[] }
 
 /** The series of both families that one vantage and place in the list of addresses have. */
 function seriesOf(check: Check, vantage: string) {
-	const of = (f: 4 | 6) => check.rows.filter((r) => r.vantage === vantage && r.family === f && !r.gone).sort((a, b) => a.part - b.part)[0];
+	const of = (f: Family) => check.rows.filter((r) => r.vantage === vantage && r.family === f && !r.gone).sort((a, b) => a.part - b.part)[0];
 	return check.families.map((f) => ({ family: f, row: of(f) }));
 }
 
@@ -128,7 +130,7 @@ function Graphs({ check, subject }: { check: Check; subject: Subject }) {
 	const max = shown ? Math.max(...shown.values.map((v) => v ? drawingOf(v, check.type).max : 0)) : 0;
 	const onZoom = (a: number, b: number) => setQuery({ from: String(Math.floor(a)), to: String(Math.ceil(b)) });
 	const onReset = () => setQuery({ from: undefined, to: undefined });
-	const picture = (family: 4 | 6 | undefined, format: 'svg' | 'png') => `/api/v1/graph.${format}?` + query({
+	const picture = (family: Family | undefined, format: 'svg' | 'png') => `/api/v1/graph.${format}?` + query({
 		check: check.id, vantage, family, ...(zoom ? { from, to } : { span }), lang: currentLanguage(), width: 900, height: 320 });
 	return (
 		<div class="graphs">
@@ -151,11 +153,11 @@ function Graphs({ check, subject }: { check: Check; subject: Subject }) {
 			<div class="beside">
 				{seriesOf(check, vantage).map(({ family, row }, i) => {
 					const values = shown?.values[i];
-					const label = `${t('graphOf', { what: `${nameOf(subject)} ${check.id} IPv${family}` })}`;
+					const label = `${t('graphOf', { what: `${nameOf(subject)} ${check.id} ${familyName(family)}` })}`;
 					return (
-						<section key={family} class="family" aria-label={`IPv${family}`}>
-							<h4>IPv{family} <small><bdi>{row?.address}</bdi> {t(check.type in { icmp: 1, http: 1, tcp: 1 } ? 'ms' : 'available')}</small> {row && <StateWord state={row.state} />}
-								<span class="pictures"><a href={picture(family, 'png')} aria-label={`IPv${family} PNG`}>PNG</a> <a href={picture(family, 'svg')} aria-label={`IPv${family} SVG`}>SVG</a></span></h4>
+						<section key={family} class="family" aria-label={familyName(family)}>
+							<h4>{familyName(family)} <small><bdi>{row?.address}</bdi> {t(check.type in { icmp: 1, http: 1, tcp: 1 } ? 'ms' : 'available')}</small> {row && <StateWord state={row.state} />}
+								<span class="pictures"><a href={picture(family, 'png')} aria-label={`${familyName(family)} PNG`}>PNG</a> <a href={picture(family, 'svg')} aria-label={`${familyName(family)} SVG`}>SVG</a></span></h4>
 							{shown && values ? <Chart values={values} type={check.type} interval={check.interval} label={label} from={shown.from} to={shown.to} max={max} theme={theme} onZoom={onZoom} onReset={onReset} />
 								: <div class="chart empty"><p>{shown && !row ? t('noRows') : t('loading')}</p></div>}
 							{values && <Summary values={values} type={check.type} label={label} />}

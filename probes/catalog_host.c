@@ -1,0 +1,178 @@
+#include "probes/catalog_host.h"
+
+#include <stddef.h>
+
+#include "lib/err.h"
+
+#define NAMES_MAX 64
+#define NAME_MAX_BYTES 255
+
+#define FIELD_ROOT                                                                                 \
+	{.name = "root", .kind = CONFIG_TEXT, .offset = 0, .fallback = "/", .min = 1, .max = 1024, \
+		.help = "folder that stands for / where files are read (a container's /host; tests)"}
+#define FIELD_IGNORE(type, usual, what)                                                            \
+	{.name = "ignore", .kind = CONFIG_TEXTS, .offset = offsetof(struct type, ignore),          \
+		.fallback = usual, .max = NAMES_MAX, .help = what " that are left out; * and ? as in a shell"}
+#define SCHEMA(type, table)                                                                        \
+	static const struct config_schema table##_schema = {                                       \
+		.size = sizeof(struct type), .fields = table##_fields, .where_offset = -1}
+#define TYPE(word, type, check_function, text)                                                     \
+	const struct catalog_type catalog_##word = {.name = #word, .summary = text,                \
+		.target = CATALOG_TARGET_NONE, .options_size = sizeof(struct type),                \
+		.schema = &word##_schema, .metrics = word##_metrics, .check = check_function}
+/* A type without options but the root. */
+#define PLAIN_TYPE(word, text)                                                                     \
+	static const struct config_schema word##_schema = {                                        \
+		.size = sizeof(struct host_options), .fields = plain_fields, .where_offset = -1};  \
+	TYPE(word, host_options, check_root, text)
+
+static int check_root(const void *options, struct err *e)
+{
+	const struct host_options *o = options;
+
+	if (o->root[0] != '/')
+		return err_set(e, "root: \"%.100s\" must be an absolute path", o->root);
+	return 0;
+}
+
+static const struct config_field plain_fields[] = {FIELD_ROOT, {.name = NULL}};
+
+/* ---- cpu */
+
+static const struct config_field cpu_fields[] = {
+	{.name = "cores", .kind = CONFIG_BOOL, .offset = offsetof(struct cpu_options, cores),
+		.fallback = "true", .help = "whether each core is told as a part"},
+	FIELD_ROOT,
+	{.name = NULL},
+};
+SCHEMA(cpu_options, cpu);
+
+static const struct metric cpu_metrics[] = {
+	{CPU_BUSY, "busy", "%", 2, "使用率", "busy"},
+	{CPU_USER, "user", "%", 2, "用户态", "user"},
+	{CPU_NICE, "nice", "%", 2, "低优先级用户态", "user, nice"},
+	{CPU_SYSTEM, "system", "%", 2, "内核态", "system"},
+	{CPU_IDLE, "idle", "%", 2, "空闲", "idle"},
+	{CPU_IOWAIT, "iowait", "%", 2, "等待I/O", "waiting for I/O"},
+	{CPU_IRQ, "irq", "%", 2, "硬中断", "interrupts"},
+	{CPU_SOFTIRQ, "softirq", "%", 2, "软中断", "soft interrupts"},
+	{CPU_STEAL, "steal", "%", 2, "被宿主机占用", "stolen by the hypervisor"},
+	{CPU_GUEST, "guest", "%", 2, "虚拟机", "guests"},
+	{CPU_SWITCHES, "switches", "1/s", 1, "上下文切换", "context switches"},
+	{CPU_INTERRUPTS, "interrupts", "1/s", 1, "中断次数", "interrupts per second"},
+	{CPU_FORKS, "forks", "1/s", 2, "新建进程", "new processes"},
+	{CPU_CORES, "cores", "1", 0, "在线核数", "cores online"},
+	{.number = 0},
+};
+TYPE(cpu, cpu_options, check_root, "processors of this host: shares of time in all and per core, with steal");
+
+/* ---- memory */
+
+static const struct metric memory_metrics[] = {
+	{MEMORY_TOTAL, "total", "B", 0, "总内存", "total"},
+	{MEMORY_AVAILABLE, "available", "B", 0, "可用", "available"},
+	{MEMORY_USED, "used", "B", 0, "已用", "used"},
+	{MEMORY_USED_SHARE, "used_share", "%", 2, "使用率", "used share"},
+	{MEMORY_FREE, "free", "B", 0, "空闲", "free"},
+	{MEMORY_BUFFERS, "buffers", "B", 0, "缓冲区", "buffers"},
+	{MEMORY_CACHED, "cached", "B", 0, "页缓存", "page cache"},
+	{MEMORY_SHARED, "shared", "B", 0, "共享内存", "shared"},
+	{MEMORY_SLAB, "slab", "B", 0, "内核对象", "kernel objects"},
+	{MEMORY_UNRECLAIMABLE, "unreclaimable", "B", 0, "不可回收内核对象", "unreclaimable kernel objects"},
+	{MEMORY_DIRTY, "dirty", "B", 0, "脏页", "dirty"},
+	{MEMORY_WRITEBACK, "writeback", "B", 0, "回写中", "in writeback"},
+	{MEMORY_COMMITTED, "committed", "B", 0, "已承诺", "committed"},
+	{MEMORY_HUGE_TOTAL, "huge_total", "B", 0, "大页总量", "huge pages"},
+	{MEMORY_HUGE_FREE, "huge_free", "B", 0, "大页空闲", "free huge pages"},
+	{MEMORY_SWAP_TOTAL, "swap_total", "B", 0, "交换区总量", "swap"},
+	{MEMORY_SWAP_USED, "swap_used", "B", 0, "交换区已用", "swap used"},
+	{MEMORY_SWAP_SHARE, "swap_share", "%", 2, "交换区使用率", "swap used share"},
+	{MEMORY_SWAP_IN, "swap_in", "B/s", 0, "换入", "swapped in"},
+	{MEMORY_SWAP_OUT, "swap_out", "B/s", 0, "换出", "swapped out"},
+	{MEMORY_MAJOR_FAULTS, "major_faults", "1/s", 2, "主缺页", "major page faults"},
+	{MEMORY_OOM_KILLS, "oom_kills", "1/s", 4, "内存不足杀进程", "kills for want of memory"},
+	{.number = 0},
+};
+PLAIN_TYPE(memory, "memory of this host: available, used, caches, swap, paging");
+
+/* ---- load */
+
+static const struct metric load_metrics[] = {
+	{LOAD_1, "load1", "1", 2, "1分钟负载", "load, 1 min"},
+	{LOAD_5, "load5", "1", 2, "5分钟负载", "load, 5 min"},
+	{LOAD_15, "load15", "1", 2, "15分钟负载", "load, 15 min"},
+	{LOAD_1_CORE, "load1_core", "1", 3, "每核1分钟负载", "load per core, 1 min"},
+	{LOAD_RUNNABLE, "runnable", "1", 0, "可运行线程", "runnable threads"},
+	{LOAD_THREADS, "threads", "1", 0, "线程数", "threads"},
+	{LOAD_CORES, "cores", "1", 0, "在线核数", "cores online"},
+	{.number = 0},
+};
+PLAIN_TYPE(load, "load of this host: averages, also per core, runnable threads");
+
+/* ---- disk */
+
+static const struct config_field disk_fields[] = {
+	FIELD_IGNORE(disk_options, "/run/user/* /run/credentials/* /run/netns* /var/lib/docker/* /var/lib/containers/* "
+		"/var/lib/kubelet/* /snap/* /sys/*", "mount points and devices"),
+	FIELD_ROOT,
+	{.name = NULL},
+};
+SCHEMA(disk_options, disk);
+
+static const struct metric disk_metrics[] = {
+	{DISK_SIZE, "size", "B", 0, "容量", "size"},
+	{DISK_USED, "used", "B", 0, "已用", "used"},
+	{DISK_AVAILABLE, "available", "B", 0, "可用", "available"},
+	{DISK_USED_SHARE, "used_share", "%", 2, "使用率", "used share"},
+	{DISK_INODES, "inodes", "1", 0, "inode总数", "inodes"},
+	{DISK_INODES_FREE, "inodes_free", "1", 0, "空闲inode", "free inodes"},
+	{DISK_INODES_SHARE, "inodes_share", "%", 2, "inode使用率", "used share of inodes"},
+	{DISK_READ_ONLY, "read_only", "1", 0, "只读", "read-only"},
+	{DISK_READ_BYTES, "read_bytes", "B/s", 0, "读取速率", "read"},
+	{DISK_WRITE_BYTES, "write_bytes", "B/s", 0, "写入速率", "written"},
+	{DISK_READS, "reads", "1/s", 2, "读次数", "reads"},
+	{DISK_WRITES, "writes", "1/s", 2, "写次数", "writes"},
+	{DISK_READ_AWAIT, "read_await", "s", 6, "读延迟", "time of a read"},
+	{DISK_WRITE_AWAIT, "write_await", "s", 6, "写延迟", "time of a write"},
+	{DISK_BUSY, "busy", "%", 2, "繁忙度", "busy"},
+	{DISK_QUEUE, "queue", "1", 3, "平均队列", "requests under way"},
+	{DISK_WORST_SHARE, "worst_share", "%", 2, "最高使用率", "used share of the fullest"},
+	{DISK_WORST_INODES, "worst_inodes", "%", 2, "最高inode使用率", "used share of inodes, highest"},
+	{DISK_FILE_SYSTEMS, "file_systems", "1", 0, "文件系统数", "file systems"},
+	{.number = 0},
+};
+TYPE(disk, disk_options, check_root,
+	"local file systems and disks of this host: space, inodes, gone read-only, not mounted; rates, latency");
+
+/* ---- interface */
+
+static const struct config_field interface_fields[] = {
+	{.name = "names", .kind = CONFIG_TEXTS, .offset = offsetof(struct interface_options, names),
+		.fallback = "", .max = NAMES_MAX,
+		.help = "interfaces that must be there with a link; * and ? as in a shell"},
+	FIELD_IGNORE(interface_options, "lo veth* cali* cni* lxc* tunl* sit* ip6tnl* ifb* dummy*", "interfaces"),
+	FIELD_ROOT,
+	{.name = NULL},
+};
+SCHEMA(interface_options, interface);
+
+static const struct metric interface_metrics[] = {
+	{INTERFACE_RX_BYTES, "rx_bytes", "B/s", 0, "接收速率", "received"},
+	{INTERFACE_TX_BYTES, "tx_bytes", "B/s", 0, "发送速率", "sent"},
+	{INTERFACE_RX_PACKETS, "rx_packets", "1/s", 2, "接收包", "packets received"},
+	{INTERFACE_TX_PACKETS, "tx_packets", "1/s", 2, "发送包", "packets sent"},
+	{INTERFACE_RX_ERRORS, "rx_errors", "1/s", 4, "接收错误", "receive errors"},
+	{INTERFACE_TX_ERRORS, "tx_errors", "1/s", 4, "发送错误", "send errors"},
+	{INTERFACE_RX_DROPS, "rx_drops", "1/s", 4, "接收丢弃", "receive drops"},
+	{INTERFACE_TX_DROPS, "tx_drops", "1/s", 4, "发送丢弃", "send drops"},
+	{INTERFACE_MULTICAST, "multicast", "1/s", 2, "组播包", "multicast packets"},
+	{INTERFACE_COLLISIONS, "collisions", "1/s", 4, "冲突", "collisions"},
+	{INTERFACE_LINK, "link", "1", 0, "链路", "has a link"},
+	{INTERFACE_SPEED, "speed", "bit/s", 0, "速率", "speed"},
+	{INTERFACE_MTU, "mtu", "B", 0, "MTU", "MTU"},
+	{INTERFACE_GLOBAL_V4, "global_ipv4", "1", 0, "全局IPv4地址", "global IPv4 addresses"},
+	{INTERFACE_GLOBAL_V6, "global_ipv6", "1", 0, "全局IPv6地址", "global IPv6 addresses"},
+	{.number = 0},
+};
+TYPE(interface, interface_options, check_root,
+	"network interfaces of this host: traffic, errors, drops, link, speed, global addresses of both families");

@@ -1,0 +1,59 @@
+/*
+ * catalog_host: the settings and the numbers of the metrics of the probe types that look at the own host.
+ *
+ * All begin with the same option: the folder that /proc, /sys, /etc and /run are looked for in.
+ */
+#ifndef PROBES_CATALOG_HOST_H
+#define PROBES_CATALOG_HOST_H
+
+#include "probes/catalog.h"
+
+struct host_options {
+	const char *root;
+};
+
+enum {
+	CPU_BUSY = 2000, CPU_USER, CPU_NICE, CPU_SYSTEM, CPU_IDLE, CPU_IOWAIT, CPU_IRQ, CPU_SOFTIRQ, CPU_STEAL,
+	CPU_GUEST, CPU_SWITCHES, CPU_INTERRUPTS, CPU_FORKS, CPU_CORES,
+};
+struct cpu_options {
+	struct host_options host;
+	bool cores;
+};
+
+enum {
+	MEMORY_TOTAL = 2100, MEMORY_AVAILABLE, MEMORY_USED, MEMORY_USED_SHARE, MEMORY_FREE, MEMORY_BUFFERS,
+	MEMORY_CACHED, MEMORY_SHARED, MEMORY_SLAB, MEMORY_UNRECLAIMABLE, MEMORY_DIRTY, MEMORY_WRITEBACK,
+	MEMORY_COMMITTED, MEMORY_HUGE_TOTAL, MEMORY_HUGE_FREE, MEMORY_SWAP_TOTAL, MEMORY_SWAP_USED,
+	MEMORY_SWAP_SHARE, MEMORY_SWAP_IN, MEMORY_SWAP_OUT, MEMORY_MAJOR_FAULTS, MEMORY_OOM_KILLS,
+};
+
+enum { LOAD_1 = 2300, LOAD_5, LOAD_15, LOAD_1_CORE, LOAD_RUNNABLE, LOAD_THREADS, LOAD_CORES };
+
+enum {
+	/* of a file system */
+	DISK_SIZE = 2400, DISK_USED, DISK_AVAILABLE, DISK_USED_SHARE, DISK_INODES, DISK_INODES_FREE,
+	DISK_INODES_SHARE, DISK_READ_ONLY,
+	/* of a device */
+	DISK_READ_BYTES, DISK_WRITE_BYTES, DISK_READS, DISK_WRITES, DISK_READ_AWAIT, DISK_WRITE_AWAIT, DISK_BUSY,
+	DISK_QUEUE,
+	/* of all file systems */
+	DISK_WORST_SHARE, DISK_WORST_INODES, DISK_FILE_SYSTEMS,
+};
+struct disk_options {
+	struct host_options host;
+	struct config_texts ignore;
+};
+
+enum {
+	INTERFACE_RX_BYTES = 2500, INTERFACE_TX_BYTES, INTERFACE_RX_PACKETS, INTERFACE_TX_PACKETS,
+	INTERFACE_RX_ERRORS, INTERFACE_TX_ERRORS, INTERFACE_RX_DROPS, INTERFACE_TX_DROPS, INTERFACE_MULTICAST,
+	INTERFACE_COLLISIONS, INTERFACE_LINK, INTERFACE_SPEED, INTERFACE_MTU, INTERFACE_GLOBAL_V4,
+	INTERFACE_GLOBAL_V6,
+};
+struct interface_options {
+	struct host_options host;
+	struct config_texts names, ignore;
+};
+
+#endif

@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""What an agent sees of its own host: from the shell against what the kernel says, and in a running agent behind its fence,
+through the collector, to the page."""
+
+import json
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from pair import AGENT, Pair, wait  # noqa: E402
+
+TYPES = ("cpu", "memory", "load", "disk", "interface")
+
+
+def once(kind):
+    p = subprocess.run([AGENT, "probe", kind, "--json"], stdout=subprocess.PIPE, text=True)
+    assert p.returncode == 0, f"{kind}: {p.returncode} {p.stdout}"
+    results = json.loads(p.stdout)
+    assert all(r["family"] == 0 for r in results), results
+    return {r["part"]: {k: v["value"] for k, v in r["values"].items()} for r in results}
+
+
+def test_once():
+    cpus = once("cpu")
+    assert len(cpus) == 1 + cpus[""]["cores"] and cpus[""]["cores"] == os.cpu_count(), cpus.keys()
+    assert all(0 <= v["busy"] <= 100 for v in cpus.values()), cpus
+    with open("/proc/meminfo") as f:
+        total = next(int(line.split()[1]) * 1024 for line in f if line.startswith("MemTotal"))
+    memory = once("memory")[""]
+    assert memory["total"] == total and 0 < memory["available"] < total, memory
+    load = once("load")[""]
+    assert abs(load["load1"] - os.getloadavg()[0]) < 1, (load, os.getloadavg())
+    root, fs = once("disk")["/"], os.statvfs("/")
+    assert root["size"] == fs.f_blocks * fs.f_frsize and root["inodes"] == fs.f_files, (root, fs)
+    assert abs(root["available"] - fs.f_bavail * fs.f_frsize) < 1 << 30, (root, fs)
+    for name, values in once("interface").items():
+        if name:
+            with open(f"/sys/class/net/{name}/mtu") as f:
+                assert values["mtu"] == int(f.read()), (name, values)
+
+
+def with_host_checks(pair):
+    checks = ",\n".join(f'  {{ id = "own-{k}"; type = "{k}"; subject = "host/agent-1"; vantages = [ "agent-1" ]; interval = "1s"; }}'
+                        for k in TYPES)
+    path = pair.path("inventory.d", "all.conf")
+    with open(path) as f:
+        text = f.read()
+    pair.write(path, text.rstrip().removesuffix(");").rstrip() + ",\n" + checks + "\n);\n")
+
+
+def test_in_agent():
+    pair = Pair(checks=1)
+    try:
+        with_host_checks(pair)
+        pair.start("collector")
+        wait("the collector serves", lambda: pair.ask("/-/ready"))
+        pair.start("agent")
+
+        def seen():
+            host = json.loads(pair.ask("/api/v1/agents/agent-1"))
+            up = {c["type"]: [r for r in c["rows"] if r["family"] == 0 and r["outcome"] == "up"] for c in host["list"]}
+            seen.last = host
+            return up if all(up.get(k) for k in TYPES) and host["state"] == "up" else None
+
+        up = wait("all types are up on the page", seen, 30)
+        assert any(r["part_name"] == "cpu0" for r in up["cpu"]) and any(r["part_name"] == "/" for r in up["disk"]), up
+        values = wait("a series of its own", lambda: json.loads(pair.ask(
+            "/api/v1/values?check=own-memory&vantage=agent-1&family=0&span=10m")), 10)
+        total = next(c for c in values["columns"] if c["name"] == "total")
+        assert any(v for v in total["values"]), values
+        print("  figure: %d rows of %d host types on the page" % (sum(map(len, up.values())), len(TYPES)))
+    except AssertionError:
+        print(json.dumps(getattr(seen, "last", None))[:3000], pair.log("agent")[-2000:], pair.log("collector")[-2000:], sep="\n---\n")
+        raise
+    finally:
+        pair.clear()
+
+
+def main():
+    try:
+        test_once()
+        test_in_agent()
+    except AssertionError as e:
+        print(f"FAIL {e}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

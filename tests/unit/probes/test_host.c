@@ -1,0 +1,511 @@
+/* The probe types of the own host: on fixtures of several kernels, on a root whose files change between two runs of a
+ * check, and on this machine. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "lib/buf.h"
+#include "lib/mem.h"
+#include "probes/catalog_host.h"
+#include "probes/host/types.h"
+#include "tests/unit/probes/one_run.h"
+
+#define OLD "root=/proc/self/cwd/tests/fixtures/host/2.6.32"
+#define MIDDLE "root=/proc/self/cwd/tests/fixtures/host/4.19"
+#define NEW "root=/proc/self/cwd/tests/fixtures/host/6.1"
+
+struct fixture {
+	struct one_run one;
+	char root[64], option[80];
+};
+
+static int setup(void **state)
+{
+	struct fixture *f = mem_alloc(sizeof *f);
+
+	one_run_open(&f->one);
+	snprintf(f->root, sizeof f->root, "/tmp/xunjian-host-XXXXXX");
+	assert_non_null(mkdtemp(f->root));
+	snprintf(f->option, sizeof f->option, "root=%s", f->root);
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+	char command[128];
+
+	one_run_close(&f->one);
+	snprintf(command, sizeof command, "rm -rf %s", f->root);
+	assert_int_equal(system(command), 0);
+	free(f);
+	return 0;
+}
+
+/* A file below the root of the test, with its folders. */
+static void put(struct fixture *f, const char *path, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+static void put(struct fixture *f, const char *path, const char *format, ...)
+{
+	char name[512];
+	va_list ap;
+	FILE *out;
+
+	snprintf(name, sizeof name, "%s/%s", f->root, path);
+	for (char *slash = name + 1; (slash = strchr(slash, '/')) != NULL; slash++) {
+		*slash = '\0';
+		assert_true(mkdir(name, 0755) == 0 || errno == EEXIST);
+		*slash = '/';
+	}
+	out = fopen(name, "w");
+	assert_non_null(out);
+	va_start(ap, format);
+	vfprintf(out, format, ap);
+	va_end(ap);
+	fclose(out);
+}
+
+static void make_folder(struct fixture *f, const char *path)
+{
+	char file[512];
+
+	snprintf(file, sizeof file, "%s/here", path);
+	put(f, file, " ");
+}
+
+/* The place of a part among the results, or fails. */
+static size_t part(const struct one_run *o, const char *label)
+{
+	for (size_t i = 0; i < o->count; i++) {
+		if (strcmp(o->results[i].part, label) == 0)
+			return i;
+	}
+	fail_msg("no part %s", label);
+	return 0;
+}
+
+static bool has_part(const struct one_run *o, const char *label)
+{
+	for (size_t i = 0; i < o->count; i++) {
+		if (strcmp(o->results[i].part, label) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool is_near(double a, double b)
+{
+	return fabs(a - b) <= 1e-6 * fabs(b) + 1e-9;
+}
+
+/* ---- every type on every kernel */
+
+static void each_type_reads_each_kernel(void **state)
+{
+	static const struct probe_type *const types[] = {
+		&cpu_probe, &memory_probe, &load_probe, &disk_probe, &interface_probe};
+	static const char *const roots[] = {OLD, MIDDLE, NEW};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+		for (size_t k = 0; k < sizeof roots / sizeof *roots; k++) {
+			one_run_of(&f->one, types[i], roots[k]);
+			assert_string_equal(f->one.lines[0], "-  up");
+			assert_int_equal(f->one.results[0].family, FAMILY_NONE);
+		}
+	}
+}
+
+static void each_type_without_its_files_is_unknown(void **state)
+{
+	static const struct {
+		const struct probe_type *type;
+		const char *file;
+	} cases[] = {{&cpu_probe, "proc/stat"}, {&memory_probe, "proc/meminfo"}, {&load_probe, "proc/loadavg"},
+		{&disk_probe, "proc/self/mountinfo"}, {&interface_probe, "proc/net/dev"}};
+	struct fixture *f = *state;
+	char expected[256];
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		one_run_of(&f->one, cases[i].type, f->option);
+		snprintf(expected, sizeof expected, "-  unknown: %s/%s: No such file or directory", f->root,
+			cases[i].file);
+		assert_lines(&f->one, expected);
+	}
+	one_run_of(&f->one, &cpu_probe, "root=/no/such/folder");
+	assert_lines(&f->one, "-  unknown: /no/such/folder: No such file or directory");
+}
+
+/* ---- two runs of a check */
+
+static void the_first_run_of_a_check_has_no_rates(void **state)
+{
+	struct fixture *f = *state;
+
+	f->one.check = "c";
+	put(f, "proc/stat", "cpu 100 0 0 100 0 0 0 0 0 0\ncpu0 100 0 0 100 0 0 0 0 0 0\nintr 10 1\nctxt 20\nprocesses 5\n");
+	one_run_of(&f->one, &cpu_probe, f->option);
+	assert_lines(&f->one, "-  up");
+	assert_int_equal(f->one.results[0].count, 1);
+	assert_true(is_near(one_run_value(&f->one, 0, CPU_CORES), 1));
+	put(f, "proc/stat", "cpu 130 0 10 160 0 0 0 0 0 0\ncpu0 130 0 10 160 0 0 0 0 0 0\nintr 30 1\nctxt 60\nprocesses 5\n");
+	one_run_of(&f->one, &cpu_probe, f->option);
+	assert_int_equal(f->one.count, 2);
+	assert_true(is_near(one_run_value(&f->one, 0, CPU_USER), 30));
+	assert_true(is_near(one_run_value(&f->one, 0, CPU_SYSTEM), 10));
+	assert_true(is_near(one_run_value(&f->one, 0, CPU_BUSY), 40));
+	assert_true(is_near(one_run_value(&f->one, 1, CPU_IDLE), 60));
+	assert_true(is_near(one_run_value(&f->one, 0, CPU_SWITCHES), 2 * one_run_value(&f->one, 0, CPU_INTERRUPTS)));
+	assert_true(one_run_value(&f->one, 0, CPU_FORKS) >= 0);
+}
+
+/* Rates are of the time between the runs. */
+static void a_rate_is_per_second(void **state)
+{
+	static const char format[] = "a\nb\n eth0: %u 10 0 0 0 0 0 0 %u 10 0 0 0 0 0 0\n";
+	struct fixture *f = *state;
+	int64_t before, between, after;
+	double rate;
+
+	f->one.check = "c";
+	put(f, "proc/net/dev", format, 1000u, 500u);
+	before = clock_mono();
+	one_run_of(&f->one, &interface_probe, f->option);
+	between = clock_mono();
+	put(f, "proc/net/dev", format, 3000u, 501u);
+	one_run_of(&f->one, &interface_probe, f->option);
+	after = clock_mono();
+	rate = one_run_value(&f->one, part(&f->one, "eth0"), INTERFACE_RX_BYTES);
+	assert_true(rate >= 2000.0 * NS_PER_S / (double)(after - before));
+	assert_true(rate <= 2000.0 * NS_PER_S / 1000); /* 1 us at least lies between */
+	assert_true(is_near(rate, 2000 * one_run_value(&f->one, part(&f->one, "eth0"), INTERFACE_TX_BYTES)));
+	(void)between;
+}
+
+static void a_run_that_saw_nothing_makes_no_spike_of_the_next(void **state)
+{
+	static const char format[] = "a\nb\n eth0: %u 10 0 0 0 0 0 0 %u 10 0 0 0 0 0 0\n";
+	struct fixture *f = *state;
+	char gone[512];
+	int64_t before, after;
+	double rate;
+
+	f->one.check = "c";
+	put(f, "proc/net/dev", format, 1000u, 500u);
+	before = clock_mono();
+	one_run_of(&f->one, &interface_probe, f->option);
+	snprintf(gone, sizeof gone, "%s/proc/net/dev", f->root);
+	assert_int_equal(unlink(gone), 0);
+	usleep(20000);
+	one_run_of(&f->one, &interface_probe, f->option);
+	assert_int_equal(f->one.results[0].outcome, OUTCOME_UNKNOWN);
+	put(f, "proc/net/dev", format, 3000u, 501u);
+	one_run_of(&f->one, &interface_probe, f->option);
+	after = clock_mono();
+	rate = one_run_value(&f->one, part(&f->one, "eth0"), INTERFACE_RX_BYTES);
+	assert_true(rate >= 2000.0 * NS_PER_S / (double)(after - before) && rate <= 2000 / 0.02);
+}
+
+static void counters_that_were_set_back_have_no_rate_for_one_run(void **state)
+{
+	static const char format[] = "a\nb\n eth0: %u %u 0 0 0 0 0 0 5 5 0 0 0 0 0 0\n";
+	struct fixture *f = *state;
+	size_t i;
+
+	f->one.check = "c";
+	put(f, "proc/net/dev", format, 4000000000u, 1000u);
+	one_run_of(&f->one, &interface_probe, f->option);
+	put(f, "proc/net/dev", format, 100u, 1u);
+	one_run_of(&f->one, &interface_probe, f->option);
+	i = part(&f->one, "eth0");
+	assert_true(isnan(one_run_value(&f->one, i, INTERFACE_RX_BYTES)));
+	put(f, "proc/net/dev", format, 200u, 2u);
+	one_run_of(&f->one, &interface_probe, f->option);
+	assert_true(one_run_value(&f->one, part(&f->one, "eth0"), INTERFACE_RX_BYTES) > 0);
+}
+
+static void parts_come_and_go_between_runs(void **state)
+{
+	static const char line[] = " %s: %u 10 0 0 0 0 0 0 5 5 0 0 0 0 0 0\n";
+	struct fixture *f = *state;
+	char both[256], text[128];
+
+	f->one.check = "c";
+	snprintf(both, sizeof both, line, "eth0", 10u);
+	put(f, "proc/net/dev", "%s", both);
+	one_run_of(&f->one, &interface_probe, f->option);
+	assert_int_equal(f->one.count, 2);
+	snprintf(text, sizeof text, line, "eth1", 1000u);
+	strcat(both, text);
+	put(f, "proc/net/dev", "%s", both);
+	one_run_of(&f->one, &interface_probe, f->option);
+	assert_int_equal(f->one.count, 3);
+	assert_true(isnan(one_run_value(&f->one, part(&f->one, "eth1"), INTERFACE_RX_BYTES)));
+	assert_true(is_near(one_run_value(&f->one, part(&f->one, "eth0"), INTERFACE_RX_BYTES), 0));
+	put(f, "proc/net/dev", "%s", text);
+	one_run_of(&f->one, &interface_probe, f->option);
+	assert_int_equal(f->one.count, 2);
+	assert_true(is_near(one_run_value(&f->one, part(&f->one, "eth1"), INTERFACE_RX_BYTES), 0));
+	put(f, "proc/net/dev", "%s", both); /* back, and its counters are old: no rate over the time away */
+	one_run_of(&f->one, &interface_probe, f->option);
+	assert_true(isnan(one_run_value(&f->one, part(&f->one, "eth0"), INTERFACE_RX_BYTES)));
+}
+
+static void another_root_begins_anew(void **state)
+{
+	struct fixture *f = *state;
+
+	f->one.check = "c";
+	one_run_of(&f->one, &cpu_probe, MIDDLE);
+	one_run_of(&f->one, &cpu_probe, OLD);
+	assert_int_equal(f->one.results[0].count, 1);
+	one_run_of(&f->one, &cpu_probe, OLD);
+	assert_true(f->one.results[0].count > 1);
+}
+
+/* ---- interfaces */
+
+static void put_link(struct fixture *f, const char *name, const char *carrier)
+{
+	char path[128];
+
+	snprintf(path, sizeof path, "sys/class/net/%s/carrier", name);
+	put(f, path, "%s\n", carrier);
+}
+
+static void a_link_that_was_lost_is_down(void **state)
+{
+	struct fixture *f = *state;
+
+	f->one.check = "c";
+	put(f, "proc/net/dev", " eth0: 1 10 0 0 0 0 0 0 5 5 0 0 0 0 0 0\n eth1: 1 10 0 0 0 0 0 0 5 5 0 0 0 0 0 0\n");
+	put_link(f, "eth0", "1");
+	put_link(f, "eth1", "0");
+	put(f, "sys/class/net/eth0/speed", "1000\n");
+	put(f, "sys/class/net/eth1/speed", "-1\n");
+	put(f, "sys/class/net/eth0/mtu", "9000\n");
+	one_run_of(&f->one, &interface_probe, f->option);
+	assert_lines(&f->one, "-  up", "-  up", "-  up"); /* a port that never had a link is no fault */
+	assert_true(is_near(one_run_value(&f->one, 1, INTERFACE_SPEED), 1e9));
+	assert_true(is_near(one_run_value(&f->one, 1, INTERFACE_MTU), 9000));
+	assert_true(is_near(one_run_value(&f->one, 1, INTERFACE_LINK), 1));
+	assert_true(isnan(one_run_value(&f->one, 2, INTERFACE_SPEED)));
+	assert_true(is_near(one_run_value(&f->one, 2, INTERFACE_LINK), 0));
+	put_link(f, "eth0", "0");
+	one_run_of(&f->one, &interface_probe, f->option);
+	assert_lines(&f->one, "-  up", "-  down: lost its link", "-  up");
+	put_link(f, "eth0", "1");
+	one_run_of(&f->one, &interface_probe, f->option);
+	assert_lines(&f->one, "-  up", "-  up", "-  up");
+}
+
+static void named_interfaces_must_be_there_with_a_link(void **state)
+{
+	struct fixture *f = *state;
+
+	put(f, "proc/net/dev", " eth0: 1 10 0 0 0 0 0 0 5 5 0 0 0 0 0 0\n veth1: 1 10 0 0 0 0 0 0 5 5 0 0 0 0 0 0\n");
+	put_link(f, "eth0", "0");
+	put_link(f, "veth1", "1");
+	one_run_of(&f->one, &interface_probe, f->option, "names=eth*", "names=bond0", "names=veth1");
+	assert_lines(&f->one, "-  up", "-  down: no link", "-  up", "-  down: there is no such interface");
+	assert_string_equal(f->one.results[3].part, "bond0");
+}
+
+static void global_addresses_are_counted_per_interface(void **state)
+{
+	struct fixture *f = *state;
+
+	one_run_of(&f->one, &interface_probe, MIDDLE);
+	assert_false(has_part(&f->one, "lo"));
+	assert_false(has_part(&f->one, "veth12ab34c"));
+	assert_true(is_near(one_run_value(&f->one, part(&f->one, "enp3s0"), INTERFACE_GLOBAL_V6), 2));
+	assert_true(isnan(one_run_value(&f->one, part(&f->one, "enp3s0"), INTERFACE_GLOBAL_V4)));
+}
+
+/* ---- disks */
+
+static void mounts_that_are_read_only_or_missing_against_fstab_are_down(void **state)
+{
+	struct fixture *f = *state;
+	size_t i;
+
+	one_run_of(&f->one, &disk_probe, MIDDLE);
+	i = part(&f->one, "/boot");
+	assert_string_equal(f->one.lines[i], "-  down: read-only, though /etc/fstab does not say so");
+	assert_true(is_near(one_run_value(&f->one, i, DISK_READ_ONLY), 1));
+	i = part(&f->one, "/backup");
+	assert_string_equal(f->one.lines[i], "-  down: not mounted, though /etc/fstab says so");
+	i = part(&f->one, "/archive");
+	assert_int_not_equal(f->one.results[i].outcome, OUTCOME_DOWN);
+	assert_true(is_near(one_run_value(&f->one, i, DISK_READ_ONLY), 1));
+	assert_true(has_part(&f->one, "/data of city"));
+	assert_false(has_part(&f->one, "/usb") || has_part(&f->one, "/mnt/cdrom") || has_part(&f->one, "/proc") ||
+		has_part(&f->one, "/run/user/1000"));
+}
+
+static void of_bind_mounts_images_and_networks_nothing_is_told(void **state)
+{
+	struct fixture *f = *state;
+
+	one_run_of(&f->one, &disk_probe, OLD);
+	assert_int_equal(one_run_value(&f->one, 0, DISK_FILE_SYSTEMS), 2);
+	assert_true(has_part(&f->one, "/") && has_part(&f->one, "/boot"));
+	one_run_of(&f->one, &disk_probe, NEW);
+	assert_true(has_part(&f->one, "/") && has_part(&f->one, "/boot/efi") && has_part(&f->one, "/mnt/ntfs"));
+	assert_false(has_part(&f->one, "/home") || has_part(&f->one, "/snap/core/1") ||
+		has_part(&f->one, "/home/user/remote") || has_part(&f->one, "/var/lib/docker/overlay2/0a1b/merged"));
+}
+
+/* The folder of the test stands for the file system that it is on. */
+static void put_mount(struct fixture *f, const char *options)
+{
+	struct stat st;
+
+	assert_int_equal(stat(f->root, &st), 0);
+	put(f, "proc/self/mountinfo", "1 1 %u:%u / /data rw - ext4 /dev/x %s\n2 1 0:0 / /other rw - ext4 /dev/y rw\n",
+		major(st.st_dev), minor(st.st_dev), options);
+}
+
+static void a_size_is_what_the_file_system_says(void **state)
+{
+	struct fixture *f = *state;
+	struct statvfs v;
+	size_t i;
+
+	make_folder(f, "data");
+	make_folder(f, "other");
+	put_mount(f, "rw");
+	one_run_of(&f->one, &disk_probe, f->option);
+	assert_int_equal(statvfs(f->root, &v), 0);
+	i = part(&f->one, "/data");
+	assert_true(is_near(one_run_value(&f->one, i, DISK_SIZE), (double)v.f_blocks * (double)v.f_frsize));
+	assert_true(one_run_value(&f->one, i, DISK_USED_SHARE) > 0 && one_run_value(&f->one, i, DISK_USED_SHARE) < 100);
+	assert_true(is_near(one_run_value(&f->one, 0, DISK_WORST_SHARE), one_run_value(&f->one, i, DISK_USED_SHARE)));
+	i = part(&f->one, "/other");
+	assert_string_equal(f->one.lines[i],
+		"-  unknown: its size cannot be read: another mount hides it from the agent");
+}
+
+static void a_mount_that_became_read_only_is_down_until_it_is_writable(void **state)
+{
+	struct fixture *f = *state;
+
+	f->one.check = "c";
+	make_folder(f, "data");
+	put_mount(f, "ro");
+	one_run_of(&f->one, &disk_probe, f->option);
+	assert_string_equal(f->one.lines[part(&f->one, "/data")], "-  up"); /* it never was otherwise */
+	put_mount(f, "rw");
+	one_run_of(&f->one, &disk_probe, f->option);
+	assert_string_equal(f->one.lines[part(&f->one, "/data")], "-  up");
+	put_mount(f, "ro,errors=remount-ro");
+	for (int i = 0; i < 2; i++) {
+		one_run_of(&f->one, &disk_probe, f->option);
+		assert_string_equal(f->one.lines[part(&f->one, "/data")], "-  down: became read-only");
+	}
+	put_mount(f, "rw");
+	one_run_of(&f->one, &disk_probe, f->option);
+	assert_string_equal(f->one.lines[part(&f->one, "/data")], "-  up");
+	put(f, "proc/self/mountinfo", "2 1 0:0 / /other rw - ext4 /dev/y rw\n");
+	one_run_of(&f->one, &disk_probe, f->option);
+	put_mount(f, "ro");
+	one_run_of(&f->one, &disk_probe, f->option);
+	assert_string_equal(f->one.lines[part(&f->one, "/data")], "-  up"); /* mounted anew, so at will */
+}
+
+static void devices_are_whole_disks_by_their_lasting_names(void **state)
+{
+	static const char format[] = "8 0 sda %d 0 80 5 4 0 32 9 0 10 14\n8 1 sda1 %d 0 80 5 4 0 32 9 0 10 14\n"
+				     "253 0 dm-0 %d 0 8 5 4 0 32 9 0 10 14\n7 0 loop0 %d 0 8 5 4 0 3 9 0 10 14\n"
+				     "8 16 sdb 0 0 0 0 0 0 0 0 0 0 0\n";
+	struct fixture *f = *state;
+
+	f->one.check = "c";
+	put(f, "sys/block/dm-0/dm/name", "vg-data\n");
+	make_folder(f, "sys/block/sda");
+	make_folder(f, "sys/block/sdb");
+	make_folder(f, "sys/block/loop0");
+	put(f, "proc/self/mountinfo", "2 1 0:0 / /other rw - ext4 /dev/y rw\n");
+	put(f, "proc/diskstats", format, 10, 10, 10, 10);
+	one_run_of(&f->one, &disk_probe, f->option, "ignore=/other");
+	assert_lines(&f->one, "-  up");
+	put(f, "proc/diskstats", "%s", "8 0 sda 20 0 180 1005 4 0 32 9 0 10 14\n8 1 sda1 20 0 80 5 4 0 32 9 0 10 14\n"
+		"253 0 dm-0 10 0 8 5 4 0 32 9 0 10 14\n7 0 loop0 20 0 8 5 4 0 3 9 0 10 14\n8 16 sdb 0 0 0 0 0 0 0 0 0 0 0\n");
+	one_run_of(&f->one, &disk_probe, f->option, "ignore=/other");
+	assert_int_equal(f->one.count, 3);
+	assert_string_equal(f->one.results[1].part, "sda");
+	assert_string_equal(f->one.results[2].part, "vg-data");
+	assert_true(is_near(one_run_value(&f->one, 1, DISK_READ_AWAIT), 0.1)); /* 1000 ms of 10 reads */
+	assert_true(isnan(one_run_value(&f->one, 1, DISK_WRITE_AWAIT)));
+	assert_true(is_near(one_run_value(&f->one, 1, DISK_READ_BYTES), one_run_value(&f->one, 1, DISK_READS) * 10 * 512));
+	assert_true(isnan(one_run_value(&f->one, 2, DISK_READ_AWAIT)));
+}
+
+/* ---- this machine */
+
+static void one_shot_takes_two_looks_within_its_run(void **state)
+{
+	struct fixture *f = *state;
+	int64_t before = clock_mono();
+
+	one_run_of(&f->one, &cpu_probe, "cores=false");
+	assert_lines(&f->one, "-  up");
+	assert_true(clock_mono() - before >= 200 * NS_PER_MS);
+	assert_true(one_run_value(&f->one, 0, CPU_SWITCHES) > 0);
+	assert_true(is_near(one_run_value(&f->one, 0, CPU_CORES), (double)sysconf(_SC_NPROCESSORS_ONLN)));
+	one_run_of(&f->one, &memory_probe, "root=/");
+	assert_true(one_run_value(&f->one, 0, MEMORY_AVAILABLE) < one_run_value(&f->one, 0, MEMORY_TOTAL));
+}
+
+static void a_run_that_is_cancelled_between_its_looks_leaves_nothing(void **state)
+{
+	struct fixture *f = *state;
+
+	f->one.timeout = 50 * NS_PER_MS;
+	one_run_of(&f->one, &cpu_probe, "cores=false");
+	assert_lines(&f->one, "-  down: no answer within 50ms");
+	run_group_cancel(one_run_begin(&f->one, &cpu_probe, (const char *const[]){NULL}));
+	one_run_begin(&f->one, &disk_probe, (const char *const[]){NULL});
+	for (int i = 0; i < 3; i++)
+		event_base_loop(f->one.base, EVLOOP_NONBLOCK);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+		CASE(each_type_reads_each_kernel),
+		CASE(each_type_without_its_files_is_unknown),
+		CASE(the_first_run_of_a_check_has_no_rates),
+		CASE(a_rate_is_per_second),
+		CASE(a_run_that_saw_nothing_makes_no_spike_of_the_next),
+		CASE(counters_that_were_set_back_have_no_rate_for_one_run),
+		CASE(parts_come_and_go_between_runs),
+		CASE(another_root_begins_anew),
+		CASE(a_link_that_was_lost_is_down),
+		CASE(named_interfaces_must_be_there_with_a_link),
+		CASE(global_addresses_are_counted_per_interface),
+		CASE(mounts_that_are_read_only_or_missing_against_fstab_are_down),
+		CASE(of_bind_mounts_images_and_networks_nothing_is_told),
+		CASE(a_size_is_what_the_file_system_says),
+		CASE(a_mount_that_became_read_only_is_down_until_it_is_writable),
+		CASE(devices_are_whole_disks_by_their_lasting_names),
+		CASE(one_shot_takes_two_looks_within_its_run),
+		CASE(a_run_that_is_cancelled_between_its_looks_leaves_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
