@@ -264,7 +264,7 @@ static void answer_render(struct fake_peer *p, const struct ipc_message *m)
 static const char incidents[] =
 	"{\"reached\": 1790000000, \"incidents\": [{\"id\": 7, \"phase\": \"open\", \"subject\": \"link/link-town-east\", \"state\":"
 	" \"down\", \"reason\": \"no reply\", \"since\": 1789999000, \"opened\": 1789999030, \"closed\": null, \"flapping\": false,"
-	" \"acknowledged_by\": null, \"affected_count\": 2, \"affected\": [\"link/link-town-east\", \"system/portal\"]}]}";
+	" \"acknowledged_by\": null, \"affected_count\": 2, \"affected\": [\"link/link-town-east\", \"system/identity\"]}]}";
 
 /* Up but for the middle tenth of the span. */
 static void answer_ledger(struct fake_peer *p, const struct ipc_message *m)
