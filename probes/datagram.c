@@ -187,3 +187,8 @@ int datagram_send(struct datagram *d, const void *data, size_t len)
 		return 0;
 	return send(d->fd, data, len, MSG_NOSIGNAL) >= 0 ? 0 : errno;
 }
+
+int datagram_fd(const struct datagram *d)
+{
+	return d->fd;
+}

@@ -38,6 +38,7 @@ struct datagram *datagram_open(struct event_base *, const struct sockaddr *, soc
 void datagram_close(struct datagram *); /* accepts NULL */
 /* 0 or an errno: of this host, since errors of the way come by on_error. */
 int datagram_send(struct datagram *, const void *data, size_t len);
+int datagram_fd(const struct datagram *); /* borrowed: to ask for its own address, for protocols that tell it */
 
 const char *datagram_refusal_words(int error);
 const char *datagram_error_words(int error);

@@ -1,0 +1,70 @@
+#include "probes/catalog_sip.h"
+
+#include <string.h>
+
+#include "lib/err.h"
+#include "probes/catalog_fields.h"
+#include "probes/match.h"
+
+CATALOG_CHECK_TARGET(sip_options, host);
+
+#define ALPHANUMERIC "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+
+static const struct config_field sip_fields[] = {
+	{.name = "host", .kind = CONFIG_TEXT, .offset = offsetof(struct sip_options, host), .min = 1,
+		.max = CATALOG_HOST_MAX, .help = "name or address of the SIP server"},
+	CATALOG_FIELD_PINS(sip_options),
+	{.name = "port", .kind = CONFIG_INT, .offset = offsetof(struct sip_options, port), .fallback = "5060",
+		.min = 1, .max = 65535, .help = "UDP or TCP port"},
+	{.name = "transport", .kind = CONFIG_CHOICE, .offset = offsetof(struct sip_options, transport),
+		.fallback = "udp", .choices = "udp|tcp", .help = "what carries the request"},
+	{.name = "user", .kind = CONFIG_TEXT, .offset = offsetof(struct sip_options, user), .fallback = "",
+		.max = 64, .help = "user in the address that is asked about; empty: the server itself"},
+	{.name = "domain", .kind = CONFIG_TEXT, .offset = offsetof(struct sip_options, domain), .fallback = "",
+		.max = CATALOG_HOST_MAX, .help = "domain in that address, when it is not host"},
+	{.name = "user_agent", .kind = CONFIG_TEXT, .offset = offsetof(struct sip_options, user_agent),
+		.fallback = "xunjian", .min = 1, .max = 200, .help = "what the request says it comes from"},
+	{.name = "status", .kind = CONFIG_TEXT, .offset = offsetof(struct sip_options, status),
+		.fallback = "200-299", .max = 200, .help = "final codes that are up: 200-299,401,404"},
+	{.name = NULL},
+};
+
+static const struct config_schema sip_schema = {
+	.size = sizeof(struct sip_options), .fields = sip_fields, .where_offset = -1};
+
+static const struct metric sip_metrics[] = {
+	{SIP_TIME, "time", "s", 6, "响应时间", "time to the final response"},
+	{SIP_CODE, "code", "1", 0, "响应码", "code of the final response"},
+	{SIP_RETRANSMISSIONS, "retransmissions", "1", 0, "重传次数", "requests sent again"},
+	{SIP_CONNECT, "connect", "s", 6, "连接", "connect"},
+	{SIP_FOREIGN, "foreign", "1", 0, "被拒收的报文", "messages not accepted"},
+	{.number = 0},
+};
+
+/* What goes into the request must not end a line or an address in it. */
+static int sip_check(const void *options, struct err *e)
+{
+	const struct sip_options *o = options;
+
+	if (catalog_check_target(o, e) < 0)
+		return -1;
+	if (o->user[strspn(o->user, ALPHANUMERIC "-_.!~*'()&=+$,%")] != '\0')
+		return err_set(e, "user: \"%s\" is no user of a SIP address", o->user);
+	if (o->domain[strspn(o->domain, ALPHANUMERIC "-._:[]")] != '\0')
+		return err_set(e, "domain: \"%s\" is no domain of a SIP address", o->domain);
+	for (const char *c = o->user_agent; *c != '\0'; c++) {
+		if (*c < ' ' || *c > '~')
+			return err_set(e, "user_agent: only printable ASCII");
+	}
+	return match_check_status(o->status, e);
+}
+
+const struct catalog_type catalog_sip = {
+	.name = "sip",
+	.summary = "a SIP server: whether and how fast it answers OPTIONS, over UDP or TCP",
+	.target = CATALOG_TARGET_HOST,
+	.options_size = sizeof(struct sip_options),
+	.schema = &sip_schema,
+	.metrics = sip_metrics,
+	.check = sip_check,
+};

@@ -1,0 +1,15 @@
+/*
+ * sip: the probe type of a SIP server: the final response to an OPTIONS request (RFC 3261 section 11), over UDP or TCP.
+ *
+ * The options are catalog_sip.h's sip_options. Over UDP silence is asked again as section 17.1.2 has it: after 500 ms, each
+ * time twice as long, at most 4 s, and each 4 s after a provisional response; a lost packet is counted, not down.
+ * What does not answer the request (branch, Call-ID, CSeq) is counted out.
+ */
+#ifndef PROBES_SIP_H
+#define PROBES_SIP_H
+
+#include "probes/probe.h"
+
+extern const struct probe_type sip_probe;
+
+#endif
