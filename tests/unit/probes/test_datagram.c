@@ -131,12 +131,12 @@ static void the_time_in_our_own_buffer_does_not_count(void **state)
 	datagram_send(f->datagram, "query", 5);
 	loop_until(f, &f->server.received);
 	before = clock_mono();
-	while (clock_mono() - before < 20 * NS_PER_MS)
+	while (clock_mono() - before < 100 * NS_PER_MS)
 		;
 	if (f->packets == 0)
 		loop_until(f, &f->packets);
-	assert_true(f->last.mono < before + 2 * NS_PER_MS);
-	assert_true(f->last.real < clock_real() - 15 * NS_PER_MS);
+	assert_true(f->last.mono < before + 50 * NS_PER_MS);
+	assert_true(f->last.real < clock_real() - 50 * NS_PER_MS);
 }
 
 /* Told once, and the descriptor is quiet afterwards, although the kernel keeps what ICMP said in a queue. */
