@@ -70,10 +70,20 @@ static int setup(void **state)
 	return 0;
 }
 
+/* Files of this process may not grow beyond `bytes`: writes fail with EFBIG. */
+static void limit_file_size(rlim_t bytes)
+{
+	struct rlimit l = {bytes, RLIM_INFINITY};
+
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &l), 0);
+}
+
+/* The limit of a case that failed within one would hold for what is said of it too, when that goes to a file. */
 static int teardown(void **state)
 {
 	struct fixture *f = *state;
 
+	limit_file_size(RLIM_INFINITY);
 	journal_close(f->j);
 	remove_tree(f->folder);
 	free(f);
@@ -877,14 +887,6 @@ static void a_segment_emptied_by_others_is_a_gap_and_told(void **state)
 
 /* ---- failing disks */
 
-/* Files of this process may not grow beyond `bytes`: writes fail with EFBIG. */
-static void limit_file_size(rlim_t bytes)
-{
-	struct rlimit l = {bytes, RLIM_INFINITY};
-
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &l), 0);
-}
-
 static void entries_of_a_failed_sync_go_to_a_new_segment_and_are_read_once(void **state)
 {
 	struct fixture *f = *state;
@@ -1007,31 +1009,46 @@ static uint64_t read_first(struct journal_reader *r, struct fixture *f)
 	return g.from;
 }
 
+/* Not by assertions: a child that failed one would go on with the cases behind it, in the folder of its parent. */
+static int live(struct fixture *f, int out, unsigned seed)
+{
+	srand(seed);
+	f->j = journal_open(f->folder, &f->options, &f->e);
+	if (f->j == NULL)
+		goto failed;
+	for (int steps = rand() % 30; steps > 0; steps--) {
+		uint64_t synced;
+
+		for (int count = rand() % 4; count > 0; count--)
+			add(f, VALUE, journal_end(f->j).seq + 1);
+		if (rand() % 5 == 0)
+			continue;
+		if (journal_sync(f->j, &f->e) < 0)
+			goto failed;
+		synced = journal_synced(f->j).seq;
+		if (write(out, &synced, sizeof synced) != sizeof synced)
+			return 1;
+	}
+	return 0;
+failed:
+	print_error("a life with seed %u: %s\n", seed, f->e.text);
+	return 1;
+}
+
 /* One life of a writer, in a process that ends without any care; the last seq that it had synced. */
 static uint64_t live_and_die(struct fixture *f, uint64_t synced, unsigned seed)
 {
-	int fds[2];
+	int fds[2], status;
 	pid_t pid;
 
 	assert_int_equal(pipe(fds), 0);
 	pid = fork();
-	if (pid == 0) {
-		srand(seed);
-		start(f);
-		for (int steps = rand() % 30; steps > 0; steps--) {
-			for (int count = rand() % 4; count > 0; count--)
-				add(f, VALUE, journal_end(f->j).seq + 1);
-			if (rand() % 5 == 0)
-				continue;
-			sync_now(f);
-			synced = journal_synced(f->j).seq;
-			if (write(fds[1], &synced, sizeof synced) != sizeof synced)
-				_exit(1);
-		}
-		_exit(0);
-	}
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit(live(f, fds[1], seed));
 	close(fds[1]);
-	waitpid(pid, NULL, 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
 	while (read(fds[0], &synced, sizeof synced) == sizeof synced)
 		;
 	close(fds[0]);
