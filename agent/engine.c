@@ -154,10 +154,12 @@ static void on_house(evutil_socket_t fd, short what, void *ctx)
 
 	(void)fd, (void)what;
 	set_timer(g->house, KEEP_HOUSE);
-	if (g->sync_failed)
-		return; /* there the disk is tried already */
-	if (journal_bound(g->journal, careful_now(g), &e) < 0 || journal_trim(g->journal, &e) < 0)
+	/* Also while nothing can be written: the room that lacks may be that of what the collector has. And trimmed
+	 * first, as it needs no room, and what goes that way must not be counted as dropped. */
+	if (journal_trim(g->journal, &e) < 0)
 		log_warn("the journal cannot be trimmed: %s", e.text);
+	if (journal_bound(g->journal, careful_now(g), &e) < 0)
+		log_warn("the journal cannot be bounded: %s", e.text);
 }
 
 static void on_watchdog(evutil_socket_t fd, short what, void *ctx)
@@ -483,7 +485,6 @@ int engine_check_files(const struct agent_settings *s, struct err *e)
 	return 0;
 }
 
-/* The state folder, belonging to the user that we become. */
 static void raise_limits(void)
 {
 	struct rlimit limit;
@@ -554,6 +555,7 @@ static void open_events(struct engine *g)
 
 static int start(struct engine *g, struct err *e)
 {
+	/* The state folder, belonging to the user that we become. */
 	if (fence_give_folder(g->settings->state, 0700, g->settings->user, e) < 0)
 		return -1;
 	raise_limits();

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The agent as its users meet it: one-shot probes over both families, settings with mistakes, reload, end, rights, its own
-figures, and life without a collector."""
+figures, life without a collector, and a disk that its own backlog has filled."""
 
 import json
 import os
@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from collector_bed import Disk, may_mount  # noqa: E402
 from pair import AGENT, Pair, free_port, wait  # noqa: E402
 
 failures = []
@@ -92,7 +93,30 @@ def test_life(pair):
     print(f"  figure: the agent ended {seconds:.2f} s after SIGTERM")
 
 
+def test_full_disk():
+    """The backlog fills the disk; once the collector has it, its room is given back and results are written again."""
+    disk, pair = Disk(4, "tmpfs"), Pair(60)
+    try:
+        pair.write_agent(os.path.join(disk.at, "agent"), 'journal = { segment_bytes = "64KiB"; };')
+        pair.start("collector")
+        wait("the collector serves", lambda: pair.ask("/-/ready"))
+        pair.start("agent")
+        wait("results come", lambda: pair.metric("xunjian_ingest_results_total") > 10)
+        pair.kill("collector")
+        disk.fill(300 << 10)
+        wait("the disk is full", lambda: "the journal cannot be written" in pair.log("agent"), 60)
+        pair.start("collector")
+        wait("what the collector has is trimmed, and the journal is written again",
+             lambda: "the journal is written again lost=0" in pair.log("agent"), 60)
+    except AssertionError as e:
+        check(str(e), False, pair.log("agent")[-2000:])
+    finally:
+        pair.clear()
+        disk.remove()
+
+
 def main():
+    mounts = may_mount()
     pair = Pair()
     try:
         test_one_shot(pair)
@@ -102,6 +126,10 @@ def main():
         check(str(e), False, pair.log("agent")[-2000:])
     finally:
         pair.clear()
+    if mounts:
+        test_full_disk()
+    else:
+        print("SKIP a full disk: mounts are not allowed here")
     return 1 if failures else 0
 
 
