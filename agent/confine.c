@@ -38,10 +38,10 @@ static const char *const *readable_paths(const struct agent_settings *s)
 	static const char *const libraries[] = {"/etc/resolv.conf", "/run/systemd/resolve", "/run/NetworkManager",
 		"/run/resolvconf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/host.conf", "/etc/gai.conf",
 		"/etc/services", "/etc/ssl", "/etc/pki", "/etc/crypto-policies", "/etc/localtime", "/usr",
-		"/lib", "/lib64", "/dev/urandom", "/proc/self", "/proc/sys/kernel/random",
-		/* what the host types look at */
-		"/proc/stat", "/proc/meminfo", "/proc/vmstat", "/proc/loadavg", "/proc/diskstats", "/proc/1/mountinfo",
-		"/etc/fstab", "/sys/block", "/sys/class/net", "/sys/devices"};
+		"/lib", "/lib64", "/dev/urandom",
+		/* What the host types look at. Of /proc the whole: the kernel makes its files anew when it is short of
+		 * memory, and a rule on one of them is then a rule on nothing. */
+		"/proc", "/etc/fstab", "/sys/block", "/sys/class/net", "/sys/devices"};
 	const size_t count = sizeof libraries / sizeof *libraries;
 	const char **paths = arena_alloc(s->arena, (count + s->readable.count + 5) * sizeof *paths);
 	size_t n = 0;

@@ -168,6 +168,13 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
 	look_free(l);
 }
 
+/* Between the looks of a one-shot run: it is our own fault. */
+static void at_deadline(void *state, struct run *r)
+{
+	(void)state;
+	run_unknown(r, "the time-out is too short for two looks");
+}
+
 /* Without a check nothing is remembered from before: a first look, and a while later the one that is told. */
 static void start_one_shot(struct looks *all, struct run *r, const struct look_kind *kind)
 {
@@ -182,6 +189,7 @@ static void start_one_shot(struct looks *all, struct run *r, const struct look_k
 		return;
 	}
 	run_set_private(r, l);
+	run_on_deadline(r, at_deadline);
 	l->timer = evtimer_new(run_env(r)->base, on_timer, r);
 	assert(l->timer != NULL);
 	evtimer_add(l->timer, &wait);
