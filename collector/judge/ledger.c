@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collector/judge/database.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/map.h"
@@ -127,15 +128,9 @@ struct ledger *ledger_open(sqlite3 *db, struct err *e)
 
 struct ledger *ledger_open_file(const char *path, struct err *e)
 {
-	sqlite3 *db = NULL;
+	sqlite3 *db = database_open_read(path, e);
 
-	if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) != SQLITE_OK) {
-		err_set(e, "%s: %s", path, sqlite3_errmsg(db));
-		sqlite3_close(db);
-		return NULL;
-	}
-	sqlite3_busy_timeout(db, 5000);
-	return open_on(db, true, e);
+	return db != NULL ? open_on(db, true, e) : NULL;
 }
 
 void ledger_close(struct ledger *l)

@@ -3,6 +3,7 @@
 #include <sqlite3.h>
 #include <stdlib.h>
 
+#include "collector/judge/database.h"
 #include "lib/buf.h"
 #include "lib/err.h"
 #include "lib/mem.h"
@@ -71,15 +72,9 @@ struct outbox *outbox_open(sqlite3 *db, struct err *e)
 
 struct outbox *outbox_open_file(const char *path, struct err *e)
 {
-	sqlite3 *db = NULL;
+	sqlite3 *db = database_open_read(path, e);
 
-	if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) != SQLITE_OK) {
-		err_set(e, "%s: %s", path, sqlite3_errmsg(db));
-		sqlite3_close(db);
-		return NULL;
-	}
-	sqlite3_busy_timeout(db, 5000);
-	return open_on(db, true, e);
+	return db != NULL ? open_on(db, true, e) : NULL;
 }
 
 void outbox_close(struct outbox *o)
