@@ -63,8 +63,6 @@ static int read_wish(int argc, char **argv, struct wish *w)
 
 /* ---- as a table */
 
-static const char *const phases[] = {"open", "watched", "closed"};
-
 static void print_row(void *ctx, const struct outbox_incident *i)
 {
 	const struct incident_view *v = &i->view;
@@ -73,7 +71,7 @@ static void print_row(void *ctx, const struct outbox_incident *i)
 
 	if (w->period.until != 0 && v->opened >= w->period.until)
 		return;
-	printf("%-6" PRIu64 " %-8s %-9s %-20s %-20s %-32s %8zu  %s%s%s%s\n", v->id, phases[v->phase % 3], verdict_state_name(v->state),
+	printf("%-6" PRIu64 " %-8s %-9s %-20s %-20s %-32s %8zu  %s%s%s%s\n", v->id, answer_phase(v->phase), verdict_state_name(v->state),
 		clock_format_utc(v->since, since, sizeof since),
 		v->closed == 0 ? "-" : clock_format_utc(v->closed, until, sizeof until), v->subject, i->affected_count, v->reason,
 		v->is_flapping ? " [flapping]" : "", v->is_acknowledged ? " [acknowledged by " : "",

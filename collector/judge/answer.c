@@ -10,10 +10,20 @@
 #include "lib/err.h"
 #include "lib/mem.h"
 
-#define DAY (86400 * NS_PER_S)
 #define STRETCHES_MAX 20000
 
-static const char *const phases[] = {"open", "watched", "closed"};
+const char *answer_phase(enum incident_phase phase)
+{
+	switch (phase) {
+	case INCIDENT_OPEN:
+		return "open";
+	case INCIDENT_WATCHED:
+		return "watched";
+	case INCIDENT_CLOSED:
+		break;
+	}
+	return "closed";
+}
 
 static void put_affected(struct json *j, const char *ids)
 {
@@ -35,7 +45,7 @@ void answer_incident(struct json *j, const struct outbox_incident *i)
 
 	json_open(j, NULL, '{');
 	json_int(j, "id", (int64_t)v->id);
-	json_text(j, "phase", phases[v->phase % 3]);
+	json_text(j, "phase", answer_phase(v->phase));
 	json_text(j, "subject", v->subject);
 	json_text(j, "state", verdict_state_name(v->state));
 	json_text(j, "reason", v->reason);
@@ -52,28 +62,19 @@ void answer_incident(struct json *j, const struct outbox_incident *i)
 	json_close(j, '}');
 }
 
-struct recent {
-	struct json *json;
-	int64_t from;
-};
-
 static void put_incident(void *ctx, const struct outbox_incident *i)
 {
-	const struct recent *r = ctx;
-
-	if (i->view.phase != INCIDENT_CLOSED || i->view.opened >= r->from)
-		answer_incident(r->json, i);
+	answer_incident(ctx, i);
 }
 
 int answer_incidents(struct book *b, struct json *j, struct err *e)
 {
-	struct recent r = {j, book_now(b) - DAY};
 	int rc;
 
 	json_open(j, NULL, '{');
 	json_time(j, "reached", book_now(b));
 	json_open(j, "incidents", '[');
-	rc = outbox_incidents(book_outbox(b), true, 0, put_incident, &r, e);
+	rc = outbox_incidents(book_outbox(b), true, 0, put_incident, j, e);
 	json_close(j, ']');
 	json_close(j, '}');
 	return rc;
