@@ -264,6 +264,15 @@ static void read_stream(struct sip *s)
 	}
 }
 
+/* An error of a connection that stood. */
+static void end_broken(struct sip *s, int error)
+{
+	if (dial_error_is_ours(error))
+		end_unknown(s, strerror(error));
+	else
+		end_down(s, error == ECONNRESET || error == EPIPE ? "reset by peer before a response" : strerror(error));
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *ctx)
 {
 	struct sip *s = ctx;
@@ -273,7 +282,7 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n < 0) {
-		end_down(s, errno == ECONNRESET ? "reset by peer before a response" : strerror(errno));
+		end_broken(s, errno);
 	} else if (n == 0) {
 		end_down(s, "closed by peer before a response");
 	} else {
@@ -303,7 +312,7 @@ static void on_dialled(void *ctx, const struct dial_end *end)
 	event_add(s->readable, NULL);
 	s->sent = clock_mono();
 	if (send(s->fd, s->request.data, s->request.len, MSG_NOSIGNAL) != (ssize_t)s->request.len)
-		end_down(s, "closed by peer as soon as connected");
+		end_broken(s, errno);
 }
 
 /* ---- the type */
