@@ -24,8 +24,8 @@
  * leaving an ENTRY_GAP over what went; then kept ones (max_bytes). Nothing goes in silence.
  * After a failed write or fsync that descriptor is never used again: the unsynced entries, still in
  * memory, go to a new segment under a new epoch, with their seqs and an ENTRY_OPEN behind them, at the
- * next journal_sync. On a full disk that fails until there is room, and then goes on by itself;
- * trimming needs no room.
+ * next journal_sync. On a full disk that fails until there is room for some of them, and then goes on by
+ * itself; trimming needs no room.
  * Thread: one. Limits: payload <= JOURNAL_PAYLOAD_MAX, kinds 1..255.
  */
 #ifndef LIB_JOURNAL_H
@@ -69,8 +69,8 @@ void journal_close(struct journal *); /* syncs; accepts NULL */
  * journal_sync. The caller bounds what it has in flight (journal_unsynced_bytes). The seq is final; the
  * epoch is once it is synced. */
 struct position journal_append(struct journal *, uint8_t kind, const void *payload, size_t len);
-/* Writes and fdatasyncs all appended entries (one of each; a new segment costs the folder's too).
- * -1: nothing of it may be acknowledged; call again later. */
+/* Writes and fdatasyncs all appended entries (one of each; a new segment costs the folder's too; after a failure
+ * in parts). -1: what is behind journal_synced may not be acknowledged; call again later. */
 int journal_sync(struct journal *, struct err *);
 
 struct position journal_end(const struct journal *);    /* of the last appended entry */

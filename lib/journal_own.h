@@ -32,7 +32,8 @@ struct journal {
 	struct buf pending; /* records that are not synced yet, as they will be written */
 	uint64_t end;       /* seq of the last one appended */
 	struct position synced;
-	bool opening_is_pending;
+	uint64_t opening;   /* seq of an ENTRY_OPEN among the pending; 0: none */
+	size_t part;        /* bytes written and synced at once; less than all after the disk was full */
 
 	struct journal_cursor cursors[JOURNAL_CURSORS_MAX];
 	size_t cursor_count;

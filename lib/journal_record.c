@@ -150,14 +150,33 @@ void journal_record_add(struct buf *b, uint32_t seed, uint64_t seq, uint8_t kind
 	b->len += JOURNAL_RECORD_HEAD + len;
 }
 
+static size_t size_of(const uint8_t *record)
+{
+	return JOURNAL_RECORD_HEAD + get_u32(record + 4);
+}
+
+size_t journal_record_fit(const uint8_t *data, size_t len, size_t most, uint64_t *last)
+{
+	size_t at = 0;
+
+	while (at < len && (at == 0 || at + size_of(data + at) <= most)) {
+		*last = get_u64(data + at + 8);
+		at += size_of(data + at);
+	}
+	return at;
+}
+
+uint8_t *journal_record_payload(uint8_t *data, uint64_t seq)
+{
+	while (get_u64(data + 8) != seq)
+		data += size_of(data);
+	return data + JOURNAL_RECORD_HEAD;
+}
+
 void journal_record_reseed(uint8_t *data, size_t len, uint32_t seed)
 {
-	for (size_t at = 0; at < len;) {
-		size_t payload = get_u32(data + at + 4);
-
-		seal(data + at, seed, payload);
-		at += JOURNAL_RECORD_HEAD + payload;
-	}
+	for (size_t at = 0; at < len; at += size_of(data + at))
+		seal(data + at, seed, get_u32(data + at + 4));
 }
 
 static enum journal_record_state read_head(const uint8_t *data, size_t len, uint32_t seed, struct journal_record *r,

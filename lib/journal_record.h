@@ -52,8 +52,12 @@ enum journal_record_state { JOURNAL_RECORD_WHOLE, JOURNAL_RECORD_SHORT, JOURNAL_
 
 uint32_t journal_record_seed(uint64_t epoch);
 void journal_record_add(struct buf *, uint32_t seed, uint64_t seq, uint8_t kind, const void *payload, size_t len);
-/* The same records, trusted, as those of another epoch. */
+/* Of records that are trusted, as they were added: the same as those of another epoch. */
 void journal_record_reseed(uint8_t *data, size_t len, uint32_t seed);
+/* Bytes of those at the beginning that fit into `most`, one in any case; *last is the seq of the last of them. */
+size_t journal_record_fit(const uint8_t *data, size_t len, size_t most, uint64_t *last);
+/* Where the payload of `seq` begins, which is among them. Reseed after a change. */
+uint8_t *journal_record_payload(uint8_t *data, uint64_t seq);
 /* Header alone: WHOLE when it is valid (size is known), SHORT when data ends inside it. */
 enum journal_record_state journal_record_head(const uint8_t *data, size_t len, uint32_t seed,
 	struct journal_record *);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/clock.h"
@@ -18,6 +19,7 @@
 
 #define STATE_EVERY (5 * NS_PER_S)
 #define PENDING_KEEP (4u << 20) /* room that stays with us after a sync */
+#define PART_MIN 4096u          /* of a page there is room or there is none */
 
 void journal_draw_epoch(struct journal *j)
 {
@@ -64,17 +66,20 @@ static void cut_void_end(struct journal *j, const char *name, int64_t bytes)
 }
 
 /* Says what was before an epoch: the first entry of a journal opened, or behind what was pending when a descriptor
- * was given up. One is enough until something is synced. */
+ * was given up. One is enough until it is synced. */
 void journal_append_opening(struct journal *j)
 {
 	struct journal_open_note note = {.previous = j->synced, .boot = clock_boot_id(), .real = clock_real(),
 		.mono = clock_mono()};
 	uint8_t payload[40];
 
-	if (j->opening_is_pending)
+	if (j->opening > 0) {
+		/* What came before it may have been synced meanwhile. */
+		journal_open_note_encode(&note, journal_record_payload(j->pending.data, j->opening));
 		return;
-	j->opening_is_pending = true;
+	}
 	journal_append(j, ENTRY_OPEN, payload, journal_open_note_encode(&note, payload));
+	j->opening = j->end;
 }
 
 /* After a failure nothing is known of what the disk has of this file behind the last sync: it is never written or
@@ -95,8 +100,8 @@ static void give_up(struct journal *j)
 		cut_void_end(j, name, s->bytes);
 	}
 	journal_draw_epoch(j);
-	journal_record_reseed(j->pending.data, j->pending.len, j->seed);
 	journal_append_opening(j);
+	journal_record_reseed(j->pending.data, j->pending.len, j->seed);
 	j->state_dirty = true;
 	j->state_written = 0;
 }
@@ -123,7 +128,8 @@ static int create_segment(struct journal *j, struct err *e)
 	return 0;
 }
 
-static int write_pending(struct journal *j, struct err *e)
+/* Pending records up to `len` bytes. */
+static int write_part(struct journal *j, size_t len, struct err *e)
 {
 	bool fresh = j->fd < 0;
 	struct journal_segment *s;
@@ -131,8 +137,8 @@ static int write_pending(struct journal *j, struct err *e)
 	if (fresh && create_segment(j, e) < 0)
 		return -1;
 	s = active(j);
-	if (journal_files_write(j->fd, j->pending.data, j->pending.len, s->bytes) < 0)
-		return err_errno(e, "%s: write %zu bytes of entries", j->folder, j->pending.len);
+	if (journal_files_write(j->fd, j->pending.data, len, s->bytes) < 0)
+		return err_errno(e, "%s: write %zu bytes of entries", j->folder, len);
 	if (fdatasync(j->fd) < 0)
 		return err_errno(e, "%s: sync entries", j->folder);
 	if (fresh && fsync(j->dir) < 0) {
@@ -143,24 +149,59 @@ static int write_pending(struct journal *j, struct err *e)
 	return 0;
 }
 
-static void count_synced(struct journal *j)
+static void count_synced(struct journal *j, size_t len, uint64_t last)
 {
 	struct journal_segment *s = active(j);
 
-	s->bytes += (int64_t)j->pending.len;
-	j->bytes += (int64_t)j->pending.len;
-	s->last = j->end;
-	j->stats.synced += j->end - j->synced.seq;
-	j->synced = (struct position){j->epoch, j->end};
-	if (j->pending.room > PENDING_KEEP)
+	s->bytes += (int64_t)len;
+	j->bytes += (int64_t)len;
+	s->last = last;
+	j->stats.synced += last - j->synced.seq;
+	j->synced = (struct position){j->epoch, last};
+	if (j->opening <= last)
+		j->opening = 0;
+	buf_drop_front(&j->pending, len);
+	if (j->pending.len == 0 && j->pending.room > PENDING_KEEP)
 		buf_fini(&j->pending);
-	buf_clear(&j->pending);
-	j->opening_is_pending = false;
 	if (s->bytes >= j->options.segment_bytes) {
 		close(j->fd); /* all of it is synced: what close says changes nothing */
 		j->fd = -1;
 	}
 	j->state_dirty = true;
+}
+
+/* After a write of `len` bytes that failed: what of it found room, or less. */
+static size_t smaller_part(const struct journal *j, size_t len)
+{
+	struct stat st;
+	int64_t fitted = 0;
+
+	if (j->fd >= 0 && fstat(j->fd, &st) == 0)
+		fitted = st.st_size - j->segments.items[j->segments.count - 1].bytes;
+	if (fitted >= (int64_t)PART_MIN && fitted < (int64_t)len)
+		return (size_t)fitted;
+	return len / 2 > PART_MIN ? len / 2 : PART_MIN;
+}
+
+/* All at once, unless that failed: then in smaller parts, as a full disk may have room for some; they grow again. */
+static int sync_part(struct journal *j, struct err *e)
+{
+	uint64_t last = j->end;
+	size_t len = j->pending.len;
+
+	if (len > j->part)
+		len = journal_record_fit(j->pending.data, len, j->part, &last);
+	j->stats.syncs++;
+	if (write_part(j, len, e) < 0) {
+		j->stats.sync_failures++;
+		j->part = smaller_part(j, len);
+		if (j->fd >= 0)
+			give_up(j);
+		return -1;
+	}
+	count_synced(j, len, last);
+	j->part = j->pending.len > 0 && j->part < SIZE_MAX / 2 ? 2 * j->part : SIZE_MAX;
+	return 0;
 }
 
 /* Cursors do not cost entries a sync: the record is written when it is this old, and before any unlink. */
@@ -176,15 +217,15 @@ static void store_state_when_due(struct journal *j)
 
 int journal_sync(struct journal *j, struct err *e)
 {
-	if (j->pending.len > 0) {
-		j->stats.syncs++;
-		if (write_pending(j, e) < 0) {
-			j->stats.sync_failures++;
-			if (j->fd >= 0)
-				give_up(j);
+	bool is_second = false;
+
+	while (j->pending.len > 0) {
+		if (sync_part(j, e) == 0)
+			continue;
+		/* What there is room for goes now; of a page there is none. */
+		if (is_second || j->part <= PART_MIN)
 			return -1;
-		}
-		count_synced(j);
+		is_second = true;
 	}
 	store_state_when_due(j);
 	return 0;
