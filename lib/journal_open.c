@@ -147,7 +147,7 @@ static size_t adopt(struct journal *j, const struct journal_segments *known)
 		if (k != NULL) {
 			s->real = k->real;
 			s->serial = k->serial;
-			s->flags = k->flags;
+			s->flags = k->flags & (uint16_t)~JOURNAL_GONE;
 		}
 		if ((k == NULL || k->bytes != s->bytes) && !read_unknown(j, s, &st) && k == NULL) {
 			set_aside(j, i);
@@ -162,8 +162,22 @@ static size_t adopt(struct journal *j, const struct journal_segments *known)
 
 /* ---- the end of the last segment */
 
-/* Cuts what stands behind the last valid record: it was being written when the writer ended. */
-static int cut_tail(struct journal *j, struct journal_segment *s, int fd, const char *name, struct err *e)
+/* Writes the same bytes over those from `from` on. A writer that ended after a sync had failed may have left them in memory
+ * as if they were on the disk: written again, a sync concerns them again. */
+static int write_again(int fd, int64_t from, int64_t to)
+{
+	size_t room = to > from ? (size_t)(to - from) : 0;
+	uint8_t *bytes = mem_alloc(room + 1);
+	ssize_t n = pread(fd, bytes, room, from);
+	int rc = n < 0 ? -1 : journal_files_write(fd, bytes, (size_t)n, from);
+
+	free(bytes);
+	return rc;
+}
+
+/* Cuts what stands behind the last valid record: it was being written when the writer ended. Synced: bytes that were
+ * for sure. */
+static int cut_tail(struct journal *j, struct journal_segment *s, int64_t synced, int fd, const char *name, struct err *e)
 {
 	int64_t torn;
 	struct stat st;
@@ -181,13 +195,13 @@ static int cut_tail(struct journal *j, struct journal_segment *s, int fd, const 
 			return err_errno(e, "%s/%s: cut the torn end", j->folder, name);
 	}
 	/* What a killed writer left may be in memory only; from now on it counts as synced. */
-	if (fdatasync(fd) < 0)
+	if (write_again(fd, synced, s->bytes) < 0 || fdatasync(fd) < 0)
 		return err_errno(e, "%s/%s: sync", j->folder, name);
 	return 0;
 }
 
 /* 1 it has records, 0 it has none, -1. */
-static int recover_last(struct journal *j, struct journal_segment *s, struct err *e)
+static int recover_last(struct journal *j, struct journal_segment *s, int64_t synced, struct err *e)
 {
 	char name[JOURNAL_NAME_SIZE];
 	struct journal_scan scan;
@@ -211,18 +225,20 @@ static int recover_last(struct journal *j, struct journal_segment *s, struct err
 		err_errno(e, "%s/%s: read", j->folder, name);
 	if (n == 0 && s->last > 0) {
 		s->bytes = journal_scan_offset(&scan);
-		n = cut_tail(j, s, fd, name, e) < 0 ? -1 : 1;
+		n = cut_tail(j, s, synced, fd, name, e) < 0 ? -1 : 1;
 	}
 	journal_scan_fini(&scan);
 	close(fd);
 	return n;
 }
 
-static int recover_end(struct journal *j, struct err *e)
+static int recover_end(struct journal *j, const struct journal_segments *known, struct err *e)
 {
 	while (j->segments.count > 0) {
 		size_t last = j->segments.count - 1;
-		int n = recover_last(j, &j->segments.items[last], e);
+		struct journal_segment *s = &j->segments.items[last];
+		const struct journal_segment *k = find_known(known, s);
+		int n = recover_last(j, s, k != NULL ? k->bytes : 0, e);
 
 		if (n != 0)
 			return n < 0 ? -1 : 0;
@@ -289,7 +305,7 @@ static int recover(struct journal *j, struct err *e)
 			known.count - found);
 		j->stats.damaged += known.count - found;
 	}
-	rc = recover_end(j, e);
+	rc = recover_end(j, &known, e);
 out:
 	journal_segments_fini(&known);
 	return rc;
@@ -304,6 +320,7 @@ struct journal *journal_open(const char *folder, const struct journal_options *o
 		j->options.segment_bytes = SEGMENT_BYTES;
 	j->folder = mem_strdup(folder);
 	j->dir = j->lock = j->fd = -1;
+	j->part = SIZE_MAX;
 	if (open_folder(j, e) < 0 || take_lock(j, e) < 0 || recover(j, e) < 0) {
 		if (j->dir >= 0)
 			close(j->dir);

@@ -292,6 +292,32 @@ def order_of_calls(base):
     figure(f"order of calls: {acks} acknowledgements, 0 before their sync; of the mutant {caught} of {early} caught")
 
 
+def left_unsynced(base):
+    """What a writer leaves that ended after a failed sync, memory may hold as if it were on the disk: who opens the journal
+    writes it again before the sync by which it counts."""
+    folder, trace = os.path.join(base, "left"), os.path.join(base, "trace")
+    expect(write(folder, run=1, count=30, per_sync=6, payload=60)[1] == 0, "a life without faults failed")
+    _, status, _ = write(folder, run=2, count=60, per_sync=6, payload=60, strace=[
+        "-e", "trace=fdatasync", "-e", "inject=fdatasync:error=EIO:signal=KILL:when=4"])
+    expect(status in (-9, 137), f"was not killed in a sync: {status}")
+    last = max(n for n in os.listdir(folder) if n.endswith(".seg"))
+    size = os.stat(os.path.join(folder, last)).st_size
+    done = subprocess.run(["strace", "-y", "-o", trace, "-e", "trace=pwrite64,fdatasync", TOOL, "check", folder],
+                          capture_output=True, text=True, timeout=60)
+    expect(done.returncode == 0, done.stderr)
+    end, synced = 0, None
+    with open(trace, encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            if last not in line or synced is not None:
+                continue
+            match = re.search(r", (\d+), (\d+)\) += (\d+)", line)
+            if line.startswith("pwrite64") and match:
+                end = int(match[2]) + int(match[3])
+            elif line.startswith("fdatasync"):
+                synced = end
+    expect(synced == size, f"{last} of {size} bytes was synced, written again up to {synced}")
+
+
 # ---- a writer that is watched while it runs
 
 
@@ -569,7 +595,7 @@ def main():
     random.seed(SEED)
     print(f"seed {SEED}", flush=True)
     base = tempfile.mkdtemp(prefix="xj-journal-")
-    parts = [p for p in (order_of_calls, killed_at_each_call, failing_calls, full_disk, power_cuts, damaged_anywhere)
+    parts = [p for p in (order_of_calls, left_unsynced, killed_at_each_call, failing_calls, full_disk, power_cuts, damaged_anywhere)
              if not sys.argv[1:] or p.__name__ in sys.argv[1:]]
     try:
         for part in parts:
