@@ -836,14 +836,67 @@ static bool all_came_back(void)
 	return w.c.log_len >= 30;
 }
 
-static void many_that_are_cut_together_come_back_apart(void **state)
+/* The longest time that this process was not let run, for a figure that says something of us alone. */
+struct stall {
+	struct event *ticker;
+	int64_t last, longest;
+};
+
+static void on_stall_tick(evutil_socket_t fd, short what, void *ctx)
+{
+	struct stall *s = ctx;
+	int64_t now = clock_mono();
+
+	(void)fd, (void)what;
+	s->longest = now - s->last > s->longest ? now - s->last : s->longest;
+	s->last = now;
+}
+
+static void run_watched(struct stall *s, bool (*is_true)(void))
+{
+	struct timeval tv = {0, 20000};
+
+	*s = (struct stall){.ticker = event_new(w.base, -1, EV_PERSIST, on_stall_tick, s), .last = clock_mono()};
+	event_add(s->ticker, &tv);
+	run_until(is_true);
+	event_free(s->ticker);
+}
+
+/* Of thirty that failed at one time, how many came back in the fullest tenth of the time that they have. */
+static unsigned come_back(const struct uplink_options *o, struct stall *s)
 {
 	struct uplink *many[30];
+	unsigned tenth[11] = {0}, most = 0;
+	int64_t last;
+	struct err e;
+
+	w.c.log_len = 0;
+	for (int i = 0; i < 30; i++)
+		many[i] = uplink_new(w.base, w.journal, o, &e);
+	/* The first answer sends them to another entry at once, the second is a failure. */
+	run_until(all_came_back);
+	w.c.log_len = 0;
+	run_until(all_came_back);
+	last = w.c.when[29];
+	w.c.log_len = 0;
+	run_watched(s, all_came_back);
+	for (int i = 0; i < 30; i++) {
+		int64_t at = (w.c.when[i] - last) / (o->retry_first / 10);
+		unsigned slot = at < 0 ? 0 : at > 10 ? 10 : (unsigned)at;
+
+		if (++tenth[slot] > most)
+			most = tenth[slot];
+		uplink_free(many[i]);
+	}
+	return most;
+}
+
+static void many_that_are_cut_together_come_back_apart(void **state)
+{
 	char url[64];
 	struct uplink_options o = options_of(url);
-	unsigned tenth[11] = {0}, most = 0;
-	int64_t last = 0;
-	struct err e;
+	struct stall s = {.longest = INT64_MAX};
+	unsigned most = 30;
 
 	(void)state;
 	o.retry_first = 3 * NS_PER_S; /* long beside thirty handshakes */
@@ -852,24 +905,10 @@ static void many_that_are_cut_together_come_back_apart(void **state)
 	w.c.expects = true; /* all are sent to and fro: at once, then after a pause */
 	w.c.expected = (struct position){journal_synced(w.journal).epoch, 1};
 	w.c.always_refuses = true;
-	for (int i = 0; i < 30; i++)
-		many[i] = uplink_new(w.base, w.journal, &o, &e);
-	/* The first answer sends them to another entry at once, the second is a failure. */
-	run_until(all_came_back);
-	w.c.log_len = 0;
-	run_until(all_came_back);
-	last = w.c.when[29];
-	w.c.log_len = 0;
-	run_until(all_came_back);
-	for (int i = 0; i < 30; i++) {
-		int64_t at = (w.c.when[i] - last) / (3 * NS_PER_S / 10);
-		unsigned slot = at < 0 ? 0 : at > 10 ? 10 : (unsigned)at;
-
-		if (++tenth[slot] > most)
-			most = tenth[slot];
-		uplink_free(many[i]);
-	}
-	print_message("30 came back within 3 s, %u in the fullest 300 ms\n", most);
+	for (int tries = 0; tries < 10 && s.longest > 200 * NS_PER_MS; tries++)
+		most = come_back(&o, &s);
+	print_message("30 came back within 3 s, %u in the fullest 300 ms, longest stall of the machine %d ms\n", most,
+		(int)(s.longest / NS_PER_MS));
 	assert_true(most <= 15);
 }
 
