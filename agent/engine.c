@@ -130,11 +130,22 @@ static int sync_now(struct engine *g)
 	return status;
 }
 
+/* Also while nothing can be written, as it needs no room: what lacks may be that of what the collector has. */
+static void make_room(struct engine *g)
+{
+	struct err e;
+
+	if (journal_trim(g->journal, &e) < 0)
+		log_warn("the journal cannot be trimmed: %s", e.text);
+}
+
 static void on_sync(evutil_socket_t fd, short what, void *ctx)
 {
 	struct engine *g = ctx;
 
 	(void)fd, (void)what;
+	if (g->sync_failed)
+		make_room(g);
 	if (sync_now(g) < 0)
 		set_timer(g->sync, SYNC_AGAIN);
 }
@@ -154,10 +165,7 @@ static void on_house(evutil_socket_t fd, short what, void *ctx)
 
 	(void)fd, (void)what;
 	set_timer(g->house, KEEP_HOUSE);
-	/* Also while nothing can be written: the room that lacks may be that of what the collector has. And trimmed
-	 * first, as it needs no room, and what goes that way must not be counted as dropped. */
-	if (journal_trim(g->journal, &e) < 0)
-		log_warn("the journal cannot be trimmed: %s", e.text);
+	make_room(g); /* first: what goes that way must not be counted as dropped */
 	if (journal_bound(g->journal, careful_now(g), &e) < 0)
 		log_warn("the journal cannot be bounded: %s", e.text);
 }
