@@ -125,8 +125,8 @@ static int sync_now(struct engine *g)
 
 	g->last_sync = clock_mono();
 	tell_sync(g, status < 0, &e);
-	if (status == 0 && g->uplink != NULL)
-		uplink_wake(g->uplink);
+	if (g->uplink != NULL)
+		uplink_wake(g->uplink); /* also after a failure: a part may be synced */
 	return status;
 }
 

@@ -95,7 +95,7 @@ def test_life(pair):
 
 def test_full_disk():
     """The backlog fills the disk; once the collector has it, its room is given back and results are written again."""
-    disk, pair = Disk(4, "tmpfs"), Pair(60)
+    disk, pair = Disk(4, "tmpfs"), Pair(300)
     try:
         pair.write_agent(os.path.join(disk.at, "agent"), 'journal = { segment_bytes = "64KiB"; };')
         pair.start("collector")
