@@ -169,6 +169,44 @@ int channel_rows_decode(const void *data, size_t len, uint64_t *version, uint64_
 	return c.failed ? -1 : 0;
 }
 
+/* ---- states */
+
+void channel_states_begin(uint64_t version, int64_t reached, struct buf *out)
+{
+	buf_add_u64(out, version);
+	buf_add_u64(out, (uint64_t)reached);
+}
+
+void channel_states_add(const struct channel_state *s, struct buf *out)
+{
+	add_text(out, s->subject);
+	buf_add_u8(out, s->state);
+	buf_add_u8(out, s->v4);
+	buf_add_u8(out, s->v6);
+	buf_add_u64(out, (uint64_t)s->since);
+}
+
+int channel_states_decode(const void *data, size_t len, uint64_t *version, int64_t *reached,
+	void (*on_state)(void *ctx, const struct channel_state *), void *ctx)
+{
+	struct cursor c = cursor_over(data, len);
+
+	*version = cursor_u64(&c);
+	*reached = (int64_t)cursor_u64(&c);
+	while (!c.failed && cursor_left(&c) > 0) {
+		struct channel_state s = {.subject = take_text(&c, CHANNEL_SUBJECT - 1)};
+
+		s.state = cursor_u8(&c);
+		s.v4 = cursor_u8(&c);
+		s.v6 = cursor_u8(&c);
+		s.since = (int64_t)cursor_u64(&c);
+		c.failed = c.failed || s.state >= CHANNEL_STATE_END || s.v4 >= CHANNEL_STATE_END || s.v6 >= CHANNEL_STATE_END;
+		if (!c.failed)
+			on_state(ctx, &s);
+	}
+	return c.failed ? -1 : 0;
+}
+
 /* ---- fetch and values */
 
 void channel_fetch_encode(const struct channel_fetch *f, struct buf *out)

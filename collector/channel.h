@@ -6,6 +6,7 @@
  *   views  -> ingest  PASSED   the durable cursor of a view that must see all (series, judge)
  *   web    -> series  LATEST   rows of the catalogue of series changed since a version
  *   web    -> series  FETCH    values of one series over a span
+ *   web    -> judge   STATES   states of all subjects, when they are not those of a version
  *   web    -> judge   INCIDENTS  what people work on
  *   web    -> judge   LEDGER   stretches of state of one subject over a span
  *   web    -> render  RENDER   a picture of values handed over
@@ -26,6 +27,7 @@ enum channel_type {
 	CHANNEL_SYNCED = 1, CHANNEL_PASSED, CHANNEL_LATEST, CHANNEL_LATEST_ROWS, CHANNEL_FETCH, CHANNEL_VALUES,
 	CHANNEL_RENDER, CHANNEL_PICTURE, CHANNEL_METRICS, CHANNEL_METRICS_TEXT, CHANNEL_FAILED, /* body: words */
 	CHANNEL_INCIDENTS, CHANNEL_LEDGER, CHANNEL_JSON, /* body of JSON: text for the page */
+	CHANNEL_STATES, CHANNEL_STATES_ROWS,
 };
 
 void channel_position_encode(struct position, struct buf *out);           /* SYNCED */
@@ -74,6 +76,20 @@ struct channel_values {
 void channel_values_encode(const struct channel_values *, struct buf *out);
 /* Arrays are allocated in one block: free(block). */
 int channel_values_decode(const void *, size_t, struct channel_values *, void **block);
+
+/* What judgement says of one subject now. Numbers are those of verdict.h's states. */
+struct channel_state {
+	const char *subject;         /* "system/portal" */
+	uint8_t state, v4, v6;       /* below CHANNEL_STATE_END */
+	int64_t since;               /* real ns */
+};
+#define CHANNEL_STATE_END 6
+/* STATES: u64 version known. ROWS: u64 version now, i64 how far the journal is judged (real ns), rows: none when the version is
+ * the one that was known. */
+void channel_states_begin(uint64_t version, int64_t reached, struct buf *out);
+void channel_states_add(const struct channel_state *, struct buf *out);
+int channel_states_decode(const void *, size_t, uint64_t *version, int64_t *reached,
+	void (*on_state)(void *ctx, const struct channel_state *), void *ctx);
 
 /* LEDGER: real ns. subject: below CHANNEL_SUBJECT bytes. */
 #define CHANNEL_SUBJECT 80

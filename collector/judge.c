@@ -15,6 +15,7 @@
 #include "collector/inventory.h"
 #include "collector/judge/answer.h"
 #include "collector/judge/book.h"
+#include "collector/judge/present.h"
 #include "collector/judge/refold.h"
 #include "collector/settings.h"
 #include "collector/web/json.h"
@@ -38,6 +39,7 @@ struct judge {
 	struct position passed;    /* told to ingest */
 	struct event *reading, *committing, *refolding;
 	struct ipc *ingest, *web;
+	struct present present;
 	struct refold *refold;
 	struct book_late late;     /* of the refold */
 	uint64_t read_errors;
@@ -273,6 +275,17 @@ static void answer_ledger_question(struct judge *j, const struct ipc_message *m)
 	send_json(j, m, rc, &json, &e);
 }
 
+static void answer_states(struct judge *j, const struct ipc_message *m)
+{
+	struct cursor c = cursor_over(m->body, m->len);
+	uint64_t known = cursor_u64(&c);
+	struct buf out = {0};
+
+	present_answer(&j->present, j->book, c.failed ? 0 : known, &out);
+	ipc_send(j->web, CHANNEL_STATES_ROWS, m->id, out.data, out.len, -1);
+	buf_fini(&out);
+}
+
 static void on_web(void *ctx, struct ipc_message *m)
 {
 	struct judge *j = ctx;
@@ -281,6 +294,8 @@ static void on_web(void *ctx, struct ipc_message *m)
 
 	if (m->type == CHANNEL_METRICS)
 		answer_metrics(j, m);
+	else if (m->type == CHANNEL_STATES)
+		answer_states(j, m);
 	else if (m->type == CHANNEL_LEDGER)
 		answer_ledger_question(j, m);
 	else if (m->type == CHANNEL_INCIDENTS)
@@ -386,6 +401,7 @@ static void judge_close(struct judge *j)
 	ipc_free(j->web);
 	journal_reader_close(j->reader);
 	refold_free(j->refold);
+	present_fini(&j->present);
 	book_close(j->book);
 }
 

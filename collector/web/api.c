@@ -372,9 +372,9 @@ static void fold_site(const struct model_site *s, enum model_state *state, enum 
 	for (int f = 0; f < MODEL_FAMILIES; f++) {
 		size_t counts[MODEL_STATES] = {0};
 
-		counts[s->self->families[f]]++;
+		counts[s->self->now.families[f]]++;
 		if (s->link != NULL)
-			counts[s->link->families[f]]++;
+			counts[s->link->now.families[f]]++;
 		families[f] = model_fold(counts, true);
 		over[families[f]]++;
 	}
@@ -411,7 +411,7 @@ static void put_site(struct json *j, const struct model_site *s, bool has_path)
 	json_text(j, "v6", model_state_name(families[MODEL_V6]));
 	if (s->link != NULL) {
 		json_text(j, "link", s->link->id);
-		json_time(j, "since", s->link->since);
+		json_time(j, "since", s->link->now.since);
 	}
 	if (has_path)
 		put_path(j, s);

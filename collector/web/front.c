@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "collector/channel.h"
+#include "collector/judge/verdict.h"
 #include "collector/settings.h"
 #include "collector/web/api.h"
 #include "collector/web/ask.h"
@@ -33,6 +34,8 @@ struct front {
 	unsigned beats;
 	bool asking, ending;
 	uint64_t asked; /* the version of the rows that series was asked from last */
+	bool asking_states;
+	uint64_t states_version, asked_states; /* of what judgement said: taken; known when it was asked last */
 };
 
 /* ---- health */
@@ -146,12 +149,87 @@ static void ask_latest(struct front *f)
 	buf_fini(&body);
 }
 
+/* ---- news from judgement */
+
+static enum model_state shown(uint8_t state)
+{
+	switch ((enum state)state) {
+	case STATE_UP:
+		return MODEL_UP;
+	case STATE_UNKNOWN:
+		return MODEL_UNKNOWN;
+	case STATE_DEGRADED:
+		return MODEL_DEGRADED;
+	case STATE_DOWN:
+		return MODEL_DOWN;
+	case STATE_MAINTENANCE:
+		return MODEL_MAINTENANCE;
+	case STATE_NONE:
+		break;
+	}
+	return MODEL_NONE;
+}
+
+static void on_state(void *ctx, const struct channel_state *s)
+{
+	const struct web *w = ctx;
+
+	model_judge(w->model, s->subject, &(struct model_judgement){.state = shown(s->state),
+		.families = {[MODEL_V4] = shown(s->v4), [MODEL_V6] = shown(s->v6)}, .since = s->since});
+}
+
+static void ignore_state(void *ctx, const struct channel_state *s)
+{
+	(void)ctx, (void)s;
+}
+
+static void on_states(void *ctx, const struct ipc_message *m, const char *words)
+{
+	struct front *f = ctx;
+	uint64_t version;
+	int64_t reached;
+
+	f->asking_states = false;
+	if (f->ending)
+		return;
+	/* Once without effect: a body that does not decode as a whole changes nothing. */
+	if (m == NULL || m->type != CHANNEL_STATES_ROWS ||
+		channel_states_decode(m->body, m->len, &version, &reached, ignore_state, NULL) < 0) {
+		log_warn("no news of judgement why=\"%s\"", words != NULL ? words : "the answer cannot be read");
+		return;
+	}
+	/* Asked before a reload, it may lack rows that are wanted now. */
+	if (f->asked_states != f->states_version)
+		return;
+	if (version != f->states_version) {
+		model_judge_begin(f->web.model);
+		channel_states_decode(m->body, m->len, &version, &reached, on_state, &f->web);
+		f->states_version = version;
+	}
+	model_judged_up_to(f->web.model, reached);
+	settle(f);
+}
+
+static void ask_states(struct front *f)
+{
+	struct buf body = {0};
+
+	if (f->asking_states || !ask_is_connected(f->web.ask, PROCESS_JUDGE))
+		return;
+	f->asking_states = true;
+	f->asked_states = f->states_version;
+	buf_add_u64(&body, f->asked_states);
+	ask_send(f->web.ask, PROCESS_JUDGE, CHANNEL_STATES, body.data, body.len, LATEST_WAIT, on_states, f);
+	buf_fini(&body);
+}
+
 static void on_beat(evutil_socket_t fd, short what, void *ctx)
 {
 	struct front *f = ctx;
 
 	(void)fd, (void)what;
 	ask_latest(f);
+	ask_states(f);
 	settle(f);
 	if (++f->beats % LIVE_TICK_S == 0)
 		live_tick(f->web.live);
@@ -217,6 +295,8 @@ void front_connect(struct front *f, enum process_role peer, int fd)
 	ask_connect(f->web.ask, peer, fd);
 	if (peer == PROCESS_SERIES)
 		ask_latest(f);
+	if (peer == PROCESS_JUDGE)
+		ask_states(f);
 	if (peer == PROCESS_INGEST)
 		model_set_opened(f->web.model, clock_real());
 }
@@ -231,6 +311,8 @@ void front_reload(struct front *f, const struct settings *settings, const struct
 	model_settle(f->web.model, clock_real());
 	/* Rows of checks that the old inventory did not have were left out: read all again. */
 	f->web.rows_version = 0;
+	f->states_version = 0;
 	live_reset(f->web.live);
 	ask_latest(f);
+	ask_states(f);
 }

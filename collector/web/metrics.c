@@ -75,7 +75,7 @@ static void put_states(struct buf *b, const char *name, const char *help, const 
 
 	for (size_t i = 0; i < n; i++) {
 		for (int f = 0; f < MODEL_FAMILIES; f++)
-			counts[f][s[i].families[f]]++;
+			counts[f][s[i].now.families[f]]++;
 	}
 	head(b, name, "gauge", help);
 	for (int f = 0; f < MODEL_FAMILIES; f++) {

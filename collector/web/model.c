@@ -25,9 +25,12 @@ struct model {
 	struct model_agent *agents;
 	struct map *by_check, *by_subject, *by_site, *by_agent;
 	int64_t opened;
+	int64_t judged_up_to; /* real ns; 0 never */
+	bool is_judged;
 };
 
-static const char *const state_names[MODEL_STATES] = {"none", "up", "unknown", "degraded", "down"};
+static const char *const state_names[MODEL_STATES] = {
+	"none", "up", "maintenance", "unknown", "degraded", "down"};
 
 const char *model_state_name(enum model_state s)
 {
@@ -121,8 +124,23 @@ static void add_agents(struct model *m, const struct inventory *v)
 	}
 }
 
+static void take_over_judged(struct model *m, const struct model *before)
+{
+	m->judged_up_to = before->judged_up_to;
+	m->is_judged = before->is_judged;
+	for (size_t i = 0; i < map_count(before->by_subject); i++) {
+		const char *key;
+		const struct model_subject *was = map_at(before->by_subject, i, &key);
+		struct model_subject *s = map_find(m->by_subject, key);
+
+		if (s != NULL)
+			s->judged = was->judged;
+	}
+}
+
 static void take_over(struct model *m, const struct model *before)
 {
+	take_over_judged(m, before);
 	for (size_t i = 0; i < before->inventory->checks_count; i++) {
 		const struct model_check *c = &before->checks[i];
 
@@ -347,7 +365,7 @@ static void fold_check(struct model_check *c)
 
 /* Since when the subject is in its state, as far as the rows can tell: the first of those that are down; the last
  * that came up; the last thing known. */
-static int64_t find_since(const struct model_subject *s)
+static int64_t find_since(const struct model_subject *s, enum model_state whole)
 {
 	int64_t since = 0;
 
@@ -359,35 +377,109 @@ static int64_t find_since(const struct model_subject *s)
 
 			if (r->is_gone || t == 0)
 				continue;
-			if (s->state >= MODEL_DEGRADED && state == MODEL_DOWN && (since == 0 || t < since))
+			if (whole >= MODEL_DEGRADED && state == MODEL_DOWN && (since == 0 || t < since))
 				since = t;
-			if (s->state < MODEL_DEGRADED && state == s->state && t > since)
+			if (whole < MODEL_DEGRADED && state == whole && t > since)
 				since = t;
 		}
 	}
 	return since;
 }
 
-static void fold_subject(struct model_subject *s, uint64_t version)
+static struct model_judgement fold_outcomes(const struct model_subject *s)
 {
 	size_t over[MODEL_STATES] = {0};
-	struct model_subject before = *s;
+	struct model_judgement j = {0};
 
 	for (int f = 0; f < MODEL_FAMILIES; f++) {
 		size_t counts[MODEL_STATES] = {0};
 
 		for (size_t i = 0; i < s->checks_count; i++)
 			counts[s->checks[i]->families[f]]++;
-		s->families[f] = model_fold(counts, true);
-		over[s->families[f]]++;
+		j.families[f] = model_fold(counts, true);
+		over[j.families[f]]++;
 	}
-	s->state = model_fold(over, true);
-	s->since = find_since(s);
-	s->is_dirty = false;
-	if (s->state != before.state || s->since != before.since ||
-		memcmp(s->families, before.families, sizeof s->families) != 0)
-		s->changed = version;
+	j.state = model_fold(over, true);
+	j.since = find_since(s, j.state);
+	return j;
 }
+
+static bool is_same(const struct model_judgement *a, const struct model_judgement *b)
+{
+	return a->state == b->state && a->since == b->since && memcmp(a->families, b->families, sizeof a->families) == 0;
+}
+
+static void show_subject(const struct model *m, struct model_subject *s, uint64_t version)
+{
+	/* What is not checked is not monitored, before judgement knows that as well. */
+	struct model_judgement now = m->is_judged && s->checks_count > 0 ? s->judged : fold_outcomes(s);
+
+	s->is_dirty = false;
+	if (is_same(&now, &s->now))
+		return;
+	s->now = now;
+	s->changed = version;
+}
+
+/* ---- judgement */
+
+void model_judge_begin(struct model *m)
+{
+	for (int k = 0; k < 4; k++) {
+		for (size_t i = 0; i < m->counts[k]; i++) {
+			m->subjects[k][i].judged = (struct model_judgement){0};
+			m->subjects[k][i].is_dirty = true;
+		}
+	}
+}
+
+void model_judge(struct model *m, const char *subject, const struct model_judgement *j)
+{
+	struct model_subject *s = map_find(m->by_subject, subject);
+
+	if (s != NULL)
+		s->judged = *j;
+}
+
+void model_judged_up_to(struct model *m, int64_t reached)
+{
+	m->judged_up_to = reached;
+}
+
+bool model_is_judged(const struct model *m)
+{
+	return m->is_judged;
+}
+
+/* Whether judgement is near enough; when that changes all subjects are another's word. */
+static void settle_judged(struct model *m, int64_t now)
+{
+	bool is_judged = m->judged_up_to != 0 && now - m->judged_up_to <= MODEL_UNJUDGED;
+
+	for (int k = 0; k < 4 && is_judged != m->is_judged; k++)
+		for (size_t i = 0; i < m->counts[k]; i++)
+			m->subjects[k][i].is_dirty = true;
+	m->is_judged = is_judged;
+}
+
+/* True when what is shown of one changed. */
+static bool settle_subjects(struct model *m, uint64_t version)
+{
+	bool changed = false;
+
+	for (int k = 0; k < 4; k++) {
+		for (size_t i = 0; i < m->counts[k]; i++) {
+			struct model_subject *s = &m->subjects[k][i];
+
+			if (s->is_dirty)
+				show_subject(m, s, version);
+			changed |= s->changed == version;
+		}
+	}
+	return changed;
+}
+
+/* ---- age */
 
 /* Our clock was put back since it was measured: nobody can say how old it is. */
 static bool is_from_the_future(int64_t measured, int64_t now)
@@ -467,6 +559,7 @@ bool model_settle(struct model *m, int64_t now)
 	bool changed;
 
 	forget_the_future(m, now);
+	settle_judged(m, now);
 	age_rows(m, is_heard, now);
 	changed = settle_agents(m, is_heard, version);
 	free(is_heard);
@@ -481,12 +574,7 @@ bool model_settle(struct model *m, int64_t now)
 		c->subject->is_dirty = true;
 		changed = true;
 	}
-	for (int k = 0; k < 4; k++) {
-		for (size_t i = 0; i < m->counts[k]; i++) {
-			if (m->subjects[k][i].is_dirty)
-				fold_subject(&m->subjects[k][i], version);
-		}
-	}
+	changed |= settle_subjects(m, version);
 	if (changed)
 		m->version = version;
 	return changed;
@@ -504,9 +592,9 @@ enum model_state model_unit_state(const struct model *m, const struct inventory_
 
 		if (m->inventory->systems[i].of_unit != u)
 			continue;
-		counts[s->state]++;
-		if (s->state > worst)
-			worst = s->state;
+		counts[s->now.state]++;
+		if (s->now.state > worst)
+			worst = s->now.state;
 		if (s->changed > *changed)
 			*changed = s->changed;
 	}

@@ -4,8 +4,9 @@
  *
  *   model_new -> (model_take row ... -> model_settle now) ... -> model_free
  *
- * These are states of the moment, without votes, history or maintenance: the judgement has the last word elsewhere.
- * The rules, so that unknown is never shown as up:
+ * The states of subjects are those that judgement gives (votes, maintenance), handed over by model_judge. While it has not
+ * spoken for MODEL_UNJUDGED they are folded from the latest outcomes, and model_is_judged says so; those of
+ * checks and rows always are. The rules of that, so that unknown is never shown as up:
  *   vantage   of the parts (addresses) of one family that were measured lately; none: unknown. Mixed: degraded.
  *   check     per family: of its vantages that know. Mixed: degraded. None knows: unknown.
  *   subject   per family: of its checks. Up and down mixed: degraded; one unknown beside others up: unknown.
@@ -24,16 +25,20 @@
 #include <stdint.h>
 
 #include "collector/inventory.h"
+#include "lib/clock.h"
 #include "lib/sample.h"
 
 struct channel_row;
 struct model;
 
 #define MODEL_PARTS 256
+#define MODEL_UNJUDGED (30 * NS_PER_S) /* between what is judged and now */
 
 /* In order of worry. */
-enum model_state { MODEL_NONE, MODEL_UP, MODEL_UNKNOWN, MODEL_DEGRADED, MODEL_DOWN, MODEL_STATES };
-const char *model_state_name(enum model_state); /* "none", "up", "unknown", "degraded", "down" */
+enum model_state {
+	MODEL_NONE, MODEL_UP, MODEL_MAINTENANCE, MODEL_UNKNOWN, MODEL_DEGRADED, MODEL_DOWN, MODEL_STATES
+};
+const char *model_state_name(enum model_state); /* "none", "up", "maintenance", "unknown", "degraded", "down" */
 
 enum { MODEL_V4, MODEL_V6, MODEL_FAMILIES };
 
@@ -64,8 +69,10 @@ struct model_subject {
 	const void *of; /* inventory_system, _link, _site or _agent */
 	struct model_check **checks;
 	size_t checks_count;
-	enum model_state state, families[MODEL_FAMILIES];
-	int64_t since; /* real ns, 0 not known */
+	struct model_judgement {
+		enum model_state state, families[MODEL_FAMILIES];
+		int64_t since; /* real ns, 0 not known */
+	} now, judged; /* as shown; as judgement said last */
 	uint64_t changed;
 	bool is_dirty;
 };
@@ -92,6 +99,12 @@ void model_free(struct model *); /* accepts NULL */
 bool model_take(struct model *, const struct channel_row *);
 /* Folds what has come and what has become old; true when something visible changed. */
 bool model_settle(struct model *, int64_t now);
+
+/* What judgement said: all subjects that it has (the others are not monitored), and how far in time it is. */
+void model_judge_begin(struct model *);
+void model_judge(struct model *, const char *subject, const struct model_judgement *);
+void model_judged_up_to(struct model *, int64_t reached);
+bool model_is_judged(const struct model *); /* as of the last model_settle */
 
 const struct inventory *model_inventory(const struct model *);
 uint64_t model_version(const struct model *);

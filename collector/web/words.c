@@ -7,10 +7,10 @@
 
 void words_states(struct json *j, const struct model_subject *s)
 {
-	json_text(j, "state", model_state_name(s->state));
-	json_text(j, "v4", model_state_name(s->families[MODEL_V4]));
-	json_text(j, "v6", model_state_name(s->families[MODEL_V6]));
-	json_time(j, "since", s->since);
+	json_text(j, "state", model_state_name(s->now.state));
+	json_text(j, "v4", model_state_name(s->now.families[MODEL_V4]));
+	json_text(j, "v6", model_state_name(s->now.families[MODEL_V6]));
+	json_time(j, "since", s->now.since);
 }
 
 void words_counts(struct json *j, const char *key, const size_t counts[MODEL_STATES])
@@ -27,9 +27,9 @@ static void put_totals_of(struct json *j, const char *key, const struct model *m
 	const struct model_subject *s = model_subjects(m, kind, &n);
 
 	for (size_t i = 0; i < n; i++) {
-		over[s[i].state]++;
+		over[s[i].now.state]++;
 		for (int f = 0; f < MODEL_FAMILIES; f++)
-			families[f][s[i].families[f]]++;
+			families[f][s[i].now.families[f]]++;
 	}
 	json_open(j, key, '{');
 	json_int(j, "count", (int64_t)n);
@@ -71,6 +71,7 @@ void words_clock(struct json *j, const struct web *w, int64_t now)
 	json_bool(j, "judge", ask_is_connected(w->ask, PROCESS_JUDGE));
 	json_bool(j, "render", ask_is_connected(w->ask, PROCESS_RENDER));
 	json_close(j, '}');
+	json_bool(j, "judged", model_is_judged(w->model));
 }
 
 void words_unit(struct json *j, const struct model *m, const struct inventory_unit *u, bool full)

@@ -203,6 +203,21 @@ const cases = {
 		await page.context().close();
 	},
 
+	async 'planned work is shown as such, whatever is measured'(browser, server) {
+		const page = await open(browser, server, '');
+		await page.waitForSelector('.tile');
+		server.say('judge system/identity 5 4 1');
+		await page.waitForSelector('.system.maintenance');
+		const row = page.locator('.system.maintenance');
+		assert(/检修/.test(await row.textContent()) && await row.locator('.mark.down').count() === 1, 'the word, and the family that is down');
+		assert(/1\s*检修/.test(await page.locator('.total').first().textContent()), 'counted in the totals');
+		await isAccessible(page, 'the wall with maintenance');
+		await shoot(page, 'maintenance');
+		server.say('judge system/identity 1 1 1');
+		await page.waitForFunction(() => !document.querySelector('.system.maintenance'));
+		await page.context().close();
+	},
+
 	async 'the language is switched, kept, and in the link'(browser, server) {
 		const page = await open(browser, server, '');
 		await page.waitForSelector('.tile');

@@ -8,12 +8,15 @@
 
 #include "collector/channel.h"
 #include "collector/inventory.h"
+#include "collector/judge/verdict.h"
 #include "collector/render_draw.h"
 #include "collector/web/front.h"
+#include "collector/web/model.h"
 #include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/ipc.h"
+#include "lib/map.h"
 #include "lib/mem.h"
 #include "probes/catalog.h"
 #include "probes/catalog_http.h"
@@ -39,8 +42,18 @@ struct fake_peer {
 	bool is_mute;
 };
 
+/* What judgement says of a subject: folded from the outcomes, as the model does, or as it was told to say. */
+struct fake_verdict {
+	size_t families[MODEL_FAMILIES][MODEL_STATES];
+	bool is_told;
+	uint8_t state, v4, v6;
+};
+
 struct fake_peers {
 	struct event_base *base;
+	struct map *verdicts; /* subject -> fake_verdict */
+	uint64_t verdicts_version;
+	const struct inventory *inventory;
 	struct fake_peer peers[PROCESS_ROLES];
 	struct fake_row *rows;
 	size_t count;
@@ -90,6 +103,8 @@ struct fake_peers *fake_peers_new(struct event_base *base, const struct inventor
 	struct fake_peers *p = mem_alloc(sizeof *p);
 
 	p->base = base;
+	p->inventory = v;
+	p->verdicts = map_new();
 	for (int i = 0; i < PROCESS_ROLES; i++)
 		p->peers[i] = (struct fake_peer){.all = p, .role = (enum process_role)i};
 	for (size_t i = 0; i < v->checks_count; i++) {
@@ -110,6 +125,7 @@ void fake_peers_free(struct fake_peers *p)
 {
 	for (int i = 0; i < PROCESS_ROLES; i++)
 		ipc_free(p->peers[i].channel);
+	map_free(p->verdicts, free);
 	free(p->rows);
 	free(p);
 }
@@ -260,6 +276,93 @@ static void answer_render(struct fake_peer *p, const struct ipc_message *m)
 	buf_fini(&out);
 }
 
+static struct fake_verdict *verdict_of(struct fake_peers *p, const char *subject)
+{
+	struct fake_verdict *v = map_find(p->verdicts, subject);
+
+	if (v == NULL) {
+		v = mem_alloc(sizeof *v);
+		map_set(p->verdicts, subject, v);
+	}
+	return v;
+}
+
+void fake_peers_judge(struct fake_peers *p, const char *subject, uint8_t state, uint8_t v4, uint8_t v6)
+{
+	struct fake_verdict *v = verdict_of(p, subject);
+
+	v->is_told = true;
+	v->state = state;
+	v->v4 = v4;
+	v->v6 = v6;
+}
+
+static void count_row(struct fake_peers *p, const struct fake_row *r)
+{
+	enum model_state state = r->outcome == OUTCOME_UP ? MODEL_UP : r->outcome == OUTCOME_DOWN ? MODEL_DOWN : MODEL_UNKNOWN;
+
+	verdict_of(p, r->check->subject)->families[r->family == FAMILY_V4 ? MODEL_V4 : MODEL_V6][state]++;
+}
+
+static void count_outcomes(struct fake_peers *p)
+{
+	for (size_t i = 0; i < map_count(p->verdicts); i++) {
+		struct fake_verdict *v = map_at(p->verdicts, i, NULL);
+
+		memset(v->families, 0, sizeof v->families);
+	}
+	for (size_t i = 0; i < p->inventory->checks_count; i++) {
+		const struct inventory_check *c = &p->inventory->checks[i];
+
+		/* One voice of each family that knows nothing, which others outweigh. */
+		verdict_of(p, c->subject)->families[MODEL_V4][MODEL_UNKNOWN] += c->families != 2;
+		verdict_of(p, c->subject)->families[MODEL_V6][MODEL_UNKNOWN] += c->families != 1;
+	}
+	for (size_t i = 0; i < p->count; i++)
+		count_row(p, &p->rows[i]);
+}
+
+static uint8_t said(enum model_state s)
+{
+	static const uint8_t states[MODEL_STATES] = {[MODEL_UP] = STATE_UP, [MODEL_UNKNOWN] = STATE_UNKNOWN,
+		[MODEL_DEGRADED] = STATE_DEGRADED, [MODEL_DOWN] = STATE_DOWN};
+
+	return states[s];
+}
+
+static struct channel_state state_of(const struct fake_verdict *v)
+{
+	size_t over[MODEL_STATES] = {0};
+	enum model_state families[MODEL_FAMILIES];
+
+	if (v->is_told)
+		return (struct channel_state){.state = v->state, .v4 = v->v4, .v6 = v->v6};
+	for (int f = 0; f < MODEL_FAMILIES; f++) {
+		families[f] = model_fold(v->families[f], false);
+		over[families[f]]++;
+	}
+	return (struct channel_state){.state = said(model_fold(over, true)), .v4 = said(families[MODEL_V4]),
+		.v6 = said(families[MODEL_V6])};
+}
+
+static void answer_states(struct fake_peer *p, const struct ipc_message *m)
+{
+	struct buf out = {0};
+
+	count_outcomes(p->all);
+	channel_states_begin(++p->all->verdicts_version, clock_real(), &out);
+	for (size_t i = 0; i < map_count(p->all->verdicts); i++) {
+		const char *subject;
+		struct channel_state s = state_of(map_at(p->all->verdicts, i, &subject));
+
+		s.subject = subject;
+		s.since = clock_real() / NS_PER_S / 600 * 600 * NS_PER_S;
+		channel_states_add(&s, &out);
+	}
+	ipc_send(p->channel, CHANNEL_STATES_ROWS, m->id, out.data, out.len, -1);
+	buf_fini(&out);
+}
+
 /* A link that is down, with one system behind it. */
 static const char incidents[] =
 	"{\"reached\": 1790000000, \"incidents\": [{\"id\": 7, \"phase\": \"open\", \"subject\": \"link/link-town-east\", \"state\":"
@@ -303,6 +406,9 @@ static void on_message(void *ctx, struct ipc_message *m)
 		break;
 	case CHANNEL_RENDER:
 		answer_render(p, m);
+		break;
+	case CHANNEL_STATES:
+		answer_states(p, m);
 		break;
 	case CHANNEL_INCIDENTS:
 		buf_add_text(&out, incidents);

@@ -47,11 +47,19 @@ def kill_judge(pair):
     wait("judgement is there again", lambda: role(pair, "xj-judge") not in (None, before))
 
 
-def outage(pair, seconds):
+def on_the_wall(pair):
+    """What the page says of the system, and whether that goes by votes."""
+    o = json.loads(pair.ask("/api/v1/overview") or "{}")
+    return (o["judged"], *(o["systems"][0][k] for k in ("state", "v4", "v6"))) if o else None
+
+
+def outage(pair, seconds, wall=False):
     """When the service was away."""
     pair.echo.stop()
     down = time.time()
-    time.sleep(seconds)
+    if wall:
+        wait("the wall says so", lambda: on_the_wall(pair) == (True, "down", "down", "down"), seconds)
+    time.sleep(max(0, down + seconds - time.time()))
     pair.echo.start()
     return time.time() - down
 
@@ -85,7 +93,8 @@ def main():
         assert sum_of()["down"] == 0
 
         down_at = time.time()
-        away = outage(pair, 6)
+        assert on_the_wall(pair) == (True, "up", "up", "up"), on_the_wall(pair)
+        away = outage(pair, 6, wall=True)
         kill_judge(pair)
         wait("the outage is over in the ledger", lambda: sum_of()["outages"] == 1 and sum_of()["up"] > 8, 30)
         one = sum_of()

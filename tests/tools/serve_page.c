@@ -4,6 +4,7 @@
  *   serve_page INVENTORY PORT
  *
  * Prints "ready" once it serves. Commands on standard input, a line each: "set CHECK 4|6 up|down|unknown REASON",
+ * "judge SUBJECT STATE STATE STATE" (numbers: whole, IPv4, IPv6),
  * "mute series", "unmute series", "gone series", "back series", "reload", "still" and "go" (no more beats, beats again), "quit". Ends
  * with its input.
  */
@@ -54,10 +55,21 @@ static void set_outcome(struct tool *t, const char *line)
 		line + at);
 }
 
+static void set_verdict(struct tool *t, const char *line)
+{
+	unsigned char state, v4, v6;
+	char subject[80];
+
+	if (sscanf(line, "judge %79s %hhu %hhu %hhu", subject, &state, &v4, &v6) == 4)
+		fake_peers_judge(t->peers, subject, state, v4, v6);
+}
+
 static void obey(struct tool *t, const char *line)
 {
 	if (strncmp(line, "set ", 4) == 0)
 		set_outcome(t, line);
+	else if (strncmp(line, "judge ", 6) == 0)
+		set_verdict(t, line);
 	else if (strcmp(line, "mute series") == 0)
 		fake_peers_mute(t->peers, PROCESS_SERIES, true);
 	else if (strcmp(line, "unmute series") == 0)

@@ -78,7 +78,7 @@ static bool take(struct fixture *f, const char *check, const char *vantage, enum
 static enum model_state state_of(struct fixture *f, enum subject_kind kind, const char *id)
 {
 	model_settle(f->model, NOW);
-	return model_subject(f->model, kind, id)->state;
+	return model_subject(f->model, kind, id)->now.state;
 }
 
 static void nothing_heard_is_unknown_and_nothing_checked_is_none(void **state)
@@ -87,7 +87,7 @@ static void nothing_heard_is_unknown_and_nothing_checked_is_none(void **state)
 
 	assert_int_equal(state_of(f, SUBJECT_SYSTEM, "s1"), MODEL_UNKNOWN);
 	assert_int_equal(state_of(f, SUBJECT_SYSTEM, "s3"), MODEL_NONE);
-	assert_int_equal(model_subject(f->model, SUBJECT_SYSTEM, "s1")->families[MODEL_V6], MODEL_NONE);
+	assert_int_equal(model_subject(f->model, SUBJECT_SYSTEM, "s1")->now.families[MODEL_V6], MODEL_NONE);
 	assert_null(model_subject(f->model, SUBJECT_SYSTEM, "s9"));
 }
 
@@ -103,7 +103,7 @@ static void vantages_that_disagree_make_it_degraded(void **state)
 	assert_int_equal(state_of(f, SUBJECT_SYSTEM, "s1"), MODEL_DOWN);
 	take(f, "c1", "a2", FAMILY_V4, 0, OUTCOME_UNKNOWN, 1);
 	assert_int_equal(state_of(f, SUBJECT_SYSTEM, "s1"), MODEL_DOWN);
-	assert_int_equal(model_subject(f->model, SUBJECT_SYSTEM, "s1")->since, NOW - 1000 * NS_PER_S);
+	assert_int_equal(model_subject(f->model, SUBJECT_SYSTEM, "s1")->now.since, NOW - 1000 * NS_PER_S);
 }
 
 static void unknown_is_never_shown_as_up(void **state)
@@ -116,7 +116,7 @@ static void unknown_is_never_shown_as_up(void **state)
 	assert_int_equal(state_of(f, SUBJECT_SYSTEM, "s2"), MODEL_UNKNOWN);
 	take(f, "c3", "a1", FAMILY_V4, 0, OUTCOME_UP, 1);
 	assert_int_equal(state_of(f, SUBJECT_SYSTEM, "s2"), MODEL_UNKNOWN);
-	assert_int_equal(model_subject(f->model, SUBJECT_SYSTEM, "s2")->families[MODEL_V4], MODEL_UP);
+	assert_int_equal(model_subject(f->model, SUBJECT_SYSTEM, "s2")->now.families[MODEL_V4], MODEL_UP);
 	take(f, "c3", "a1", FAMILY_V6, 0, OUTCOME_UP, 1);
 	assert_int_equal(state_of(f, SUBJECT_SYSTEM, "s2"), MODEL_UP);
 }
@@ -139,7 +139,7 @@ static void an_outcome_grows_old(void **state)
 	take(f, "c1", "a2", FAMILY_V4, 0, OUTCOME_UP, 100000);
 	assert_int_equal(state_of(f, SUBJECT_SYSTEM, "s1"), MODEL_UP);
 	assert_true(model_settle(f->model, NOW + 2 * NS_PER_S));
-	assert_int_equal(model_subject(f->model, SUBJECT_SYSTEM, "s1")->state, MODEL_UNKNOWN);
+	assert_int_equal(model_subject(f->model, SUBJECT_SYSTEM, "s1")->now.state, MODEL_UNKNOWN);
 	assert_false(model_settle(f->model, NOW + 3 * NS_PER_S));
 }
 
@@ -153,7 +153,7 @@ static void an_outcome_of_a_time_that_is_not_yet_is_unknown(void **state)
 	assert_int_equal(state_of(f, SUBJECT_SYSTEM, "s1"), MODEL_UP);
 	take(f, "c4", "a1", FAMILY_V4, 0, OUTCOME_UP, 3605);
 	assert_true(model_settle(f->model, NOW - 3600 * NS_PER_S));
-	assert_int_equal(model_subject(f->model, SUBJECT_SYSTEM, "s1")->state, MODEL_UNKNOWN);
+	assert_int_equal(model_subject(f->model, SUBJECT_SYSTEM, "s1")->now.state, MODEL_UNKNOWN);
 	assert_int_equal(model_newest(f->model), NOW - 3605 * NS_PER_S);
 }
 
@@ -231,7 +231,7 @@ static void nobody_is_lost_to_a_collector_that_was_stopped(void **state)
 	m = model_new(f->inventory, f->model);
 	model_set_opened(m, back);
 	model_settle(m, back + NS_PER_S);
-	assert_int_equal(model_subject(m, SUBJECT_SYSTEM, "s1")->state, MODEL_UNKNOWN);
+	assert_int_equal(model_subject(m, SUBJECT_SYSTEM, "s1")->now.state, MODEL_UNKNOWN);
 	assert_false(model_agents(m, &n)[0].is_lost);
 	assert_true(model_agents(m, &n)[1].is_lost); /* never heard */
 	model_settle(m, back + 319 * NS_PER_S);
@@ -250,7 +250,7 @@ static void a_new_generation_keeps_what_is_known(void **state)
 	model_settle(f->model, NOW);
 	next = model_new(f->inventory, f->model);
 	model_settle(next, NOW);
-	assert_int_equal(model_subject(next, SUBJECT_SYSTEM, "s1")->state, MODEL_DOWN);
+	assert_int_equal(model_subject(next, SUBJECT_SYSTEM, "s1")->now.state, MODEL_DOWN);
 	assert_true(model_version(next) > model_version(f->model));
 	model_free(next);
 }
@@ -271,6 +271,95 @@ static void a_unit_is_as_its_worst_system(void **state)
 
 #define test(name) cmocka_unit_test_setup_teardown(name, begin, finish)
 
+/* ---- judgement */
+
+static void judge(struct fixture *f, const char *subject, enum model_state state, enum model_state v4, enum model_state v6)
+{
+	model_judge(f->model, subject, &(struct model_judgement){.state = state, .families = {v4, v6}, .since = NOW - 5});
+}
+
+static void judgement_has_the_last_word_on_subjects(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t before;
+
+	take(f, "c1", "a1", FAMILY_V4, 0, OUTCOME_DOWN, 10);
+	assert_int_equal(state_of(f, SUBJECT_SYSTEM, "s1"), MODEL_DOWN);
+	assert_false(model_is_judged(f->model));
+	model_judge_begin(f->model);
+	judge(f, "system/s1", MODEL_UP, MODEL_UP, MODEL_NONE);
+	judge(f, "system/s2", MODEL_MAINTENANCE, MODEL_DOWN, MODEL_UP);
+	judge(f, "system/nobody", MODEL_UP, MODEL_UP, MODEL_UP);
+	model_judged_up_to(f->model, NOW - 2 * NS_PER_S);
+	before = model_version(f->model);
+	assert_true(model_settle(f->model, NOW));
+	assert_true(model_is_judged(f->model));
+	assert_int_equal(state_of(f, SUBJECT_SYSTEM, "s1"), MODEL_UP);
+	assert_int_equal(model_subject(f->model, SUBJECT_SYSTEM, "s1")->now.since, NOW - 5);
+	assert_true(model_subject(f->model, SUBJECT_SYSTEM, "s1")->changed > before);
+	assert_int_equal(state_of(f, SUBJECT_SYSTEM, "s2"), MODEL_MAINTENANCE);
+	assert_int_equal(model_subject(f->model, SUBJECT_SYSTEM, "s2")->now.families[MODEL_V4], MODEL_DOWN);
+	assert_int_equal(state_of(f, SUBJECT_LINK, "l1"), MODEL_NONE); /* it says nothing of it */
+	/* The check below still tells what was measured. */
+	assert_int_equal(model_check(f->model, "c1")->families[MODEL_V4], MODEL_DOWN);
+	/* The same again is no change. */
+	model_judged_up_to(f->model, NOW - NS_PER_S);
+	assert_false(model_settle(f->model, NOW));
+}
+
+static void without_judgement_the_latest_outcomes_are_shown(void **state)
+{
+	struct fixture *f = *state;
+
+	take(f, "c1", "a1", FAMILY_V4, 0, OUTCOME_DOWN, 10);
+	model_judge_begin(f->model);
+	judge(f, "system/s1", MODEL_UP, MODEL_UP, MODEL_NONE);
+	model_judged_up_to(f->model, NOW - MODEL_UNJUDGED);
+	assert_int_equal(state_of(f, SUBJECT_SYSTEM, "s1"), MODEL_UP);
+	assert_true(model_settle(f->model, NOW + 1));
+	assert_false(model_is_judged(f->model));
+	assert_int_equal(model_subject(f->model, SUBJECT_SYSTEM, "s1")->now.state, MODEL_DOWN);
+	model_judged_up_to(f->model, NOW);
+	assert_true(model_settle(f->model, NOW + 1));
+	assert_int_equal(model_subject(f->model, SUBJECT_SYSTEM, "s1")->now.state, MODEL_UP);
+}
+
+static void judgement_survives_a_reload(void **state)
+{
+	struct fixture *f = *state;
+	struct model *next;
+
+	model_judge_begin(f->model);
+	judge(f, "system/s1", MODEL_DEGRADED, MODEL_UP, MODEL_DOWN);
+	model_judged_up_to(f->model, NOW);
+	model_settle(f->model, NOW);
+	next = model_new(f->inventory, f->model);
+	model_settle(next, NOW);
+	assert_true(model_is_judged(next));
+	assert_int_equal(model_subject(next, SUBJECT_SYSTEM, "s1")->now.state, MODEL_DEGRADED);
+	model_free(next);
+}
+
+static void maintenance_worries_less_than_unknown(void **state)
+{
+	struct fixture *f = *state;
+	size_t counts[MODEL_STATES];
+	uint64_t changed;
+
+	model_judge_begin(f->model);
+	judge(f, "system/s1", MODEL_UP, MODEL_UP, MODEL_NONE);
+	judge(f, "system/s2", MODEL_MAINTENANCE, MODEL_DOWN, MODEL_DOWN);
+	model_judged_up_to(f->model, NOW);
+	model_settle(f->model, NOW);
+	assert_int_equal(model_unit_state(f->model, &f->inventory->units[0], counts, &changed), MODEL_MAINTENANCE);
+	model_judge_begin(f->model);
+	judge(f, "system/s1", MODEL_UNKNOWN, MODEL_UNKNOWN, MODEL_NONE);
+	judge(f, "system/s2", MODEL_MAINTENANCE, MODEL_DOWN, MODEL_DOWN);
+	model_settle(f->model, NOW);
+	assert_int_equal(model_unit_state(f->model, &f->inventory->units[0], counts, &changed), MODEL_UNKNOWN);
+	assert_int_equal(counts[MODEL_MAINTENANCE], 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -287,6 +376,10 @@ int main(void)
 		test(nobody_is_lost_to_a_collector_that_was_stopped),
 		test(a_new_generation_keeps_what_is_known),
 		test(a_unit_is_as_its_worst_system),
+		test(judgement_has_the_last_word_on_subjects),
+		test(without_judgement_the_latest_outcomes_are_shown),
+		test(judgement_survives_a_reload),
+		test(maintenance_worries_less_than_unknown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

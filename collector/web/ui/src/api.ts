@@ -1,14 +1,15 @@
 // What the collector answers (collector/web/api.c, graph.c), and how it is asked.
-export type State = 'none' | 'up' | 'unknown' | 'degraded' | 'down';
+export type State = 'none' | 'up' | 'maintenance' | 'unknown' | 'degraded' | 'down';
 export type Counts = Record<State, number>;
-export const worry: State[] = ['down', 'degraded', 'unknown', 'up', 'none'];
+export const worry: State[] = ['down', 'degraded', 'unknown', 'maintenance', 'up', 'none'];
 
 export interface States { state: State; v4: State; v6: State; since: number | null }
 export interface Unit { id: string; name: string; name_en: string; state: State; systems: Counts }
 export interface System extends States { id: string; name: string; name_en: string; unit: string; checks: number }
 export interface Agent { id: string; name: string; site: string; state: 'heard' | 'lost' | 'never'; seen: number | null }
 export interface Peers { ingest: boolean; series: boolean; judge: boolean; render: boolean }
-export interface Clock { now: number; newest: number | null; peers: Peers }
+/** judged: states of subjects go by votes; else they are the latest outcomes. */
+export interface Clock { now: number; newest: number | null; peers: Peers; judged: boolean }
 export interface Totals { units: number; systems: Total; links: Total }
 export interface Total { count: number; states: Counts; v4: Counts; v6: Counts }
 export interface Overview extends Clock {

@@ -21,6 +21,7 @@ function Trouble({ overview }: { overview: Overview | null }) {
 			{lost && <p class="trouble bad">{t('collectorLost', { t: formatDuration((Date.now() - heardAt) / 1000), at: formatTime((heardAt + store.offset) / 1000) })}</p>}
 			{!lost && error && <p class="trouble bad">{t('failed', { why: error })}</p>}
 			{!lost && peers.length > 0 && <p class="trouble">{t('peerLost', { peers: peers.map((p) => t(p)).join('、') })}</p>}
+			{!lost && overview && overview.peers.judge && !overview.judged && <p class="trouble">{t('unjudged')}</p>}
 			{!lost && gone.length > 0 && <p class="trouble">{t('agentLost', { names: gone.map((a) => `${a.name || a.id}${a.seen ? ` (${t('ago', { t: formatDuration(store.now() - a.seen) })})` : ''}`).join('、') })}</p>}
 		</div>
 	);

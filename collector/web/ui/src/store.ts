@@ -95,7 +95,7 @@ class Store {
 	private onTick(tick: Clock & { agents: Agent[] }) {
 		this.heard(tick);
 		if (this.overview)
-			this.overview = { ...this.overview, newest: tick.newest, peers: tick.peers, agents: patch(this.overview.agents, tick.agents) };
+			this.overview = { ...this.overview, newest: tick.newest, peers: tick.peers, judged: tick.judged, agents: patch(this.overview.agents, tick.agents) };
 		this.tell();
 	}
 
@@ -103,7 +103,7 @@ class Store {
 		this.heard(c);
 		if (this.overview)
 			this.overview = {
-				...this.overview, newest: c.newest, peers: c.peers, totals: c.totals,
+				...this.overview, newest: c.newest, peers: c.peers, judged: c.judged, totals: c.totals,
 				units: patch(this.overview.units, c.units),
 				systems: patch(this.overview.systems, c.systems as System[]),
 				agents: patch(this.overview.agents, c.agents),

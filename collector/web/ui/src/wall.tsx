@@ -25,6 +25,8 @@ function Totals({ title, of }: { title: string; of: Total }) {
 
 /** What is wrong, in words: with one family alone, that one is named. */
 function wordsOf({ state, v4, v6 }: System) {
+	if (state === 'maintenance')
+		return t(state);
 	if (v4 !== v6 && v4 === 'up')
 		return `IPv6 ${t(v6 as Key)}`;
 	if (v4 !== v6 && v6 === 'up')

@@ -2,7 +2,7 @@
 const zh = {
 	title: '巡检', wall: '监测墙', sites: '站点与链路', about: '关于', skip: '跳到内容',
 	search: '搜索', searchSystems: '搜索单位或系统', searchSites: '搜索站点', theme: '切换昼夜', night: '夜间', day: '日间',
-	up: '正常', down: '中断', degraded: '部分异常', unknown: '未知', none: '未监测',
+	up: '正常', down: '中断', degraded: '部分异常', unknown: '未知', maintenance: '检修', none: '未监测',
 	units: '单位', systems: '信息系统', links: '链路', agents: '观测点',
 	unitsCount: '{n} 个单位', systemsCount: '{n} 个信息系统', linksCount: '{n} 条链路',
 	heard: '在线', lost: '失联', never: '从未上报',
@@ -30,13 +30,13 @@ const zh = {
 	keys: '键盘：/ 搜索，w 监测墙，s 站点，t 昼夜，l 语言', dragZoom: '在图上拖动可放大，双击恢复。',
 	seconds: '{n} 秒', minutes: '{n} 分钟', hours: '{n} 小时', days: '{n} 天',
 	aboutText: '巡检（Xunjian）记录政务云与外网在 IPv4 与 IPv6 下的可用性与时延。本页只与本机的采集中心通信，不访问任何外部地址。',
-	licences: '所用软件', wholePage: '状态是各观测点的最新结果；事件与台账经过表决。', lastKnown: '最后所知',
+	licences: '所用软件', wholePage: '状态由各观测点表决得出；检测项的明细是最新结果。', unjudged: '研判尚未跟上：单位、系统与链路显示的是最新一次结果，未经表决。', lastKnown: '最后所知',
 };
 type Key = keyof typeof zh;
 const en: Record<Key, string> = {
 	title: 'Xunjian', wall: 'Wall', sites: 'Sites and links', about: 'About', skip: 'Skip to content',
 	search: 'Search', searchSystems: 'Search units or systems', searchSites: 'Search sites', theme: 'Day or night', night: 'Night', day: 'Day',
-	up: 'up', down: 'down', degraded: 'degraded', unknown: 'unknown', none: 'not monitored',
+	up: 'up', down: 'down', degraded: 'degraded', unknown: 'unknown', maintenance: 'maintenance', none: 'not monitored',
 	units: 'Units', systems: 'Systems', links: 'Links', agents: 'Vantages',
 	unitsCount: '{n} units', systemsCount: '{n} systems', linksCount: '{n} links',
 	heard: 'heard', lost: 'lost', never: 'never heard',
@@ -64,7 +64,7 @@ const en: Record<Key, string> = {
 	keys: 'Keys: / search, w wall, s sites, t day or night, l language', dragZoom: 'Drag on a graph to zoom, double-click to reset.',
 	seconds: '{n} s', minutes: '{n} min', hours: '{n} h', days: '{n} d',
 	aboutText: 'Xunjian (巡检) keeps availability and latency of a government cloud and extranet over IPv4 and IPv6. This page talks to its own collector alone; it loads nothing from anywhere else.',
-	licences: 'Software used', wholePage: 'States are the latest outcomes of the vantages; incidents and ledger go by votes.', lastKnown: 'last known',
+	licences: 'Software used', wholePage: 'States go by votes of the vantages; details of checks are latest outcomes.', unjudged: 'Judgement is not up to date: units, systems and links show latest outcomes, not votes.', lastKnown: 'last known',
 };
 
 export type Language = 'zh' | 'en';
