@@ -49,7 +49,7 @@ struct result {
 	enum outcome outcome;
 	const char *part;      /* "" when there is just one */
 	const char *address;   /* that was probed or that answered, "" when there is none */
-	const char *reason;    /* "" when up */
+	const char *reason;    /* "" when up, or what it lacks though */
 	uint64_t boot;         /* clock_boot_id() of the measuring host */
 	int64_t mono;          /* clock_mono() there when the run began, ns */
 	size_t count;

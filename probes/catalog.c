@@ -73,7 +73,7 @@ int catalog_target_host(const struct catalog_type *t, const void *options, char 
 	const char *name = catalog_target_options(options).name;
 	size_t n;
 
-	if (t->target == CATALOG_TARGET_URL) {
+	if (t->target == CATALOG_TARGET_URL || t->target == CATALOG_TARGET_SITE) {
 		if (catalog_url_host(name, out, room) < 0)
 			return -1;
 	} else if (snprintf(out, room, "%s", name) >= (int)room) {
@@ -119,6 +119,11 @@ unsigned catalog_decimals(uint32_t metric)
 	const struct metric *m = catalog_metric(metric);
 
 	return m != NULL ? m->decimals : 6;
+}
+
+bool catalog_has_family(const struct catalog_type *t)
+{
+	return t->target == CATALOG_TARGET_HOST || t->target == CATALOG_TARGET_URL;
 }
 
 enum family catalog_literal(const struct catalog_type *t, const void *options)

@@ -17,6 +17,7 @@ enum catalog_target {
 	CATALOG_TARGET_NONE, /* measures its own host */
 	CATALOG_TARGET_HOST, /* options start with a host: a name or a literal address */
 	CATALOG_TARGET_URL,
+	CATALOG_TARGET_SITE, /* a URL whose name is measured as a whole: one run without a family, which uses both */
 };
 
 struct catalog_type {
@@ -57,6 +58,8 @@ int catalog_target_host(const struct catalog_type *, const void *options, char *
 int catalog_url_host(const char *url, char *out, size_t room);
 /* The family of a host (with or without brackets or scope) that is a literal address, else FAMILY_NONE. */
 enum family catalog_literal_family(const char *host);
+/* Its results are of a family each; else they have none (the own host, a site as a whole). */
+bool catalog_has_family(const struct catalog_type *);
 /* The family of a target that is a literal address; FAMILY_NONE when it is a name, or there is none. */
 enum family catalog_literal(const struct catalog_type *, const void *options);
 

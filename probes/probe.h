@@ -73,6 +73,7 @@ void *run_private(const struct run *);
 void run_value(struct run *, uint32_t metric, double number);
 void run_part(struct run *, const char *label); /* names the part; by default the address when a name has several */
 void run_up(struct run *);
+void run_up_noting(struct run *, const char *what, ...) __attribute__((format(printf, 2, 3))); /* what it lacks though */
 void run_down(struct run *, const char *why, ...) __attribute__((format(printf, 2, 3)));
 void run_unknown(struct run *, const char *why, ...) __attribute__((format(printf, 2, 3)));
 /* Another result beside the run's own, of one of several like things that it saw (an interface, a disk): of its family

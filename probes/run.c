@@ -255,6 +255,15 @@ void run_up(struct run *r)
 	run_end_words(r, OUTCOME_UP, "%s", "");
 }
 
+void run_up_noting(struct run *r, const char *what, ...)
+{
+	va_list ap;
+
+	va_start(ap, what);
+	run_end(r, OUTCOME_UP, what, ap);
+	va_end(ap);
+}
+
 void run_down(struct run *r, const char *why, ...)
 {
 	va_list ap;
@@ -450,6 +459,10 @@ static void begin_families(struct run_group *g)
 	}
 	if (catalog_target_host(g->spec.type->catalog, g->spec.options, g->host, sizeof g->host) < 0)
 		assert(!"options are checked");
+	if (!catalog_has_family(g->spec.type->catalog)) {
+		run_begin(run_new(group_branch(g, FAMILY_NONE)));
+		return;
+	}
 	if (resolve_literal(g->host, &address, &len) == 0) {
 		begin_literal(g, address.ss_family == AF_INET ? FAMILY_V4 : FAMILY_V6);
 		return;

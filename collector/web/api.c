@@ -135,7 +135,7 @@ static void put_vantages(struct json *j, const struct model *m, const struct inv
 
 static void put_families(struct json *j, const struct inventory_check *c)
 {
-	bool is_own = c->of_type->target == CATALOG_TARGET_NONE;
+	bool is_own = !catalog_has_family(c->of_type);
 
 	json_open(j, "families", '[');
 	if (is_own)

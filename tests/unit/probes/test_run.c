@@ -158,6 +158,20 @@ static void local_start(void *state, struct run *r)
 
 static const struct probe_type local_type = {.catalog = &local_catalog, .start = local_start};
 
+static const struct catalog_type site_catalog = {.name = "site", .target = CATALOG_TARGET_SITE, .metrics = fake_metrics};
+
+static void site_start(void *state, struct run *r)
+{
+	socklen_t len;
+
+	(void)state;
+	assert_string_equal(run_host(r), "two.test");
+	assert_null(run_address(r, &len));
+	run_up_noting(r, "%d of 2 pages", 1);
+}
+
+static const struct probe_type site_type = {.catalog = &site_catalog, .start = site_start};
+
 static void parted_start(void *state, struct run *r)
 {
 	struct run_part *p = run_add_part(r, "eth0\n");
@@ -458,6 +472,19 @@ static void a_type_without_target_runs_once(void **state)
 	assert_lines(&g, "-  [eth0] up");
 }
 
+static void a_site_is_one_run_of_its_name_and_may_lack_something(void **state)
+{
+	struct fake_options o = {.host = "https://two.test/x", .ipv4 = "", .ipv6 = ""};
+	struct fixture *f = *state;
+	unsigned left = 0;
+	struct group g;
+
+	begin(f, &g, &site_type, &o, RUN_V4, &left);
+	wait_for(f, &left);
+	assert_lines(&g, "-  [] up: 1 of 2 pages");
+	assert_int_equal(f->names.queries, 0);
+}
+
 static void parts_are_handed_on_after_the_run_itself(void **state)
 {
 	unsigned left = 0;
@@ -680,6 +707,7 @@ int main(void)
 		TEST(reasons_are_made_clean),
 		TEST(a_type_that_cannot_open_is_unknown_and_tried_again),
 		TEST(a_type_without_target_runs_once),
+		TEST(a_site_is_one_run_of_its_name_and_may_lack_something),
 		TEST(parts_are_handed_on_after_the_run_itself),
 		TEST(parts_stand_behind_the_part_of_the_run),
 		TEST(a_group_cancelled_between_its_parts_tells_no_more),
