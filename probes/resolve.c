@@ -505,6 +505,34 @@ static struct lookup *servers_lookup(struct resolver *r, enum family family)
 	return l;
 }
 
+size_t resolver_servers(const struct resolver *r, struct sockaddr_storage out[RESOLVE_MAX])
+{
+	struct ares_addr_port_node *list = NULL;
+	size_t n = 0;
+
+	ares_get_servers_ports(r->channel, &list);
+	for (struct ares_addr_port_node *s = list; s != NULL && n < RESOLVE_MAX; s = s->next) {
+		struct sockaddr_in6 *six = (struct sockaddr_in6 *)&out[n];
+		struct sockaddr_in *four = (struct sockaddr_in *)&out[n];
+		uint16_t port = htons((uint16_t)(s->udp_port != 0 ? s->udp_port : NS_DEFAULTPORT));
+
+		memset(&out[n], 0, sizeof out[n]);
+		if (s->family == AF_INET6) {
+			six->sin6_family = AF_INET6;
+			six->sin6_port = port;
+			memcpy(&six->sin6_addr, &s->addr, sizeof six->sin6_addr);
+			n++;
+		} else if (s->family == AF_INET) {
+			four->sin_family = AF_INET;
+			four->sin_port = port;
+			memcpy(&four->sin_addr, &s->addr, sizeof four->sin_addr);
+			n++;
+		}
+	}
+	ares_free_data(list);
+	return n;
+}
+
 static struct lookup *lookup_for(struct resolver *r, const char *name, enum family family)
 {
 	const char *loopback = family == FAMILY_V4 ? "127.0.0.1" : "::1", *refusal;

@@ -54,6 +54,9 @@ struct resolve_query *resolve_start(struct resolver *, const char *name, enum fa
 	void (*on_answer)(void *ctx, const struct resolve_answer *), void *ctx);
 void resolve_cancel(struct resolve_query *);
 
+/* The servers that are asked, with their ports, in the order of asking; at most RESOLVE_MAX. */
+size_t resolver_servers(const struct resolver *, struct sockaddr_storage out[RESOLVE_MAX]);
+
 /* A literal IPv4 or IPv6 address (with or without brackets, with %scope for link-local): 0, or -1. The scope is the
  * number or the name of an interface that is there now. */
 int resolve_literal(const char *text, struct sockaddr_storage *, socklen_t *);

@@ -391,6 +391,22 @@ static void resolvers_are_the_servers_that_are_asked(void **state)
 	assert_int_equal(f->server.queries, 0);
 }
 
+static void servers_are_told_with_their_ports_in_the_order_of_asking(void **state)
+{
+	struct sockaddr_storage servers[RESOLVE_MAX];
+	struct fixture *f = *state;
+	char text[64];
+	struct err e;
+
+	assert_int_equal(resolver_reload(f->resolver, "192.0.2.9:5353,[2001:db8::9]:54,192.0.2.1", &e), 0);
+	assert_int_equal(resolver_servers(f->resolver, servers), 3);
+	assert_string_equal(resolve_format((struct sockaddr *)&servers[0], text, sizeof text), "192.0.2.9");
+	assert_int_equal(ntohs(((struct sockaddr_in *)&servers[0])->sin_port), 5353);
+	assert_string_equal(resolve_format((struct sockaddr *)&servers[1], text, sizeof text), "2001:db8::9");
+	assert_int_equal(ntohs(((struct sockaddr_in6 *)&servers[1])->sin6_port), 54);
+	assert_int_equal(ntohs(((struct sockaddr_in *)&servers[2])->sin_port), 53);
+}
+
 static void text_that_is_no_literal_is_refused(void **state)
 {
 	static const char *const texts[] = {"", "1.2.3", "1.2.3.4.5", "01.2.3.4", "0x7f.1", "[1.2.3.4]", "[]",
@@ -474,6 +490,7 @@ int main(void)
 		TEST(freeing_cancels_without_a_word),
 		TEST(wrong_servers_are_refused_with_words),
 		TEST(resolvers_are_the_servers_that_are_asked),
+		TEST(servers_are_told_with_their_ports_in_the_order_of_asking),
 		TEST(text_that_is_no_literal_is_refused),
 		TEST(any_mix_ends_each_query_once),
 	};
