@@ -1,0 +1,49 @@
+/*
+ * html: what a page holds: title, text, links, resources, by libxml2's HTML parser as events, so that no tree is built.
+ *
+ *   html_library_open -> html_read -> html_page_fini, ... -> html_library_close
+ *
+ * libxml2 is loaded by html_library_open and by nothing else. A page is hostile: nothing is fetched, no character set is taken from
+ * it (bytes that are not UTF-8 are Latin-1), and what would make the parser slow is bounded: HTML_DEPTH elements inside one
+ * another, HTML_SEPARATORS blanks and quotes in one tag (a tag with more is text).
+ * Pure but for the loading. Thread: one.
+ */
+#ifndef PROBES_HTML_H
+#define PROBES_HTML_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "lib/buf.h"
+
+#define HTML_DEPTH 256
+#define HTML_SEPARATORS 512
+#define HTML_REFS_MAX 2000
+#define HTML_REF_MAX 2048 /* bytes of an address */
+#define HTML_TEXT_MAX (256u << 10)
+#define HTML_TITLE_MAX 1024
+
+struct err;
+struct html_library;
+
+/* Addresses as written, without blanks around, each in its place; repeats stay. */
+struct html_refs {
+	size_t count;
+	char **items;
+};
+
+struct html_page {
+	struct buf title, text;       /* UTF-8, blanks as one space; without scripts and styles */
+	struct html_refs links;       /* of a and area */
+	struct html_refs resources;   /* images, scripts, style sheets, frames, media */
+	char *base;                   /* of the base element; NULL */
+	bool cut;                     /* a limit was met: what comes behind is not in it */
+};
+
+/* NULL with words when it cannot be loaded here. */
+struct html_library *html_library_open(struct err *);
+void html_library_close(struct html_library *); /* accepts NULL */
+void html_read(const struct html_library *, const void *data, size_t len, struct html_page *out);
+void html_page_fini(struct html_page *);
+
+#endif
