@@ -131,15 +131,15 @@ int scorecard_ports(const char *text, uint16_t out[SCORECARD_PORTS_MAX], struct 
 		int64_t port;
 
 		if (n >= sizeof item)
-			return err_set(e, "ports: \"%.20s\" is not a port", text);
+			return err_set(e, "\"%.20s\" is not a port", text);
 		snprintf(item, sizeof item, "%.*s", (int)n, text);
 		if (n > 0 && num_parse_int(item, 1, 65535, &port, e) < 0)
-			return err_wrap(e, "ports");
+			return -1;
 		while (n > 0 && known < count && out[known] != port)
 			known++;
 		if (n > 0 && known == count) {
 			if (count == SCORECARD_PORTS_MAX)
-				return err_set(e, "ports: more than %d", SCORECARD_PORTS_MAX);
+				return err_set(e, "more than %d ports", SCORECARD_PORTS_MAX);
 			out[count++] = (uint16_t)port;
 		}
 		text += text[n] != '\0' ? n + 1 : n;

@@ -49,7 +49,7 @@ struct scorecard {
 	struct shared *shared;
 	enum phase phase;
 	struct event *turn; /* goes on with the next request after a pause */
-	int64_t page_limit, port_limit, dns_limit, crawl_end;
+	int64_t page_limit, port_limit, dns_limit, home_end, crawl_end;
 	struct resolve_query *queries[2];
 	struct resolve_answer answers[2];
 	char no_address[2][100]; /* why a family has none */
@@ -136,7 +136,7 @@ static void at_deadline(void *state, struct run *r)
 
 	(void)state;
 	num_format_duration(run_deadline(r) - run_started(r), limit);
-	run_unknown(r, "not finished within %s, but %s", limit, at[s->phase]);
+	run_unknown(r, "not finished within %s: still %s", limit, at[s->phase]);
 }
 
 /* ---- ports */
@@ -389,12 +389,14 @@ static void on_home(void *ctx, const struct page_end *e)
 	pause_turn(s);
 }
 
-/* IPv4 and IPv6 in turn, each address of a family in turn. */
+/* IPv4 and IPv6 in turn, each address of a family in turn; once in any case, then for half of the time at most. */
 static void next_attempt(struct scorecard *s)
 {
 	size_t rounds = (size_t)options_of(s)->attempts;
 	const struct resolve_answer *a;
 
+	if (s->attempts >= 2 && clock_mono() > s->home_end)
+		rounds = 0;
 	for (; s->attempts < 2 * rounds; s->attempts++) {
 		s->family = (int)(s->attempts % 2);
 		a = &s->answers[s->family];
@@ -513,6 +515,7 @@ static void share_time(struct scorecard *s)
 	s->page_limit = lesser(o->page_timeout, whole / 8);
 	s->port_limit = lesser(o->port_timeout, whole / 100);
 	s->dns_limit = lesser(2 * NS_PER_S, whole / 40);
+	s->home_end = run_started(s->run) + whole / 2;
 	s->crawl_end = run_deadline(s->run) - s->page_limit - o->delay - ports * s->port_limit - whole / 50;
 }
 

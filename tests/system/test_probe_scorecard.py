@@ -7,6 +7,7 @@ Exact: k of n links that fail over IPv6 alone give (n-k)/n at each level; names,
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -217,6 +218,15 @@ def pages():
           0 < seen["links2"] < 12 and seen["level2"] == round(100 * seen["links2_v6"] / seen["links2"], 2), r)
 
 
+def own_faults(knot):
+    os.kill(knot.pid, signal.SIGSTOP)
+    expect("a silent resolver", probe("http://www.gov.cn/", timeout="1s"), "unknown", "no answer from the resolver in time", score=None)
+    os.kill(knot.pid, signal.SIGCONT)
+    subprocess.run(["ip", "link", "set", "lo", "down"], check=True)
+    r = probe("http://www.gov.cn/", f"ipv4={V4}", f"ipv6={V6}", timeout="2s")
+    check("our own interface is down", r["outcome"] == "unknown" and r["reason"].startswith("IPv6: this host has no ") and not r["values"], r)
+
+
 def inside(folder):
     for command in (["ip", "link", "set", "lo", "up"], *[["ip", "addr", "add", f"240e:0:0:1::{a}/128", "dev", "lo", "nodad"] for a in
                                                         ("53", "54", "80", "81")],
@@ -233,6 +243,7 @@ def inside(folder):
         exact()
         names()
         pages()
+        own_faults(knot)
     finally:
         six.close()
         server.stop()
