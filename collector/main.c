@@ -10,6 +10,7 @@
 #include "collector/incidents.h"
 #include "collector/inventory.h"
 #include "collector/process.h"
+#include "collector/rules.h"
 #include "collector/settings.h"
 #include "lib/err.h"
 #include "lib/log.h"
@@ -116,6 +117,7 @@ static const struct command commands[] = {
 		command_plan},
 	{"availability", "[OPTIONS] PERIOD", "figures of systems, units and links from the ledger", availability_main},
 	{"incidents", "[OPTIONS] [PERIOD]", "open incidents, or those of a period", incidents_main},
+	{"test-rules", "FILE ...", "play what is measured, and see which incidents and notices come of it", rules_main},
 	{"ca", "init|issue ...", "a small certificate authority for agents and collectors", ca_main},
 	{"version", "", "print the version", command_version},
 };
