@@ -16,8 +16,7 @@
 
 /* ---- user and capabilities */
 
-/* A name of the user database or a number. */
-static int find_user(const char *user, uid_t *uid, gid_t *gid, struct err *e)
+int fence_find_user(const char *user, uid_t *uid, gid_t *gid, struct err *e)
 {
 	const struct passwd *p = getpwnam(user);
 	struct err ignored;
@@ -41,7 +40,7 @@ static int become(const char *user, struct err *e)
 	uid_t uid = 0;
 	gid_t gid = 0;
 
-	if (find_user(user, &uid, &gid, e) < 0)
+	if (fence_find_user(user, &uid, &gid, e) < 0)
 		return -1;
 	if (geteuid() == uid && getegid() == gid)
 		return 0;
@@ -76,7 +75,7 @@ int fence_give_folder(const char *path, unsigned mode, const char *user, struct 
 		return -1;
 	if (geteuid() != 0 || user == NULL || *user == '\0')
 		return 0;
-	if (find_user(user, &uid, &gid, e) < 0)
+	if (fence_find_user(user, &uid, &gid, e) < 0)
 		return -1;
 	return chown(path, uid, gid) == 0 ? 0 : err_errno(e, "%.200s", path);
 }

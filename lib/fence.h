@@ -23,11 +23,14 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct err;
 
 /* Makes a folder when it is missing, durably. Root gives it to the user that it will become (see below). */
 int fence_give_folder(const char *path, unsigned mode, const char *user, struct err *);
+/* A name of the user database or a number. */
+int fence_find_user(const char *user, uid_t *, gid_t *, struct err *);
 /* Becomes the user (name or number; NULL or "" keeps the present one), clears groups and capabilities, sets
  * no_new_privs. */
 int fence_drop_rights(const char *user, struct err *);
