@@ -18,6 +18,13 @@ struct catalog_target_options catalog_target_options(const void *options)
 	return t;
 }
 
+bool catalog_has_target(const struct catalog_type *t, const void *options)
+{
+	if (t->target == CATALOG_TARGET_MAYBE_HOST)
+		return *catalog_target_options(options).name != '\0';
+	return t->target != CATALOG_TARGET_NONE;
+}
+
 /* Scope and brackets are left to the resolver: here only what is surely an address counts. */
 enum family catalog_literal_family(const char *host)
 {
@@ -90,7 +97,7 @@ int catalog_target_host(const struct catalog_type *t, const void *options, char 
 /* ---- the table */
 
 const struct catalog_type *const catalog_types[] = {&catalog_icmp, &catalog_tcp, &catalog_http, &catalog_dns,
-	&catalog_ntp, &catalog_tls, &catalog_sip, &catalog_scorecard,
+	&catalog_ntp, &catalog_tls, &catalog_sip, &catalog_scorecard, &catalog_exec,
 	/* the own host */
 	&catalog_cpu, &catalog_memory, &catalog_load, &catalog_disk, &catalog_interface, NULL};
 
@@ -121,8 +128,10 @@ unsigned catalog_decimals(uint32_t metric)
 	return m != NULL ? m->decimals : 6;
 }
 
-bool catalog_has_family(const struct catalog_type *t)
+bool catalog_has_family(const struct catalog_type *t, const void *options)
 {
+	if (t->target == CATALOG_TARGET_MAYBE_HOST)
+		return catalog_has_target(t, options);
 	return t->target == CATALOG_TARGET_HOST || t->target == CATALOG_TARGET_URL;
 }
 
@@ -130,7 +139,7 @@ enum family catalog_literal(const struct catalog_type *t, const void *options)
 {
 	char host[CATALOG_HOST_MAX + 1];
 
-	if (t->target == CATALOG_TARGET_NONE || catalog_target_host(t, options, host, sizeof host) < 0)
+	if (!catalog_has_target(t, options) || catalog_target_host(t, options, host, sizeof host) < 0)
 		return FAMILY_NONE;
 	return catalog_literal_family(host);
 }

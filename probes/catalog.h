@@ -18,6 +18,7 @@ enum catalog_target {
 	CATALOG_TARGET_HOST, /* options start with a host: a name or a literal address */
 	CATALOG_TARGET_URL,
 	CATALOG_TARGET_SITE, /* a URL whose name is measured as a whole: one run without a family, which uses both */
+	CATALOG_TARGET_MAYBE_HOST, /* as HOST when the host is not "", else as NONE */
 };
 
 struct catalog_type {
@@ -33,7 +34,7 @@ struct catalog_type {
 
 /* Each stands in catalog_<type>.c, its options and the numbers of its metrics in catalog_<type>.h. */
 extern const struct catalog_type catalog_icmp, catalog_tcp, catalog_http, catalog_dns, catalog_ntp, catalog_tls,
-	catalog_sip, catalog_scorecard;
+	catalog_sip, catalog_scorecard, catalog_exec;
 /* All in catalog_host.c. */
 extern const struct catalog_type catalog_cpu, catalog_memory, catalog_load, catalog_disk, catalog_interface;
 extern const struct catalog_type *const catalog_types[]; /* ends with NULL */
@@ -48,6 +49,8 @@ struct catalog_target_options {
 	const char *name; /* host or url */
 	const char *ipv4, *ipv6;
 };
+/* Whether these options name a target. */
+bool catalog_has_target(const struct catalog_type *, const void *options);
 /* Those of a filled options struct of a type whose target is not CATALOG_TARGET_NONE. */
 struct catalog_target_options catalog_target_options(const void *options);
 /* The host in it, without brackets: of a URL the part that is resolved. 0, or -1 when there is none or out is too small
@@ -59,7 +62,7 @@ int catalog_url_host(const char *url, char *out, size_t room);
 /* The family of a host (with or without brackets or scope) that is a literal address, else FAMILY_NONE. */
 enum family catalog_literal_family(const char *host);
 /* Its results are of a family each; else they have none (the own host, a site as a whole). */
-bool catalog_has_family(const struct catalog_type *);
+bool catalog_has_family(const struct catalog_type *, const void *options);
 /* The family of a target that is a literal address; FAMILY_NONE when it is a name, or there is none. */
 enum family catalog_literal(const struct catalog_type *, const void *options);
 

@@ -30,6 +30,9 @@
 struct catalog_type;
 struct err;
 struct event_base;
+struct exec_call;
+struct exec_end;
+struct exec_request;
 struct http_client;
 struct resolver;
 struct run;
@@ -44,6 +47,12 @@ struct probe_env {
 	int (*priv_open_icmp)(void *ctx, enum family, struct err *);
 	/* False: this address must not be probed from this host (allow_targets, metadata addresses). */
 	bool (*may_probe)(void *ctx, const struct sockaddr *);
+	/* Asks another process for a plugin that this host allows; probes/exec.h says what is asked and answered.
+	 * NULL with err: it cannot. on_end once, from the loop, unless cancelled before. */
+	struct exec_call *(*exec_start)(void *ctx, const struct exec_request *,
+		void (*on_end)(void *call_ctx, const struct exec_end *), void *call_ctx, struct err *);
+	/* Ends it, with all that it started; true: it had begun, false: it waited for others. */
+	bool (*exec_cancel)(void *ctx, struct exec_call *);
 	void *ctx;
 };
 

@@ -5,6 +5,7 @@
 
 #include "probes/catalog.h"
 #include "probes/dns.h"
+#include "probes/exec.h"
 #include "probes/host/types.h"
 #include "probes/http.h"
 #include "probes/icmp.h"
@@ -16,7 +17,8 @@
 #include "probes/tls.h"
 
 const struct probe_type *const registry_types[] = {&icmp_probe, &tcp_probe, &http_probe, &dns_probe, &ntp_probe,
-	&tls_probe, &sip_probe, &scorecard_probe, &cpu_probe, &memory_probe, &load_probe, &disk_probe, &interface_probe, NULL};
+	&tls_probe, &sip_probe, &scorecard_probe, &exec_probe,
+	&cpu_probe, &memory_probe, &load_probe, &disk_probe, &interface_probe, NULL};
 
 const struct probe_type *registry_find(const char *name)
 {

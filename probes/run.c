@@ -453,13 +453,13 @@ static void begin_families(struct run_group *g)
 	struct sockaddr_storage address;
 	socklen_t len;
 
-	if (g->spec.type->catalog->target == CATALOG_TARGET_NONE) {
+	if (!catalog_has_target(g->spec.type->catalog, g->spec.options)) {
 		run_begin(run_new(group_branch(g, FAMILY_NONE)));
 		return;
 	}
 	if (catalog_target_host(g->spec.type->catalog, g->spec.options, g->host, sizeof g->host) < 0)
 		assert(!"options are checked");
-	if (!catalog_has_family(g->spec.type->catalog)) {
+	if (!catalog_has_family(g->spec.type->catalog, g->spec.options)) {
 		run_begin(run_new(group_branch(g, FAMILY_NONE)));
 		return;
 	}

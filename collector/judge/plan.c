@@ -16,7 +16,7 @@ static unsigned families_of(const struct inventory_check *c)
 	static const unsigned wanted[] = {
 		[FAMILIES_BOTH] = FAULT_V4 | FAULT_V6, [FAMILIES_IPV4] = FAULT_V4, [FAMILIES_IPV6] = FAULT_V6};
 
-	if (!catalog_has_family(c->of_type))
+	if (!catalog_has_family(c->of_type, c->of_options))
 		return FAULT_OWN;
 	switch (catalog_literal(c->of_type, c->of_options)) {
 	case FAMILY_V4:

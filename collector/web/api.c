@@ -135,7 +135,7 @@ static void put_vantages(struct json *j, const struct model *m, const struct inv
 
 static void put_families(struct json *j, const struct inventory_check *c)
 {
-	bool is_own = !catalog_has_family(c->of_type);
+	bool is_own = !catalog_has_family(c->of_type, c->of_options);
 
 	json_open(j, "families", '[');
 	if (is_own)
@@ -161,7 +161,7 @@ static void put_check(struct json *j, const struct model *m, const struct model_
 	json_open(j, NULL, '{');
 	json_text(j, "id", c->of->id);
 	json_text(j, "type", c->of->type);
-	if (c->of->of_type->target != CATALOG_TARGET_NONE)
+	if (catalog_has_target(c->of->of_type, c->of->of_options))
 		json_text(j, "target", catalog_target_options(c->of->of_options).name);
 	json_text(j, "subject", c->of->subject);
 	json_number(j, "interval", (double)c->of->interval / (double)NS_PER_S, 6);

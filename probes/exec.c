@@ -1,0 +1,341 @@
+#include "probes/exec.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/buf.h"
+#include "lib/clock.h"
+#include "lib/err.h"
+#include "lib/map.h"
+#include "lib/mem.h"
+#include "lib/num.h"
+#include "probes/catalog_exec.h"
+#include "probes/exec_output.h"
+#include "probes/resolve.h"
+
+#define COUNTERS_MAX 20000 /* remembered for rates; then all are forgotten */
+
+/* A counter of the time before. */
+struct counter {
+	double value;
+	int64_t mono;
+};
+
+struct state {
+	struct map *counters; /* by check, part and label */
+};
+
+struct exec {
+	struct run *run;
+	struct state *state;
+	struct exec_call *call; /* NULL once it has ended */
+};
+
+/* ---- what it measured */
+
+static uint32_t number_of(const struct exec_perf *p)
+{
+	static const struct {
+		const char *unit;
+		uint32_t number;
+	} units[] = {{"s", EXEC_SECONDS}, {"B", EXEC_BYTES}, {"%", EXEC_PERCENT}};
+
+	for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+		if (strcmp(units[i].unit, p->unit) == 0)
+			return units[i].number;
+	}
+	return EXEC_PLAIN;
+}
+
+/* The end at which an alert begins: the upper one, or the lower one where that is the only one. */
+static void tell_range(struct run_part *part, uint32_t at, uint32_t low_at, const struct exec_range *r)
+{
+	if (!r->is_given)
+		return;
+	run_part_value(part, at, isfinite(r->high) ? r->high : r->low);
+	/* "10" is 0..10, where nobody wrote the 0. */
+	if (isfinite(r->high) && isfinite(r->low) && r->low != 0)
+		run_part_value(part, low_at, r->low);
+}
+
+/* Per second since the run before of the same check; a counter that fell was set back. */
+static void tell_rate(struct exec *x, struct run_part *part, const struct exec_perf *p)
+{
+	const struct run *r = x->run;
+	socklen_t len;
+	const struct sockaddr *address = run_address(r, &len);
+	char text[64] = "", *key;
+	struct counter *c;
+
+	if (*run_check(r) == '\0')
+		return;
+	if (address != NULL)
+		resolve_format(address, text, sizeof text);
+	key = mem_format("%s\n%s\n%s", run_check(r), text, p->label);
+	c = map_find(x->state->counters, key);
+	if (c != NULL && p->value >= c->value && run_started(r) > c->mono)
+		run_part_value(part, EXEC_RATE, (p->value - c->value) * NS_PER_S / (double)(run_started(r) - c->mono));
+	if (c == NULL && map_count(x->state->counters) == COUNTERS_MAX) {
+		map_free(x->state->counters, free);
+		x->state->counters = map_new();
+	}
+	if (c == NULL) {
+		c = mem_alloc(sizeof *c);
+		map_set(x->state->counters, key, c);
+	}
+	*c = (struct counter){p->value, run_started(r)};
+	free(key);
+}
+
+static void tell_perf(struct exec *x, const struct exec_perf *p)
+{
+	struct run_part *part = run_add_part(x->run, p->label);
+	uint32_t number = number_of(p);
+
+	if (part == NULL)
+		return;
+	if (p->is_known)
+		run_part_value(part, number + EXEC_AT_VALUE, p->value);
+	else
+		run_part_unknown(part, "the plugin could not take the value");
+	tell_range(part, number + EXEC_AT_WARN, number + EXEC_AT_WARN_LOW, &p->warn);
+	tell_range(part, number + EXEC_AT_CRIT, number + EXEC_AT_CRIT_LOW, &p->crit);
+	run_part_value(part, number + EXEC_AT_MIN, p->min);
+	run_part_value(part, number + EXEC_AT_MAX, p->max);
+	if (p->is_known && strcmp(p->unit, "c") == 0)
+		tell_rate(x, part, p);
+}
+
+/* ---- how it ended */
+
+/* Its first line; where it wrote none, what else it said. */
+static const char *words_of(const struct exec_output *o, const struct exec_end *end, char room[SAMPLE_TEXT_MAX + 1])
+{
+	if (o->line[0] != '\0')
+		return o->line;
+	if (o->long_text[0] != '\0')
+		return o->long_text;
+	exec_output_line(end->err, end->err_len, room);
+	return room[0] != '\0' ? room : "it wrote nothing";
+}
+
+static void tell_exit(struct exec *x, const struct exec_end *end, const struct exec_output *o)
+{
+	char room[SAMPLE_TEXT_MAX + 1];
+	const char *words = words_of(o, end, room);
+	struct run *r = x->run;
+
+	if (end->status <= 3)
+		run_value(r, EXEC_STATE, end->status);
+	for (size_t i = 0; i < o->count; i++)
+		tell_perf(x, &o->perf[i]);
+	switch (end->status) {
+	case 0:
+	case 1:
+		run_up(r);
+		break;
+	case 2:
+		run_down(r, "%s", words);
+		break;
+	case 3:
+		run_unknown(r, "%s", words);
+		break;
+	default:
+		run_unknown(r, "exit status %d is none of a plugin: %s", end->status, words);
+		break;
+	}
+}
+
+static void tell_late(struct run *r)
+{
+	char limit[NUM_TEXT];
+
+	num_format_duration(run_deadline(r) - run_started(r), limit);
+	run_unknown(r, "the plugin did not end within %s, it was killed", limit);
+}
+
+static void tell_end(struct exec *x, const struct exec_end *end, struct exec_output *o)
+{
+	struct run *r = x->run;
+	char words[SAMPLE_TEXT_MAX + 1];
+
+	if (end->how != EXEC_FAILED)
+		run_value(r, EXEC_TIME, (double)end->elapsed / NS_PER_S);
+	exec_output_parse(end->out, end->out_len, o);
+	if (end->how == EXEC_EXITED)
+		run_value(r, EXEC_REFUSED, (double)o->refused);
+	switch (end->how) {
+	case EXEC_EXITED:
+		tell_exit(x, end, o);
+		break;
+	case EXEC_SIGNALLED:
+		run_unknown(r, "the plugin was ended by signal %d (%s): %s", end->status, strsignal(end->status),
+			words_of(o, end, words));
+		break;
+	case EXEC_LATE:
+		tell_late(r);
+		break;
+	case EXEC_FLOODED:
+		run_unknown(r, "the plugin wrote without end, it was killed");
+		break;
+	case EXEC_FAILED:
+		exec_output_line(end->err, end->err_len, words);
+		run_unknown(r, "%s", words);
+		break;
+	}
+}
+
+static void exec_free(struct exec *x)
+{
+	run_set_private(x->run, NULL);
+	free(x);
+}
+
+static void on_end(void *ctx, const struct exec_end *end)
+{
+	struct exec_output *o = mem_alloc(sizeof *o);
+	struct exec *x = ctx;
+
+	x->call = NULL;
+	tell_end(x, end, o);
+	exec_free(x);
+	free(o);
+}
+
+static void at_deadline(void *state, struct run *r)
+{
+	struct exec *x = run_private(r);
+	const struct probe_env *env = run_env(r);
+	char limit[NUM_TEXT];
+
+	(void)state;
+	if (env->exec_cancel(env->ctx, x->call)) {
+		tell_late(r);
+	} else {
+		num_format_duration(run_deadline(r) - run_started(r), limit);
+		run_unknown(r, "other plugins had all places for %s", limit);
+	}
+	exec_free(x);
+}
+
+/* ---- how it begins */
+
+static void add_argument(struct buf *out, const char *text, const char *const words[3], const char *const values[3])
+{
+	while (*text != '\0') {
+		size_t i = 0;
+
+		while (i < 3 && strncmp(text, words[i], strlen(words[i])) != 0)
+			i++;
+		if (i < 3) {
+			buf_add_text(out, values[i]);
+			text += strlen(words[i]);
+		} else {
+			buf_add_u8(out, (uint8_t)*text++);
+		}
+	}
+	buf_add_u8(out, '\0');
+}
+
+/* All arguments one after the other, each with its NUL. */
+static void add_arguments(const struct run *r, struct buf *out)
+{
+	static const char *const words[] = {EXEC_ADDRESS, EXEC_FAMILY, EXEC_HOST};
+	const struct exec_options *o = run_options(r);
+	char address[64] = "", family[2] = {(char)('0' + (int)run_family(r)), '\0'};
+	const char *const values[] = {address, family, run_host(r)};
+	socklen_t len;
+	const struct sockaddr *to = run_address(r, &len);
+
+	if (to != NULL)
+		resolve_format(to, address, sizeof address);
+	for (size_t i = 0; i < o->args.count; i++)
+		add_argument(out, o->args.items[i], words, values);
+}
+
+/* Points args at each; -1: one is not what the other process would take. */
+static int split_arguments(struct buf *texts, size_t count, const char **args, struct err *e)
+{
+	const char *at = buf_text(texts);
+
+	for (size_t i = 0; i < count; i++) {
+		if (!text_is_clean(at, EXEC_FILLED_MAX))
+			return err_set(e, "argument %zu is too long with the address in it", i + 1);
+		args[i] = at;
+		at += strlen(at) + 1;
+	}
+	return 0;
+}
+
+static struct exec_call *call(struct exec *x, struct err *e)
+{
+	const struct exec_options *o = run_options(x->run);
+	const struct probe_env *env = run_env(x->run);
+	const char *args[EXEC_ARGS_MAX];
+	struct buf texts = {0};
+	struct exec_request request = {.plugin = o->plugin, .args = args, .count = o->args.count,
+		.deadline = run_deadline(x->run)};
+	struct exec_call *c = NULL;
+
+	add_arguments(x->run, &texts);
+	if (split_arguments(&texts, o->args.count, args, e) == 0)
+		c = env->exec_start(env->ctx, &request, on_end, x, e);
+	buf_fini(&texts);
+	return c;
+}
+
+static void exec_start(void *state, struct run *r)
+{
+	struct exec *x = mem_alloc(sizeof *x);
+	struct err e;
+
+	x->run = r;
+	x->state = state;
+	if (run_env(r)->exec_start == NULL) {
+		err_set(&e, "no plugin is allowed here");
+	} else {
+		x->call = call(x, &e);
+	}
+	if (x->call == NULL) {
+		free(x);
+		run_unknown(r, "%s", e.text);
+		return;
+	}
+	run_set_private(r, x);
+	run_on_deadline(r, at_deadline);
+}
+
+static void exec_cancel(void *state, struct run *r)
+{
+	struct exec *x = run_private(r);
+	const struct probe_env *env = run_env(r);
+
+	(void)state;
+	if (x == NULL)
+		return; /* the deadline has ended it */
+	env->exec_cancel(env->ctx, x->call);
+	exec_free(x);
+}
+
+static int exec_open(const struct probe_env *env, void **state, struct err *e)
+{
+	struct state *s = mem_alloc(sizeof *s);
+
+	(void)env, (void)e;
+	s->counters = map_new();
+	*state = s;
+	return 0;
+}
+
+static void exec_close(void *state)
+{
+	struct state *s = state;
+
+	map_free(s->counters, free);
+	free(s);
+}
+
+const struct probe_type exec_probe = {.catalog = &catalog_exec, .open = exec_open, .start = exec_start,
+	.cancel = exec_cancel, .close = exec_close};
