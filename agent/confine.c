@@ -17,6 +17,12 @@ int confine_helper(struct err *e)
 	return fence_syscalls(FENCE_LOOP | FENCE_ICMP, e);
 }
 
+int confine_spawner(struct err *e)
+{
+	return fence_keep_capabilities(UINT64_C(1) << CAP_SETUID | UINT64_C(1) << CAP_SETGID | UINT64_C(1) << CAP_KILL |
+		UINT64_C(1) << CAP_SYS_ADMIN, e);
+}
+
 int confine_probe(struct err *e)
 {
 	if (fence_drop_rights(NULL, e) < 0)

@@ -15,7 +15,9 @@
 #include "agent/metrics.h"
 #include "agent/notify.h"
 #include "agent/patrol.h"
+#include "agent/plugins.h"
 #include "agent/settings.h"
+#include "agent/spawner.h"
 #include "agent/spool.h"
 #include "agent/targets.h"
 #include "lib/buf.h"
@@ -47,6 +49,7 @@ struct engine {
 	const char *settings_path;
 	struct agent_settings *settings;
 	struct helper *helper;
+	struct spawner *spawner;           /* NULL: no plugins */
 	struct notify notify;
 	struct event_base *base;
 	struct event *signals[SIGNALS], *sync, *house, *watchdog;
@@ -193,6 +196,31 @@ static bool may_probe(void *ctx, const struct sockaddr *address)
 	struct engine *g = ctx;
 
 	return targets_allow(&g->settings->targets, address);
+}
+
+static struct exec_call *exec_start(void *ctx, const struct exec_request *q,
+	void (*on_end)(void *call_ctx, const struct exec_end *), void *call_ctx, struct err *e)
+{
+	struct engine *g = ctx;
+
+	if (g->spawner != NULL)
+		return spawner_call(g->spawner, q, on_end, call_ctx, e);
+	err_set(e, "no plugin is allowed on this host (plugins in agent.conf)");
+	return NULL;
+}
+
+static bool exec_cancel(void *ctx, struct exec_call *call)
+{
+	struct engine *g = ctx;
+
+	return spawner_cancel(g->spawner, call);
+}
+
+static void on_spawner_gone(void *ctx, const char *why)
+{
+	(void)ctx;
+	log_error("the process that starts plugins is gone: checks of type exec are unknown until the agent is started "
+		"again why=\"%s\"", why);
 }
 
 static void on_helper_gone(void *ctx, const char *why)
@@ -375,6 +403,8 @@ static void tell_what_stays(const struct agent_settings *old, const struct agent
 	tell_restart(strcmp(old->id, now->id) != 0, "id");
 	tell_restart(strcmp(old->state, now->state) != 0, "state");
 	tell_restart(strcmp(old->user, now->user) != 0, "user");
+	tell_restart(strcmp(old->plugins, now->plugins) != 0, "plugins");
+	tell_restart(strcmp(old->plugin_user, now->plugin_user) != 0, "plugin_user");
 	tell_restart(old->journal.segment_bytes != now->journal.segment_bytes ||
 		old->journal.max_bytes != now->journal.max_bytes ||
 		old->journal.max_age != now->journal.max_age, "journal");
@@ -386,6 +416,8 @@ static void keep_what_stays(const struct agent_settings *old, struct agent_setti
 	now->id = arena_strdup(now->arena, old->id);
 	now->state = arena_strdup(now->arena, old->state);
 	now->user = arena_strdup(now->arena, old->user);
+	now->plugins = arena_strdup(now->arena, old->plugins);
+	now->plugin_user = arena_strdup(now->arena, old->plugin_user);
 	now->journal = old->journal;
 }
 
@@ -525,7 +557,8 @@ static int open_parts(struct engine *g, struct err *e)
 
 	if (open_journal(g, e) < 0)
 		return -1;
-	g->env = (struct probe_env){.base = g->base, .priv_open_icmp = open_icmp, .may_probe = may_probe, .ctx = g};
+	g->env = (struct probe_env){.base = g->base, .priv_open_icmp = open_icmp, .may_probe = may_probe,
+		.exec_start = exec_start, .exec_cancel = exec_cancel, .ctx = g};
 	g->env.http = http_client_new(g->base);
 	g->env.resolver = resolver_new(g->base, servers_of(s), e);
 	if (g->env.resolver == NULL)
@@ -559,6 +592,38 @@ static void open_events(struct engine *g)
 	g->house = evtimer_new(g->base, on_house, g);
 	g->watchdog = evtimer_new(g->base, on_watchdog, g);
 	helper_watch(g->helper, g->base, on_helper_gone, g);
+	if (g->spawner != NULL)
+		spawner_watch(g->spawner, g->base, on_spawner_gone, g);
+}
+
+/* One that is missing keeps no agent from its other checks. */
+static void warn_of_plugins(const struct plugins *plugins)
+{
+	const struct plugin *items = plugins->list.items;
+	struct err e;
+
+	for (size_t i = 0; i < plugins->list.count; i++) {
+		if (plugins_check(&items[i], &e) < 0)
+			log_warn("a plugin will not be started: %s", e.text);
+	}
+}
+
+/* While we still are root. */
+static int start_spawner(struct engine *g, struct err *e)
+{
+	const struct agent_settings *s = g->settings;
+	struct spawner_rights rights;
+	struct plugins *plugins;
+
+	if (*s->plugins == '\0')
+		return 0;
+	plugins = plugins_load(s->plugins, e);
+	if (plugins != NULL)
+		warn_of_plugins(plugins);
+	if (plugins != NULL && spawner_rights_find(s->plugin_user, s->user, false, &rights, e) == 0)
+		g->spawner = spawner_start(plugins, &rights, e);
+	plugins_free(plugins);
+	return g->spawner != NULL ? 0 : -1;
 }
 
 static int start(struct engine *g, struct err *e)
@@ -599,6 +664,7 @@ static void close_events(struct engine *g)
 	free_event(g->house);
 	free_event(g->watchdog);
 	helper_free(g->helper);
+	spawner_free(g->spawner);
 	if (g->base != NULL)
 		event_base_free(g->base);
 }
@@ -645,7 +711,7 @@ int engine_run(const char *settings_path, struct helper *helper)
 
 	notify_open(&g.notify);
 	g.settings = agent_settings_load(settings_path, &e);
-	if (g.settings == NULL || engine_check_files(g.settings, &e) < 0) {
+	if (g.settings == NULL || engine_check_files(g.settings, &e) < 0 || start_spawner(&g, &e) < 0) {
 		log_error("%s", e.text);
 	} else {
 		log_level_set((enum log_level)g.settings->log_level);

@@ -7,12 +7,12 @@
 
 #include "agent/engine.h"
 #include "agent/helper.h"
+#include "agent/plugins.h"
 #include "agent/probe_command.h"
 #include "agent/settings.h"
 #include "lib/err.h"
 #include "lib/log.h"
 
-#define DEFAULT_SETTINGS "/etc/xunjian/agent.conf"
 #define VERSION "0.1.0"
 
 enum { EXIT_FINE = 0, EXIT_RUNTIME = 1, EXIT_USAGE = 2, EXIT_CONFIG = 3 };
@@ -27,7 +27,7 @@ static int take_settings(int argc, char **argv, const char **settings)
 {
 	int option;
 
-	*settings = DEFAULT_SETTINGS;
+	*settings = AGENT_SETTINGS_DEFAULT;
 	optind = 1;
 	while ((option = getopt(argc, argv, "+c:")) != -1) {
 		if (option != 'c')
@@ -57,6 +57,24 @@ static int command_run(int argc, char **argv)
 	return engine_run(path, helper);
 }
 
+static int check_plugins(const struct agent_settings *s, struct err *e)
+{
+	const struct plugin *items;
+	struct plugins *plugins;
+	int status = 0;
+
+	if (*s->plugins == '\0')
+		return 0;
+	plugins = plugins_load(s->plugins, e);
+	if (plugins == NULL)
+		return -1;
+	items = plugins->list.items;
+	for (size_t i = 0; i < plugins->list.count && status == 0; i++)
+		status = plugins_check(&items[i], e);
+	plugins_free(plugins);
+	return status;
+}
+
 static int command_check_config(int argc, char **argv)
 {
 	const char *path;
@@ -67,7 +85,7 @@ static int command_check_config(int argc, char **argv)
 	if (take_settings(argc, argv, &path) < 0)
 		return EXIT_USAGE;
 	settings = agent_settings_load(path, &e);
-	if (settings != NULL && engine_check_files(settings, &e) == 0) {
+	if (settings != NULL && engine_check_files(settings, &e) == 0 && check_plugins(settings, &e) == 0) {
 		printf("%s: good: agent %s, %s%s, %zu local check%s\n", path, settings->id,
 			*settings->collector.url != '\0' ? "collector " : "no collector", settings->collector.url,
 			settings->checks.count, settings->checks.count == 1 ? "" : "s");
@@ -102,7 +120,7 @@ static void print_help(FILE *out)
 		snprintf(left, sizeof left, "%s %s", commands[i].name, commands[i].arguments);
 		fprintf(out, "  %-26s %s\n", left, commands[i].summary);
 	}
-	fputs("\nFILE is " DEFAULT_SETTINGS " unless given. Exit status: 0 fine, 1 runtime error,\n"
+	fputs("\nFILE is " AGENT_SETTINGS_DEFAULT " unless given. Exit status: 0 fine, 1 runtime error,\n"
 	      "2 usage, 3 configuration not valid; of probe: 0 all up, 1 any down, 2 usage, 3 unknown.\n"
 	      "Manual: xunjian-agent(8).\n", out);
 }

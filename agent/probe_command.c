@@ -7,7 +7,9 @@
 
 #include "agent/confine.h"
 #include "agent/helper.h"
+#include "agent/plugins.h"
 #include "agent/settings.h"
+#include "agent/spawner.h"
 #include "agent/targets.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -81,14 +83,16 @@ int probe_request_read(int argc, char **argv, struct arena *a, struct probe_requ
 	struct config_pairs common = {.items = arena_alloc(a, room)};
 	struct config_pairs options = {.items = arena_alloc(a, room), .beside = &common_schema};
 
-	*out = (struct probe_request){0};
+	*out = (struct probe_request){.settings = AGENT_SETTINGS_DEFAULT};
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
 			out->wants_help = true;
 		} else if (strcmp(argv[i], "--json") == 0) {
 			out->is_json = true;
+		} else if (strcmp(argv[i], "-c") == 0 && i + 1 < argc) {
+			out->settings = argv[++i];
 		} else if (argv[i][0] == '-') {
-			return err_set(e, "unknown flag \"%.60s\": known here are --json and --help", argv[i]);
+			return err_set(e, "unknown flag \"%.60s\": known here are -c FILE, --json and --help", argv[i]);
 		} else if (out->type == NULL) {
 			out->type = catalog_find(argv[i]);
 			if (out->type == NULL)
@@ -107,7 +111,7 @@ int probe_request_read(int argc, char **argv, struct arena *a, struct probe_requ
 static void print_help(const struct catalog_type *type, FILE *out)
 {
 	if (type == NULL) {
-		fputs("usage: xunjian-agent probe TYPE [key=value ...] [--json]\n\n", out);
+		fputs("usage: xunjian-agent probe TYPE [key=value ...] [--json] [-c FILE]\n\n", out);
 		for (const struct catalog_type *const *t = catalog_types; *t != NULL; t++)
 			fprintf(out, "  %-12s %s\n", (*t)->name, (*t)->summary);
 		fputs("\n`probe TYPE --help` prints the options of a type. Exit status: 0 all up, 1 any\n"
@@ -331,6 +335,7 @@ void probe_print_table(const struct probe_request *q, const struct result *const
 struct once {
 	struct event_base *base;
 	struct helper *helper;
+	struct spawner *spawner; /* of exec alone */
 	struct targets targets;
 	struct arena *arena;
 	const struct result **results;
@@ -349,6 +354,26 @@ static bool may_probe(void *ctx, const struct sockaddr *address)
 	struct once *o = ctx;
 
 	return targets_allow(&o->targets, address);
+}
+
+static struct exec_call *exec_start(void *ctx, const struct exec_request *q,
+	void (*on_end)(void *call_ctx, const struct exec_end *), void *call_ctx, struct err *e)
+{
+	struct once *o = ctx;
+
+	return spawner_call(o->spawner, q, on_end, call_ctx, e);
+}
+
+static bool exec_cancel(void *ctx, struct exec_call *call)
+{
+	struct once *o = ctx;
+
+	return spawner_cancel(o->spawner, call);
+}
+
+static void on_spawner_gone(void *ctx, const char *why)
+{
+	(void)ctx, (void)why; /* what runs is told */
 }
 
 static void on_result(void *ctx, const struct result *r)
@@ -374,7 +399,8 @@ static void on_done(void *ctx)
 
 static int measure(struct once *o, const struct probe_request *q, struct err *e)
 {
-	struct probe_env env = {.base = o->base, .priv_open_icmp = open_icmp, .may_probe = may_probe, .ctx = o};
+	struct probe_env env = {.base = o->base, .priv_open_icmp = open_icmp, .may_probe = may_probe,
+		.exec_start = exec_start, .exec_cancel = exec_cancel, .ctx = o};
 	struct run_spec spec = {.check = "", .type = registry_find(q->type->name), .options = q->options,
 		.families = q->families, .timeout = q->timeout};
 	struct runner *runner;
@@ -394,6 +420,29 @@ static int measure(struct once *o, const struct probe_request *q, struct err *e)
 	return 0;
 }
 
+/* By the table of the agent's own settings, with the rights of who calls; root becomes the user of plugins. */
+static int start_spawner(struct once *o, const struct probe_request *q, struct err *e)
+{
+	struct agent_settings *s;
+	struct plugins *plugins = NULL;
+	struct spawner_rights rights;
+
+	if (q->type != &catalog_exec)
+		return 0;
+	s = agent_settings_load(q->settings, e);
+	if (s == NULL)
+		return -1;
+	if (*s->plugins == '\0')
+		err_set(e, "%s: plugins is not given: it names the file of the plugins that are allowed", s->path);
+	else
+		plugins = plugins_load(s->plugins, e);
+	if (plugins != NULL && spawner_rights_find(s->plugin_user, "", true, &rights, e) == 0)
+		o->spawner = spawner_start(plugins, &rights, e);
+	plugins_free(plugins);
+	agent_settings_free(s);
+	return o->spawner != NULL ? 0 : -1;
+}
+
 static int run_once(const struct probe_request *q, struct arena *a)
 {
 	struct once o = {.arena = a};
@@ -402,12 +451,15 @@ static int run_once(const struct probe_request *q, struct arena *a)
 
 	signal(SIGPIPE, SIG_IGN);
 	o.helper = helper_start(&e);
-	if (o.helper == NULL || confine_probe(&e) < 0) {
+	if (o.helper == NULL || start_spawner(&o, q, &e) < 0 || confine_probe(&e) < 0) {
 		fprintf(stderr, "probe: %s\n", e.text);
+		spawner_free(o.spawner);
 		helper_free(o.helper);
 		return status;
 	}
 	o.base = event_base_new();
+	if (o.spawner != NULL)
+		spawner_watch(o.spawner, o.base, on_spawner_gone, &o);
 	if (measure(&o, q, &e) < 0) {
 		fprintf(stderr, "probe: %s\n", e.text);
 	} else {
@@ -418,6 +470,7 @@ static int run_once(const struct probe_request *q, struct arena *a)
 		status = probe_exit_status(o.results, o.count);
 	}
 	free(o.results);
+	spawner_free(o.spawner);
 	event_base_free(o.base);
 	helper_free(o.helper);
 	return status;

@@ -1,7 +1,7 @@
 /*
  * probe_command: one measurement from the shell.
  *
- *   xunjian-agent probe TYPE [key=value ...] [--json]     probe --help     probe TYPE --help
+ *   xunjian-agent probe TYPE [key=value ...] [--json] [-c FILE]     probe --help     probe TYPE --help
  *
  * Options are those of the type's schema, and `families` and `timeout`. Exit status: 0 all up,
  * 1 any down, 2 usage (an unknown option too), 3 any unknown and none down.
@@ -28,6 +28,7 @@ struct probe_request {
 	const void *options; /* of the type, in the arena; NULL when help is wanted */
 	unsigned families;   /* RUN_V4 | RUN_V6 */
 	int64_t timeout;
+	const char *settings; /* file that names the plugins of exec */
 	bool is_json, wants_help; /* help: of the type, or of all when that is NULL */
 };
 

@@ -167,6 +167,11 @@ static const struct config_field fields[] = {
 			"clouds, which never may"},
 	{.name = "readable", .kind = CONFIG_TEXTS, .offset = AT(, readable), .fallback = "", .max = 16,
 		.help = "files and folders that checks may read, such as the ca of an http check; read at the start"},
+	{.name = "plugins", .kind = CONFIG_TEXT, .offset = AT(, plugins), .fallback = "", .max = PATH_MAX,
+		.help = "file of the Nagios plugins that checks of type exec may name, root's own; read at the start; none: no "
+			"plugin is started"},
+	{.name = "plugin_user", .kind = CONFIG_TEXT, .offset = AT(, plugin_user), .fallback = "nobody", .min = 1, .max = 32,
+		.help = "user that plugins run as, neither root nor the user of the agent"},
 	{.name = "resolver", .kind = CONFIG_TEXT, .offset = AT(, resolver), .fallback = "", .max = 512,
 		.help = "name servers, as in \"192.0.2.1,[2001:db8::1]:5353\"; none: those of /etc/resolv.conf"},
 	{.name = "concurrency", .kind = CONFIG_INT, .offset = AT(, concurrency), .fallback = "256",
@@ -278,6 +283,7 @@ static int check_all(struct agent_settings *s, struct err *e)
 			"journal: max_bytes must be at least twice segment_bytes");
 	targets_parse(&s->allow_targets, s->arena, &s->targets);
 	s->state = absolute(s, s->state);
+	s->plugins = absolute(s, s->plugins);
 	if (check_collector(s, e) < 0)
 		return -1;
 	return check_checks(s, e);

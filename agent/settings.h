@@ -14,6 +14,8 @@
 #include "lib/config.h"
 #include "lib/tls.h"
 
+#define AGENT_SETTINGS_DEFAULT "/etc/xunjian/agent.conf"
+
 struct catalog_type;
 struct err;
 
@@ -57,6 +59,8 @@ struct agent_settings {
 	struct agent_settings_metrics metrics;
 	struct config_texts allow_targets;
 	struct config_texts readable; /* files and folders besides that checks may read */
+	const char *plugins;    /* file of the plugins that checks may name (plugins.h); "": none */
+	const char *plugin_user; /* whom plugins run as */
 	const char *resolver;   /* "192.0.2.1,[2001:db8::1]:5353"; "": /etc/resolv.conf */
 	int64_t concurrency;    /* checks under way at most */
 	struct config_list checks; /* struct agent_settings_check */

@@ -35,7 +35,9 @@ def settings_for(folder, inventory, **series):
 def agent_sample(folder):
     """The sample beside the certificate that it names: an agent reads it to check its settings."""
     pki, path = os.path.join(folder, "pki"), os.path.join(folder, "agent.conf")
-    shutil.copy(os.path.join(CONF, "agent.conf"), path)
+    shutil.copy(os.path.join(CONF, "plugins.conf"), folder)
+    with open(os.path.join(CONF, "agent.conf"), encoding="utf-8") as f, open(path, "w", encoding="utf-8") as out:
+        out.write(f.read().replace("# plugin", "plugin"))
     expect("an authority", run(COLLECTOR, "ca", "init", pki), 0)
     expect("a certificate", run(COLLECTOR, "ca", "issue", "--ca", pki, "agent-1"), 0)
     return path

@@ -1,0 +1,151 @@
+#include "agent/plugins.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/err.h"
+#include "lib/mem.h"
+#include "probes/catalog_exec.h"
+
+static int check_path(const char *text, struct err *e)
+{
+	if (*text == '/')
+		return 0;
+	return err_set(e, "\"%.100s\" must be an absolute path", text);
+}
+
+static const struct config_field plugin_fields[] = {
+	{.name = "name", .kind = CONFIG_TEXT, .offset = offsetof(struct plugin, name), .min = 1, .max = EXEC_PLUGIN_MAX,
+		.check = catalog_exec_check_name, .help = "what checks call it"},
+	{.name = "path", .kind = CONFIG_TEXT, .offset = offsetof(struct plugin, path), .min = 1, .max = PATH_MAX - 1,
+		.check = check_path, .help = "the program, an absolute path"},
+	{.name = "argv", .kind = CONFIG_TEXTS, .offset = offsetof(struct plugin, argv), .fallback = "",
+		.max = EXEC_ARGS_MAX, .help = "its first arguments, before those of a check"},
+	{.name = "takes_args", .kind = CONFIG_BOOL, .offset = offsetof(struct plugin, takes_args), .fallback = "true",
+		.help = "whether a check may give arguments"},
+	{.name = NULL},
+};
+static const struct config_schema plugin_schema = {sizeof(struct plugin), plugin_fields,
+	offsetof(struct plugin, where)};
+
+static const struct config_field fields[] = {
+	{.name = "plugins", .kind = CONFIG_LIST, .offset = offsetof(struct plugins, list), .fallback = "",
+		.max = PLUGINS_MAX, .sub = &plugin_schema, .help = "plugins that checks may name"},
+	{.name = NULL},
+};
+const struct config_schema plugins_schema = {sizeof(struct plugins), fields, -1};
+
+/* ---- who can change it */
+
+/* In a folder with the sticky bit others cannot rename what is not theirs. */
+static int check_owner(const char *path, const struct stat *st, struct err *e)
+{
+	bool is_sticky = S_ISDIR(st->st_mode) && (st->st_mode & S_ISVTX) != 0;
+
+	if (st->st_uid != 0 && st->st_uid != geteuid())
+		return err_set(e, "%.300s belongs to user %u, it must be root's", path, (unsigned)st->st_uid);
+	if ((st->st_mode & (S_IWGRP | S_IWOTH)) != 0 && !is_sticky)
+		return err_set(e, "%.300s can be changed by others than its owner (mode %03o)", path,
+			(unsigned)st->st_mode & 0777);
+	return 0;
+}
+
+/* The folders above a path without links. */
+static int check_folders(const char *real, struct err *e)
+{
+	char folder[PATH_MAX] = "/";
+	struct stat st;
+
+	for (const char *slash = real; slash != NULL; slash = strchr(slash + 1, '/')) {
+		if (slash > real) {
+			memcpy(folder, real, (size_t)(slash - real));
+			folder[slash - real] = '\0';
+		}
+		if (stat(folder, &st) != 0)
+			return err_errno(e, "%.300s", folder);
+		if (check_owner(folder, &st, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int plugins_check_path(const char *path, bool is_executable, struct err *e)
+{
+	char *real = realpath(path, NULL);
+	struct stat st;
+	int status;
+
+	if (real == NULL || stat(real, &st) != 0) {
+		free(real);
+		return err_errno(e, "%.300s", path);
+	}
+	if (!S_ISREG(st.st_mode))
+		status = err_set(e, "%.300s is not a file", path);
+	else if (is_executable && (st.st_mode & 0111) == 0)
+		status = err_set(e, "%.300s cannot be executed", path);
+	else if (check_owner(real, &st, e) < 0 || check_folders(real, e) < 0)
+		status = -1;
+	else
+		status = 0;
+	free(real);
+	return status;
+}
+
+/* ---- the table */
+
+static int check_table(const struct plugins *p, struct err *e)
+{
+	const struct plugin *items = p->list.items;
+
+	for (size_t i = 0; i < p->list.count; i++) {
+		const struct plugin *twin = plugins_find(p, items[i].name);
+
+		if (twin != &items[i])
+			return config_error(&items[i].where, e, "plugin \"%s\" stands twice, first in line %u",
+				items[i].name, twin->where.line);
+	}
+	return 0;
+}
+
+int plugins_check(const struct plugin *p, struct err *e)
+{
+	struct err inner;
+
+	if (plugins_check_path(p->path, true, &inner) == 0)
+		return 0;
+	return config_error(&p->where, e, "plugin \"%s\": %s", p->name, inner.text);
+}
+
+struct plugins *plugins_load(const char *path, struct err *e)
+{
+	struct arena *arena = arena_new();
+	struct plugins *p = arena_alloc(arena, sizeof *p);
+
+	if (plugins_check_path(path, false, e) < 0 || config_load(path, &plugins_schema, arena, p, e) < 0 ||
+		check_table(p, e) < 0) {
+		arena_free(arena);
+		return NULL;
+	}
+	p->arena = arena;
+	return p;
+}
+
+void plugins_free(struct plugins *p)
+{
+	if (p != NULL)
+		arena_free(p->arena);
+}
+
+const struct plugin *plugins_find(const struct plugins *p, const char *name)
+{
+	const struct plugin *items = p->list.items;
+
+	for (size_t i = 0; i < p->list.count; i++) {
+		if (strcmp(items[i].name, name) == 0)
+			return &items[i];
+	}
+	return NULL;
+}

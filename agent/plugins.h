@@ -1,0 +1,47 @@
+/*
+ * plugins: the table of plugins that checks of type exec may name, from a file of this host. Nobody but
+ * its administrator can change what may be started: the file, the plugins and all folders above them belong to root
+ * (in the one-shot command also to the user himself) and are not writable by others.
+ *
+ *   plugins = ( { name = "check_http"; path = "/usr/lib/nagios/plugins/check_http"; argv = [ "-t", "9" ]; },
+ *               { name = "check_disk"; path = "/usr/lib/nagios/plugins/check_disk"; takes_args = false; } );
+ *
+ *   plugins_load -> plugins_find, plugins_check ... -> plugins_free
+ *
+ * Thread: any. Limit: PLUGINS_MAX.
+ */
+#ifndef AGENT_PLUGINS_H
+#define AGENT_PLUGINS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "lib/config.h"
+
+#define PLUGINS_MAX 1000
+
+struct err;
+
+struct plugin {
+	const char *name, *path;
+	struct config_texts argv; /* its first arguments, before those of a check */
+	bool takes_args;          /* false: a check may give none */
+	struct config_where where;
+};
+
+struct plugins {
+	struct config_list list; /* struct plugin */
+	struct arena *arena;
+};
+
+/* NULL with "file:line: words". That a plugin is not there, or can be changed by others, is no fault of the table. */
+struct plugins *plugins_load(const char *path, struct err *);
+void plugins_free(struct plugins *); /* accepts NULL */
+/* Whether it may be started now; "file:line: words". */
+int plugins_check(const struct plugin *, struct err *);
+const struct plugin *plugins_find(const struct plugins *, const char *name); /* or NULL */
+/* A regular file that nobody else can change or exchange; executable when it is to be. */
+int plugins_check_path(const char *path, bool is_executable, struct err *);
+extern const struct config_schema plugins_schema; /* for the manual */
+
+#endif

@@ -1,0 +1,295 @@
+#include "agent/spawner.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/queue.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/confine.h"
+#include "lib/buf.h"
+#include "lib/clock.h"
+#include "lib/err.h"
+#include "lib/fence.h"
+#include "lib/ipc.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+#include "probes/exec.h"
+
+#define CLOSE_RANGE 436 /* system call, the same everywhere; older headers do not have it */
+
+struct exec_call {
+	TAILQ_ENTRY(exec_call) link;
+	uint32_t id;
+	int64_t deadline;
+	struct buf body; /* of the message, without its timeout */
+	void (*on_end)(void *, const struct exec_end *); /* NULL: cancelled, it keeps its place until it has ended */
+	void *ctx;
+};
+
+TAILQ_HEAD(calls, exec_call);
+
+struct spawner {
+	pid_t pid;
+	struct ipc *channel; /* NULL once it is gone */
+	struct calls waiting, running;
+	size_t running_count;
+	uint32_t last_id;
+	void (*on_gone)(void *, const char *);
+	void *ctx;
+};
+
+/* ---- rights */
+
+int spawner_rights_find(const char *user, const char *engine, bool is_once, struct spawner_rights *r, struct err *e)
+{
+	uid_t other = 0;
+	gid_t group;
+
+	*r = (struct spawner_rights){.has_user = geteuid() == 0, .has_namespaces = true};
+	if (!r->has_user)
+		return is_once ? 0 : err_set(e, "plugins need an agent that is started as root: they become another user");
+	if (fence_find_user(user, &r->uid, &r->gid, e) < 0)
+		return err_wrap(e, "plugin_user");
+	if (r->uid == 0 || r->gid == 0)
+		return err_set(e, "plugin_user: plugins do not run as root");
+	if (*engine != '\0' && fence_find_user(engine, &other, &group, e) < 0)
+		return err_wrap(e, "user");
+	if (r->uid == other)
+		return err_set(e, "plugin_user: plugins do not run as the user of the agent, who could be harmed by them");
+	return 0;
+}
+
+/* ---- in the spawner */
+
+static void spawner_main(int fd, const struct plugins *table, const struct spawner_rights *rights)
+{
+	struct err e;
+
+	prctl(PR_SET_NAME, "xj-spawner");
+	/* A terminal's Ctrl-C reaches the whole group; the spawner ends when its channel does. */
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
+	fd = dup2(fd, STDERR_FILENO + 1);
+	if (syscall(CLOSE_RANGE, STDERR_FILENO + 2, ~0u, 0) != 0) {
+		for (int other = STDERR_FILENO + 2; other < 4096; other++)
+			close(other);
+	}
+	if (fd < 0 || confine_spawner(&e) < 0) {
+		log_error("the spawner cannot begin: %s", fd < 0 ? strerror(errno) : e.text);
+		_exit(1);
+	}
+	spawner_serve(fd, table, rights);
+	_exit(0);
+}
+
+struct spawner *spawner_start(const struct plugins *table, const struct spawner_rights *rights, struct err *e)
+{
+	struct spawner *s;
+	int fds[2];
+	pid_t pid;
+
+	if (ipc_pair(fds, e) < 0)
+		return NULL;
+	pid = fork();
+	if (pid == 0)
+		spawner_main(fds[1], table, rights);
+	close(fds[1]);
+	if (pid < 0) {
+		err_errno(e, "cannot fork the spawner");
+		close(fds[0]);
+		return NULL;
+	}
+	s = mem_alloc(sizeof *s);
+	s->pid = pid;
+	s->channel = ipc_new(fds[0]);
+	TAILQ_INIT(&s->waiting);
+	TAILQ_INIT(&s->running);
+	return s;
+}
+
+/* ---- in the engine */
+
+static void call_free(struct calls *list, struct exec_call *c)
+{
+	TAILQ_REMOVE(list, c, link);
+	buf_fini(&c->body);
+	free(c);
+}
+
+static void forget_all(struct calls *list)
+{
+	while (!TAILQ_EMPTY(list))
+		call_free(list, TAILQ_FIRST(list));
+}
+
+void spawner_free(struct spawner *s)
+{
+	if (s == NULL)
+		return;
+	forget_all(&s->waiting);
+	forget_all(&s->running);
+	ipc_free(s->channel);
+	waitpid(s->pid, NULL, WNOHANG);
+	free(s);
+}
+
+static void tell_failed(struct exec_call *c, const char *words)
+{
+	if (c->on_end != NULL)
+		c->on_end(c->ctx, &(struct exec_end){.how = EXEC_FAILED, .out = (const uint8_t *)"",
+			.err = (const uint8_t *)words, .err_len = strlen(words)});
+}
+
+/* Those who are told may cancel nothing but their own call, which is out of the list by then. */
+static void fail_all(struct calls *list)
+{
+	struct exec_call *c;
+
+	while ((c = TAILQ_FIRST(list)) != NULL) {
+		struct exec_call copy = *c;
+
+		copy.body = (struct buf){0};
+		call_free(list, c);
+		tell_failed(&copy, "the process that starts plugins has ended");
+	}
+}
+
+static void on_gone(void *ctx, const char *why)
+{
+	void (*call)(void *, const char *);
+	struct spawner *s = ctx;
+
+	ipc_free(s->channel);
+	s->channel = NULL;
+	s->running_count = 0;
+	waitpid(s->pid, NULL, WNOHANG);
+	fail_all(&s->running);
+	fail_all(&s->waiting);
+	call = s->on_gone;
+	s->on_gone = NULL;
+	if (call != NULL)
+		call(s->ctx, why);
+}
+
+/* Calls that wait get the places that are free. */
+static void fill_places(struct spawner *s)
+{
+	while (s->running_count < SPAWNER_PLACES && !TAILQ_EMPTY(&s->waiting)) {
+		struct exec_call *c = TAILQ_FIRST(&s->waiting);
+		int64_t left = (c->deadline - clock_mono()) / NS_PER_MS;
+		struct buf body = {0};
+
+		buf_add_u32(&body, (uint32_t)(left < 1 ? 1 : left));
+		buf_add(&body, c->body.data, c->body.len);
+		TAILQ_REMOVE(&s->waiting, c, link);
+		TAILQ_INSERT_TAIL(&s->running, c, link);
+		s->running_count++;
+		ipc_send(s->channel, SPAWNER_CALL, c->id, body.data, body.len, -1);
+		buf_fini(&body);
+	}
+}
+
+static int decode_end(const struct ipc_message *m, struct exec_end *end)
+{
+	struct cursor c = cursor_over(m->body, m->len);
+
+	*end = (struct exec_end){.how = (enum exec_how)cursor_u32(&c)};
+	end->status = (int)cursor_u32(&c);
+	end->elapsed = (int64_t)cursor_u64(&c);
+	end->out_len = cursor_u32(&c);
+	end->out = cursor_bytes(&c, end->out_len);
+	end->err_len = cursor_u32(&c);
+	end->err = cursor_bytes(&c, end->err_len);
+	return c.failed || end->how < EXEC_EXITED || end->how > EXEC_FAILED ? -1 : 0;
+}
+
+static void on_message(void *ctx, struct ipc_message *m)
+{
+	struct spawner *s = ctx;
+	struct exec_call *c, copy;
+	struct exec_end end;
+
+	if (m->fd >= 0)
+		close(m->fd);
+	TAILQ_FOREACH(c, &s->running, link) {
+		if (c->id == m->id)
+			break;
+	}
+	if (c == NULL || m->fd >= 0 || m->type != SPAWNER_END || decode_end(m, &end) < 0) {
+		on_gone(s, "it broke the rules");
+		return;
+	}
+	copy = *c;
+	copy.body = (struct buf){0};
+	call_free(&s->running, c);
+	s->running_count--;
+	if (copy.on_end != NULL)
+		copy.on_end(copy.ctx, &end);
+	fill_places(s);
+}
+
+void spawner_watch(struct spawner *s, struct event_base *base, void (*gone)(void *ctx, const char *why), void *ctx)
+{
+	s->on_gone = gone;
+	s->ctx = ctx;
+	ipc_start(s->channel, base, on_message, on_gone, s);
+}
+
+static void put_text(struct buf *out, const char *text)
+{
+	size_t len = strlen(text);
+
+	buf_add_u16(out, (uint16_t)len);
+	buf_add(out, text, len);
+}
+
+static uint32_t next_id(struct spawner *s)
+{
+	if (++s->last_id == 0)
+		s->last_id = 1;
+	return s->last_id;
+}
+
+struct exec_call *spawner_call(struct spawner *s, const struct exec_request *q,
+	void (*on_end)(void *ctx, const struct exec_end *), void *ctx, struct err *e)
+{
+	struct exec_call *c;
+
+	if (s->channel == NULL) {
+		err_set(e, "the process that starts plugins has ended");
+		return NULL;
+	}
+	c = mem_alloc(sizeof *c);
+	*c = (struct exec_call){.id = next_id(s), .deadline = q->deadline, .on_end = on_end, .ctx = ctx};
+	put_text(&c->body, q->plugin);
+	buf_add_u16(&c->body, (uint16_t)q->count);
+	for (size_t i = 0; i < q->count; i++)
+		put_text(&c->body, q->args[i]);
+	TAILQ_INSERT_TAIL(&s->waiting, c, link);
+	fill_places(s);
+	return c;
+}
+
+bool spawner_cancel(struct spawner *s, struct exec_call *c)
+{
+	struct exec_call *waits;
+
+	TAILQ_FOREACH(waits, &s->waiting, link) {
+		if (waits == c) {
+			call_free(&s->waiting, c);
+			return false;
+		}
+	}
+	c->on_end = NULL;
+	if (s->channel != NULL)
+		ipc_send(s->channel, SPAWNER_CANCEL, c->id, NULL, 0, -1);
+	return true;
+}
