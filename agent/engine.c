@@ -223,6 +223,13 @@ static void on_spawner_gone(void *ctx, const char *why)
 		"again why=\"%s\"", why);
 }
 
+static const struct credential *find_credential(void *ctx, const char *id)
+{
+	struct engine *g = ctx;
+
+	return credentials_find(&g->settings->credentials, id);
+}
+
 static void on_helper_gone(void *ctx, const char *why)
 {
 	(void)ctx;
@@ -558,7 +565,8 @@ static int open_parts(struct engine *g, struct err *e)
 	if (open_journal(g, e) < 0)
 		return -1;
 	g->env = (struct probe_env){.base = g->base, .priv_open_icmp = open_icmp, .may_probe = may_probe,
-		.exec_start = exec_start, .exec_cancel = exec_cancel, .ctx = g};
+		.exec_start = exec_start, .exec_cancel = exec_cancel, .credential = find_credential,
+		.ctx = g};
 	g->env.http = http_client_new(g->base);
 	g->env.resolver = resolver_new(g->base, servers_of(s), e);
 	if (g->env.resolver == NULL)

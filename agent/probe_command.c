@@ -1,6 +1,7 @@
 #include "agent/probe_command.h"
 
 #include <event2/event.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include "lib/http.h"
 #include "lib/mem.h"
 #include "probes/catalog.h"
+#include "probes/credentials.h"
 #include "probes/registry.h"
 #include "probes/resolve.h"
 #include "probes/run.h"
@@ -30,6 +32,7 @@ enum { EXIT_UP = 0, EXIT_DOWN = 1, EXIT_USAGE = 2, EXIT_UNKNOWN = 3 };
 struct common {
 	int families;
 	int64_t timeout;
+	const char *credentials_file;
 };
 
 static const struct config_field common_fields[] = {
@@ -38,13 +41,16 @@ static const struct config_field common_fields[] = {
 	{.name = "timeout", .kind = CONFIG_DURATION, .offset = offsetof(struct common, timeout),
 		.fallback = "5s", .min = 10 * NS_PER_MS, .max = 300 * NS_PER_S,
 		.help = "time that one measurement may take"},
+	{.name = "credentials_file", .kind = CONFIG_TEXT, .offset = offsetof(struct common, credentials_file),
+		.fallback = "", .max = PATH_MAX, .help = "file of what devices are asked with, as credentials in agent.conf(5)"},
 	{.name = NULL},
 };
 static const struct config_schema common_schema = {sizeof(struct common), common_fields, -1};
 
 static bool is_common(const char *key)
 {
-	return strcmp(key, "families") == 0 || strcmp(key, "timeout") == 0;
+	return strcmp(key, "families") == 0 || strcmp(key, "timeout") == 0 ||
+		strcmp(key, "credentials_file") == 0;
 }
 
 static int add_pair(const char *argument, struct arena *a, struct config_pairs *common,
@@ -73,6 +79,7 @@ static int read_pairs(const struct config_pairs *common, const struct config_pai
 		return -1;
 	out->families = agent_settings_families(c.families);
 	out->timeout = c.timeout;
+	out->credentials_file = c.credentials_file;
 	out->options = filled;
 	return 0;
 }
@@ -337,6 +344,7 @@ struct once {
 	struct helper *helper;
 	struct spawner *spawner; /* of exec alone */
 	struct targets targets;
+	struct credentials credentials;
 	struct arena *arena;
 	const struct result **results;
 	size_t count;
@@ -376,6 +384,13 @@ static void on_spawner_gone(void *ctx, const char *why)
 	(void)ctx, (void)why; /* what runs is told */
 }
 
+static const struct credential *find_credential(void *ctx, const char *id)
+{
+	struct once *o = ctx;
+
+	return credentials_find(&o->credentials, id);
+}
+
 static void on_result(void *ctx, const struct result *r)
 {
 	struct once *o = ctx;
@@ -400,7 +415,8 @@ static void on_done(void *ctx)
 static int measure(struct once *o, const struct probe_request *q, struct err *e)
 {
 	struct probe_env env = {.base = o->base, .priv_open_icmp = open_icmp, .may_probe = may_probe,
-		.exec_start = exec_start, .exec_cancel = exec_cancel, .ctx = o};
+		.exec_start = exec_start, .exec_cancel = exec_cancel, .credential = find_credential,
+		.ctx = o};
 	struct run_spec spec = {.check = "", .type = registry_find(q->type->name), .options = q->options,
 		.families = q->families, .timeout = q->timeout};
 	struct runner *runner;
@@ -450,6 +466,10 @@ static int run_once(const struct probe_request *q, struct arena *a)
 	int status = EXIT_UNKNOWN;
 
 	signal(SIGPIPE, SIG_IGN);
+	if (*q->credentials_file != '\0' && credentials_load(q->credentials_file, a, &o.credentials, &e) < 0) {
+		fprintf(stderr, "probe: %s\n", e.text);
+		return status;
+	}
 	o.helper = helper_start(&e);
 	if (o.helper == NULL || start_spawner(&o, q, &e) < 0 || confine_probe(&e) < 0) {
 		fprintf(stderr, "probe: %s\n", e.text);

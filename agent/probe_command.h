@@ -29,6 +29,7 @@ struct probe_request {
 	unsigned families;   /* RUN_V4 | RUN_V6 */
 	int64_t timeout;
 	const char *settings; /* file that names the plugins of exec */
+	const char *credentials_file; /* "": none */
 	bool is_json, wants_help; /* help: of the type, or of all when that is NULL */
 };
 

@@ -172,6 +172,9 @@ static const struct config_field fields[] = {
 			"plugin is started"},
 	{.name = "plugin_user", .kind = CONFIG_TEXT, .offset = AT(, plugin_user), .fallback = "nobody", .min = 1, .max = 32,
 		.help = "user that plugins run as, neither root nor the user of the agent"},
+	{.name = "credentials", .kind = CONFIG_TEXT, .offset = AT(, credentials_path), .fallback = "", .max = PATH_MAX,
+		.help = "file of users and communities that devices are asked with, which only its owner can read; to be "
+			"read again by a reload it must be the user's"},
 	{.name = "resolver", .kind = CONFIG_TEXT, .offset = AT(, resolver), .fallback = "", .max = 512,
 		.help = "name servers, as in \"192.0.2.1,[2001:db8::1]:5353\"; none: those of /etc/resolv.conf"},
 	{.name = "concurrency", .kind = CONFIG_INT, .offset = AT(, concurrency), .fallback = "256",
@@ -284,7 +287,10 @@ static int check_all(struct agent_settings *s, struct err *e)
 	targets_parse(&s->allow_targets, s->arena, &s->targets);
 	s->state = absolute(s, s->state);
 	s->plugins = absolute(s, s->plugins);
+	s->credentials_path = absolute(s, s->credentials_path);
 	if (check_collector(s, e) < 0)
+		return -1;
+	if (*s->credentials_path != '\0' && credentials_load(s->credentials_path, s->arena, &s->credentials, e) < 0)
 		return -1;
 	return check_checks(s, e);
 }

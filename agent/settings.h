@@ -13,6 +13,7 @@
 #include "agent/targets.h"
 #include "lib/config.h"
 #include "lib/tls.h"
+#include "probes/credentials.h"
 
 #define AGENT_SETTINGS_DEFAULT "/etc/xunjian/agent.conf"
 
@@ -61,11 +62,13 @@ struct agent_settings {
 	struct config_texts readable; /* files and folders besides that checks may read */
 	const char *plugins;    /* file of the plugins that checks may name (plugins.h); "": none */
 	const char *plugin_user; /* whom plugins run as */
+	const char *credentials_path; /* "": none */
 	const char *resolver;   /* "192.0.2.1,[2001:db8::1]:5353"; "": /etc/resolv.conf */
 	int64_t concurrency;    /* checks under way at most */
 	struct config_list checks; /* struct agent_settings_check */
 	/* made by agent_settings_load: */
 	struct targets targets;
+	struct credentials credentials;
 	const char *path;       /* of the file, absolute */
 	struct arena *arena;
 };

@@ -28,6 +28,7 @@
 #include "lib/sample.h"
 
 struct catalog_type;
+struct credential;
 struct err;
 struct event_base;
 struct exec_call;
@@ -53,6 +54,9 @@ struct probe_env {
 		void (*on_end)(void *call_ctx, const struct exec_end *), void *call_ctx, struct err *);
 	/* Ends it, with all that it started; true: it had begun, false: it waited for others. */
 	bool (*exec_cancel)(void *ctx, struct exec_call *);
+	/* What devices are asked with, by its id in the agent's own file (credentials.h); borrowed during the call. NULL: there
+	 * is none. May be NULL. */
+	const struct credential *(*credential)(void *ctx, const char *id);
 	void *ctx;
 };
 
