@@ -42,7 +42,7 @@ endif
 # Expanded only when a compiler runs, so that `make deps` works on a bare machine.
 # libxml2 is loaded by the probe type that needs it (probes/html.c), not linked.
 PKG_CFLAGS = $(shell pkg-config --cflags $(PACKAGES) libxml-2.0)
-PKG_LIBS = $(shell pkg-config --libs $(PACKAGES))
+PKG_LIBS = $(shell pkg-config --libs $(PACKAGES)) -ldl
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -I. -I$(B) $(CFLAGS_WARN) $(CFLAGS_$(FLAVOUR)) $(PKG_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS = $(LDFLAGS_$(FLAVOUR)) $(LDFLAGS)
 

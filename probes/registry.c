@@ -13,11 +13,12 @@
 #include "probes/probe.h"
 #include "probes/scorecard.h"
 #include "probes/sip.h"
+#include "probes/snmp.h"
 #include "probes/tcp.h"
 #include "probes/tls.h"
 
 const struct probe_type *const registry_types[] = {&icmp_probe, &tcp_probe, &http_probe, &dns_probe, &ntp_probe,
-	&tls_probe, &sip_probe, &scorecard_probe, &exec_probe,
+	&tls_probe, &sip_probe, &snmp_probe, &scorecard_probe, &exec_probe,
 	&cpu_probe, &memory_probe, &load_probe, &disk_probe, &interface_probe, NULL};
 
 const struct probe_type *registry_find(const char *name)

@@ -1,0 +1,652 @@
+#include "probes/snmp_talk.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/clock.h"
+#include "lib/err.h"
+#include "lib/map.h"
+#include "lib/mem.h"
+#include "probes/credentials.h"
+#include "probes/datagram.h"
+#include "probes/snmp_device.h"
+/* last: its headers take config_error and other words for themselves */
+#include "probes/snmp_library.h"
+
+#define RETRIES 30
+#define AFTER (10 * NS_PER_MS) /* the library's own clock is asked a little later */
+
+/* A password made a key (RFC 3414 section A.2): a megabyte is hashed for it. */
+struct key {
+	size_t len;
+	u_char bytes[USM_AUTH_KU_LEN];
+};
+
+/* The library keeps one user per engine and name; those who talk share it. */
+struct user {
+	unsigned count;
+	struct key auth, priv;
+};
+
+struct snmp_stack {
+	struct snmp_library lib;
+	netsnmp_large_fd_set readable;
+	struct map *keys;  /* of struct key, by how and from what they are made */
+	struct map *users; /* of struct user, by engine and name */
+};
+
+struct snmp_talk {
+	struct snmp_stack *stack;
+	struct snmp_talk_events events;
+	struct datagram *udp;
+	struct event *timer;
+	void *session; /* of the library */
+	int64_t retry;
+	const struct snmp_request *waiting; /* until the engine is found */
+	enum { TALK_NEW, TALK_DISCOVERS, TALK_READY } phase;
+	char user_name[33], *user_key;
+	int level;
+	const struct datagram_packet *packet; /* that comes in, during a read */
+	struct key auth, priv;
+	const oid *auth_protocol, *priv_protocol;
+	size_t auth_protocol_len, priv_protocol_len;
+	/* what the last call of the library brought */
+	bool was_heard, has_reply, has_timed_out, has_failed, is_pending;
+	int send_error, report;
+	long status, index;
+	bool had_reply; /* once */
+	struct snmp_talk_counts counts;
+	char trouble[128];
+};
+
+/* ---- what keys are made of */
+
+static const oid auth_protocols[][10] = {[CREDENTIAL_SHA1] = {1, 3, 6, 1, 6, 3, 10, 1, 1, 3},
+	[CREDENTIAL_SHA224] = {1, 3, 6, 1, 6, 3, 10, 1, 1, 4}, [CREDENTIAL_SHA256] = {1, 3, 6, 1, 6, 3, 10, 1, 1, 5},
+	[CREDENTIAL_SHA384] = {1, 3, 6, 1, 6, 3, 10, 1, 1, 6}, [CREDENTIAL_SHA512] = {1, 3, 6, 1, 6, 3, 10, 1, 1, 7}};
+/* RFC 3826, and what all use for longer keys: draft-blumenthal-aes-usm-04 */
+static const oid aes128[] = {1, 3, 6, 1, 6, 3, 10, 1, 2, 4}, aes192[] = {1, 3, 6, 1, 4, 1, 14832, 1, 3},
+	aes256[] = {1, 3, 6, 1, 4, 1, 14832, 1, 4};
+
+static struct key key_of(struct snmp_stack *stack, int auth, const char *password)
+{
+	char *name = mem_format("%d %s", auth, password);
+	struct key *k = map_find(stack->keys, name);
+
+	if (k == NULL) {
+		k = mem_alloc(sizeof *k);
+		k->len = sizeof k->bytes;
+		if (stack->lib.generate_Ku(auth_protocols[auth], 10, (const u_char *)password, strlen(password), k->bytes,
+			&k->len) != SNMPERR_SUCCESS)
+			k->len = 0;
+		map_set(stack->keys, name, k);
+	}
+	free(name);
+	return *k;
+}
+
+static void take_credential(struct snmp_talk *t, const struct credential *c)
+{
+	static const struct {
+		const oid *name;
+		size_t len;
+	} privs[] = {[CREDENTIAL_AES128] = {aes128, OID_LENGTH(aes128)}, [CREDENTIAL_AES192] = {aes192, OID_LENGTH(aes192)},
+		[CREDENTIAL_AES256] = {aes256, OID_LENGTH(aes256)}};
+
+	snprintf(t->user_name, sizeof t->user_name, "%s", c->user);
+	t->level = SNMP_SEC_LEVEL_NOAUTH;
+	if (c->auth == CREDENTIAL_AUTH_NONE)
+		return;
+	t->level = SNMP_SEC_LEVEL_AUTHNOPRIV;
+	t->auth_protocol = auth_protocols[c->auth];
+	t->auth_protocol_len = 10;
+	t->auth = key_of(t->stack, c->auth, c->auth_password);
+	if (c->priv == CREDENTIAL_PRIV_NONE)
+		return;
+	t->level = SNMP_SEC_LEVEL_AUTHPRIV;
+	t->priv_protocol = privs[c->priv].name;
+	t->priv_protocol_len = privs[c->priv].len;
+	t->priv = key_of(t->stack, c->auth, c->priv_password);
+}
+
+/* ---- users in the library */
+
+static void forget_user(struct snmp_stack *stack, const netsnmp_session *s, const char *name)
+{
+	struct usmUser *u = stack->lib.usm_get_user(s->securityEngineID, s->securityEngineIDLen, name);
+
+	if (u == NULL)
+		return;
+	stack->lib.usm_remove_user(u);
+	stack->lib.usm_free_user(u);
+}
+
+static char *user_key(const netsnmp_session *s, const char *name)
+{
+	char hex[2 * 64 + 1] = "";
+
+	for (size_t i = 0; i < s->securityEngineIDLen && i < 64; i++)
+		snprintf(hex + 2 * i, 3, "%02x", s->securityEngineID[i]);
+	return mem_format("%s %s", hex, name);
+}
+
+/* Of two credentials with one name for one engine the later one holds. */
+static bool become_user(struct snmp_talk *t, netsnmp_session *s)
+{
+	struct user *u;
+
+	t->user_key = user_key(s, t->user_name);
+	u = map_find(t->stack->users, t->user_key);
+	if (u == NULL) {
+		u = mem_alloc(sizeof *u);
+		map_set(t->stack->users, t->user_key, u);
+	}
+	if (u->count == 0 || memcmp(&u->auth, &t->auth, sizeof t->auth) != 0 ||
+		memcmp(&u->priv, &t->priv, sizeof t->priv) != 0)
+		forget_user(t->stack, s, t->user_name);
+	u->count++;
+	u->auth = t->auth;
+	u->priv = t->priv;
+	return t->stack->lib.usm_create_user_from_session(s) == SNMPERR_SUCCESS;
+}
+
+static void leave_user(struct snmp_talk *t)
+{
+	struct user *u;
+
+	if (t->user_key == NULL)
+		return;
+	u = map_find(t->stack->users, t->user_key);
+	if (--u->count == 0) {
+		forget_user(t->stack, t->stack->lib.snmp_sess_session(t->session), t->user_name);
+		map_remove(t->stack->users, t->user_key);
+		free(u);
+	}
+	free(t->user_key);
+}
+
+/* ---- the library's transport: our datagrams */
+
+static int transport_receive(netsnmp_transport *n, void *to, int room, void **opaque, int *opaque_len)
+{
+	struct snmp_talk *t = n->data;
+	int len = t->packet->len < (size_t)room ? (int)t->packet->len : room;
+
+	*opaque = NULL;
+	*opaque_len = 0;
+	memcpy(to, t->packet->data, (size_t)len);
+	return len;
+}
+
+static int transport_send(netsnmp_transport *n, const void *data, int len, void **opaque, int *opaque_len)
+{
+	struct snmp_talk *t = n->data;
+
+	(void)opaque, (void)opaque_len;
+	t->send_error = datagram_send(t->udp, data, (size_t)len);
+	return t->send_error == 0 ? len : -1;
+}
+
+/* The library frees what data points to: it must not know it any more. */
+static int transport_close(netsnmp_transport *n)
+{
+	n->data = NULL;
+	n->sock = -1;
+	return 0;
+}
+
+/* Owned by the session that gets it. */
+static netsnmp_transport *new_transport(struct snmp_talk *t)
+{
+	netsnmp_transport *n = mem_alloc(sizeof *n);
+
+	n->sock = datagram_fd(t->udp);
+	n->data = t;
+	n->msgMaxSize = DATAGRAM_MAX;
+	n->f_recv = transport_receive;
+	n->f_send = transport_send;
+	n->f_close = transport_close;
+	return n;
+}
+
+/* ---- what comes in */
+
+static void take_value(const netsnmp_variable_list *v, struct snmp_value *out)
+{
+	*out = (struct snmp_value){.kind = SNMP_KIND_OTHER};
+	switch (v->type) {
+	case ASN_INTEGER:
+		out->kind = SNMP_KIND_INTEGER;
+		out->integer = *v->val.integer;
+		break;
+	case ASN_COUNTER:
+		out->kind = SNMP_KIND_COUNTER32;
+		out->number = (uint32_t)*v->val.integer;
+		break;
+	case ASN_GAUGE:
+	case ASN_TIMETICKS:
+	case ASN_UINTEGER:
+		out->kind = SNMP_KIND_UNSIGNED;
+		out->number = (uint32_t)*v->val.integer;
+		break;
+	case ASN_COUNTER64:
+		out->kind = SNMP_KIND_COUNTER64;
+		out->number = (uint64_t)(uint32_t)v->val.counter64->high << 32 | (uint32_t)v->val.counter64->low;
+		break;
+	case ASN_OPAQUE_FLOAT:
+		out->kind = SNMP_KIND_REAL;
+		out->real = (double)*v->val.floatVal;
+		break;
+	case ASN_OPAQUE_DOUBLE:
+		out->kind = SNMP_KIND_REAL;
+		out->real = *v->val.doubleVal;
+		break;
+	case ASN_OCTET_STR:
+		out->kind = SNMP_KIND_TEXT;
+		out->text = (const char *)v->val.string;
+		out->text_len = v->val_len;
+		break;
+	case SNMP_NOSUCHOBJECT:
+		out->kind = SNMP_KIND_NO_OBJECT;
+		break;
+	case SNMP_NOSUCHINSTANCE:
+		out->kind = SNMP_KIND_NO_INSTANCE;
+		break;
+	case SNMP_ENDOFMIBVIEW:
+		out->kind = SNMP_KIND_END;
+		break;
+	default:
+		break;
+	}
+}
+
+static void take_reply(struct snmp_talk *t, const netsnmp_pdu *pdu)
+{
+	size_t i = 0;
+
+	t->has_reply = t->had_reply = true;
+	t->status = pdu->errstat;
+	t->index = pdu->errindex;
+	if (t->status != SNMP_ERR_NOERROR)
+		return;
+	for (const netsnmp_variable_list *v = pdu->variables; v != NULL; v = v->next_variable, i++) {
+		struct snmp_oid name = {.len = v->name_length < SNMP_OID_MAX ? v->name_length : SNMP_OID_MAX};
+		struct snmp_value value;
+
+		for (size_t k = 0; k < name.len; k++)
+			name.part[k] = (uint32_t)v->name[k];
+		take_value(v, &value);
+		t->events.on_varbind(t->events.ctx, i, &name, &value, t->packet->mono);
+	}
+}
+
+/* Only notes what was said: the session must not be closed in here. */
+static int on_message(int operation, netsnmp_session *s, int id, netsnmp_pdu *pdu, void *ctx)
+{
+	struct snmp_talk *t = ctx;
+
+	(void)s, (void)id;
+	switch (operation) {
+	case NETSNMP_CALLBACK_OP_RECEIVED_MESSAGE:
+		t->was_heard = true;
+		if (pdu->command == SNMP_MSG_REPORT) {
+			t->report = t->stack->lib.snmpv3_get_report_type(pdu);
+			break;
+		}
+		t->is_pending = false;
+		if (pdu->command == SNMP_MSG_RESPONSE && t->phase == TALK_READY)
+			take_reply(t, pdu);
+		else
+			t->has_failed = true;
+		break;
+	case NETSNMP_CALLBACK_OP_RESEND:
+		t->counts.again++;
+		t->report = 0;
+		break;
+	case NETSNMP_CALLBACK_OP_SEC_ERROR:
+		t->is_pending = false;
+		t->has_failed = true;
+		break;
+	case NETSNMP_CALLBACK_OP_TIMED_OUT:
+		t->is_pending = false;
+		t->has_timed_out = true;
+		break;
+	default: /* the sending failed, see send_error */
+		t->is_pending = false;
+		t->has_failed = true;
+	}
+	return 1;
+}
+
+/* ---- what goes out */
+
+static const char *level_words(int level)
+{
+	return level == SNMP_SEC_LEVEL_AUTHPRIV ? "authPriv" : level == SNMP_SEC_LEVEL_AUTHNOPRIV ? "authNoPriv"
+												  : "noAuthNoPriv";
+}
+
+/* What a Report says of us: nothing was measured, the device is there. */
+static void report_words(const struct snmp_talk *t, char *out, size_t room)
+{
+	switch (t->report) {
+	case SNMPERR_UNKNOWN_USER_NAME:
+		snprintf(out, room, "the device does not know user \"%s\" (usmStatsUnknownUserNames)", t->user_name);
+		break;
+	case SNMPERR_AUTHENTICATION_FAILURE:
+		snprintf(out, room, "wrong auth password or protocol of user \"%s\" (usmStatsWrongDigests)", t->user_name);
+		break;
+	case SNMPERR_UNSUPPORTED_SEC_LEVEL:
+		snprintf(out, room, "the device does not allow %s to user \"%s\" (usmStatsUnsupportedSecLevels)",
+			level_words(t->level), t->user_name);
+		break;
+	case SNMPERR_DECRYPTION_ERR:
+		snprintf(out, room, "wrong priv password or protocol of user \"%s\" (usmStatsDecryptionErrors)",
+			t->user_name);
+		break;
+	case SNMPERR_NOT_IN_TIME_WINDOW:
+		snprintf(out, room, "the clock of the device does not hold (usmStatsNotInTimeWindows)");
+		break;
+	case SNMPERR_UNKNOWN_ENG_ID:
+		snprintf(out, room, "the device does not know the engine that it named (usmStatsUnknownEngineIDs)");
+		break;
+	default:
+		snprintf(out, room, "the device answered with something that is no answer");
+	}
+}
+
+static void end(struct snmp_talk *t, enum outcome outcome, const char *words)
+{
+	evtimer_del(t->timer);
+	t->events.on_end(t->events.ctx, outcome, words);
+}
+
+static void end_failed(struct snmp_talk *t)
+{
+	char words[SAMPLE_TEXT_MAX];
+
+	if (t->send_error != 0)
+		snprintf(words, sizeof words, "%s", datagram_refusal_words(t->send_error));
+	else if (t->report != 0 || t->was_heard)
+		report_words(t, words, sizeof words);
+	else
+		snprintf(words, sizeof words, "no request can be made: %s",
+			t->stack->lib.snmp_api_errstring(t->stack->lib.snmp_sess_session(t->session)->s_snmp_errno));
+	end(t, OUTCOME_UNKNOWN, words);
+}
+
+static void set_timer(struct snmp_talk *t)
+{
+	const int64_t wait = t->retry + AFTER;
+	struct timeval tv = {wait / NS_PER_S, wait % NS_PER_S / NS_PER_US};
+
+	evtimer_add(t->timer, &tv);
+}
+
+/* True: it is under way. What failed is seen by after_call. */
+static void send_pdu(struct snmp_talk *t, netsnmp_pdu *pdu)
+{
+	t->was_heard = t->has_reply = t->has_timed_out = t->has_failed = false;
+	t->send_error = t->report = 0;
+	t->is_pending = true;
+	t->counts.requests++;
+	if (t->stack->lib.snmp_sess_async_send(t->session, pdu, on_message, t) == 0) {
+		t->stack->lib.snmp_free_pdu(pdu);
+		t->is_pending = false;
+		t->has_failed = true;
+		/* the end comes from the loop, never from inside a call of the owner */
+		event_active(t->timer, EV_TIMEOUT, 0);
+		return;
+	}
+	set_timer(t);
+}
+
+/* Without a user and keys: the Report to it names the engine (RFC 3414 section 4). */
+static void discover(struct snmp_talk *t)
+{
+	netsnmp_pdu *pdu = t->stack->lib.snmp_pdu_create(SNMP_MSG_GET);
+
+	pdu->version = SNMP_VERSION_3;
+	pdu->securityName = strdup("");
+	pdu->securityNameLen = 0;
+	pdu->securityLevel = SNMP_SEC_LEVEL_NOAUTH;
+	pdu->securityModel = SNMP_SEC_MODEL_USM;
+	t->phase = TALK_DISCOVERS;
+	send_pdu(t, pdu);
+}
+
+static void send_request(struct snmp_talk *t, const struct snmp_request *q)
+{
+	netsnmp_pdu *pdu = t->stack->lib.snmp_pdu_create(q->is_bulk ? SNMP_MSG_GETBULK : SNMP_MSG_GET);
+
+	if (q->is_bulk) {
+		pdu->non_repeaters = 1;
+		pdu->max_repetitions = q->repetitions;
+	}
+	for (size_t i = 0; i < q->count; i++) {
+		oid name[SNMP_OID_MAX];
+
+		for (size_t k = 0; k < q->oids[i].len; k++)
+			name[k] = q->oids[i].part[k];
+		t->stack->lib.snmp_add_null_var(pdu, name, q->oids[i].len);
+	}
+	send_pdu(t, pdu);
+}
+
+static void on_discovered(struct snmp_talk *t, netsnmp_session *s)
+{
+	const struct snmp_request *q = t->waiting;
+
+	t->phase = TALK_READY;
+	if (!become_user(t, s)) {
+		end(t, OUTCOME_UNKNOWN, "the keys of the user cannot be made");
+		return;
+	}
+	t->waiting = NULL;
+	if (q != NULL)
+		send_request(t, q);
+}
+
+/* After a call of the library: what it brought. May free the talk. */
+static void after_call(struct snmp_talk *t)
+{
+	netsnmp_session *s = t->stack->lib.snmp_sess_session(t->session);
+	char words[SAMPLE_TEXT_MAX];
+
+	if (t->phase == TALK_DISCOVERS && s->securityEngineIDLen > 0 && !t->is_pending) {
+		on_discovered(t, s);
+	} else if (t->has_reply) {
+		t->has_reply = false;
+		evtimer_del(t->timer);
+		t->events.on_reply(t->events.ctx, t->status, t->index);
+	} else if (t->has_failed) {
+		end_failed(t);
+	} else if (t->has_timed_out) {
+		enum outcome outcome = snmp_talk_silence(t, "the time of all retries", words, sizeof words);
+
+		end(t, outcome, words);
+	}
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *ctx)
+{
+	struct snmp_talk *t = ctx;
+
+	(void)fd, (void)what;
+	if (t->is_pending) {
+		set_timer(t);
+		t->stack->lib.snmp_sess_timeout(t->session);
+	}
+	after_call(t);
+}
+
+static void on_packet(void *ctx, const struct datagram_packet *p)
+{
+	struct snmp_talk *t = ctx;
+	int fd = datagram_fd(t->udp);
+
+	t->packet = p;
+	t->was_heard = false;
+	t->stack->lib.netsnmp_large_fd_setfd(fd, &t->stack->readable);
+	t->stack->lib.snmp_sess_read2(t->session, &t->stack->readable);
+	t->packet = NULL;
+	if (!t->was_heard) {
+		t->counts.foreign++;
+		snprintf(t->trouble, sizeof t->trouble, p->len == DATAGRAM_MAX ? "an answer was too long"
+			: "what came did not answer the request");
+	}
+	after_call(t);
+}
+
+/* The host itself says that nobody listens; what routers say may pass. */
+static void on_error(void *ctx, int error)
+{
+	struct snmp_talk *t = ctx;
+
+	if (error == ECONNREFUSED)
+		end(t, OUTCOME_DOWN, datagram_error_words(error));
+	else
+		snprintf(t->trouble, sizeof t->trouble, "%s", datagram_error_words(error));
+}
+
+/* ---- open and close */
+
+static void fill_session(struct snmp_talk *t, const struct credential *c, netsnmp_session *s)
+{
+	t->stack->lib.snmp_sess_init(s);
+	s->timeout = (long)(t->retry / NS_PER_US);
+	s->retries = RETRIES;
+	s->version = SNMP_VERSION_2c;
+	s->community = (u_char *)c->community;
+	s->community_len = strlen(c->community);
+	if (*c->user == '\0')
+		return;
+	take_credential(t, c);
+	s->version = SNMP_VERSION_3;
+	s->securityModel = SNMP_SEC_MODEL_USM;
+	s->securityLevel = t->level;
+	s->securityName = t->user_name;
+	s->securityNameLen = strlen(t->user_name);
+	s->securityAuthProto = (oid *)t->auth_protocol;
+	s->securityAuthProtoLen = t->auth_protocol_len;
+	memcpy(s->securityAuthKey, t->auth.bytes, t->auth.len);
+	s->securityAuthKeyLen = t->auth.len;
+	s->securityPrivProto = (oid *)t->priv_protocol;
+	s->securityPrivProtoLen = t->priv_protocol_len;
+	memcpy(s->securityPrivKey, t->priv.bytes, t->priv.len < sizeof s->securityPrivKey ? t->priv.len
+		: sizeof s->securityPrivKey);
+	s->securityPrivKeyLen = t->priv.len < sizeof s->securityPrivKey ? t->priv.len : sizeof s->securityPrivKey;
+}
+
+static int open_session(struct snmp_talk *t, const struct credential *c, struct err *e)
+{
+	netsnmp_session s;
+
+	fill_session(t, c, &s);
+	t->session = t->stack->lib.snmp_sess_add(&s, new_transport(t), NULL, NULL);
+	if (t->session == NULL)
+		return err_set(e, "no session can be made: %s", t->stack->lib.snmp_api_errstring(s.s_snmp_errno));
+	/* else the first request would look for the engine itself, and wait for it */
+	t->stack->lib.snmp_sess_session(t->session)->flags |= SNMP_FLAGS_DONT_PROBE;
+	if (*c->user == '\0')
+		t->phase = TALK_READY;
+	return 0;
+}
+
+struct snmp_talk *snmp_talk_open(struct snmp_stack *stack, const struct snmp_talk_options *o,
+	const struct snmp_talk_events *events, struct err *e)
+{
+	const struct datagram_events udp = {.on_packet = on_packet, .on_error = on_error,
+		.ctx = mem_alloc(sizeof(struct snmp_talk))};
+	struct snmp_talk *t = udp.ctx;
+	int error;
+
+	t->stack = stack;
+	t->events = *events;
+	t->retry = o->retry;
+	t->timer = evtimer_new(o->base, on_timer, t);
+	assert(t->timer != NULL);
+	t->udp = datagram_open(o->base, o->address, o->address_len, o->port, &udp, &error);
+	if (t->udp == NULL) {
+		err_set(e, "%s", datagram_refusal_words(error));
+	} else if (open_session(t, o->credential, e) == 0) {
+		return t;
+	}
+	snmp_talk_close(t);
+	return NULL;
+}
+
+void snmp_talk_close(struct snmp_talk *t)
+{
+	if (t == NULL)
+		return;
+	leave_user(t);
+	if (t->session != NULL)
+		t->stack->lib.snmp_sess_close(t->session);
+	datagram_close(t->udp);
+	event_free(t->timer);
+	free(t);
+}
+
+void snmp_talk_ask(struct snmp_talk *t, const struct snmp_request *q)
+{
+	if (t->phase == TALK_READY) {
+		send_request(t, q);
+		return;
+	}
+	t->waiting = q;
+	if (t->phase == TALK_NEW)
+		discover(t);
+}
+
+struct snmp_talk_counts snmp_talk_counts(const struct snmp_talk *t)
+{
+	return t->counts;
+}
+
+enum outcome snmp_talk_silence(const struct snmp_talk *t, const char *limit, char *out, size_t room)
+{
+	const char *between = *t->trouble != '\0' ? ": " : "";
+	bool is_v3 = t->user_name[0] != '\0';
+
+	if (is_v3 && t->phase == TALK_READY && !t->had_reply && t->level == SNMP_SEC_LEVEL_AUTHPRIV) {
+		snprintf(out, room, "the device names its engine, but does not answer user \"%s\" within %s: a wrong priv "
+			"password or protocol looks like this%s%s", t->user_name, limit, between, t->trouble);
+		return OUTCOME_UNKNOWN;
+	}
+	if (is_v3 || t->had_reply)
+		snprintf(out, room, "%s within %s%s%s", t->had_reply ? "the device fell silent: not all was read"
+			: "no answer", limit, between, t->trouble);
+	else
+		snprintf(out, room, "no answer within %s: the device is silent, or refuses the community%s%s", limit, between,
+			t->trouble);
+	return OUTCOME_DOWN;
+}
+
+struct snmp_stack *snmp_stack_open(struct err *e)
+{
+	struct snmp_stack *stack = mem_alloc(sizeof *stack);
+
+	if (snmp_library_load(&stack->lib, e) < 0) {
+		free(stack);
+		return NULL;
+	}
+	stack->lib.netsnmp_large_fd_set_init(&stack->readable, FD_SETSIZE);
+	stack->keys = map_new();
+	stack->users = map_new();
+	return stack;
+}
+
+void snmp_stack_close(struct snmp_stack *stack)
+{
+	if (stack == NULL)
+		return;
+	stack->lib.netsnmp_large_fd_set_cleanup(&stack->readable);
+	map_free(stack->keys, free);
+	map_free(stack->users, free);
+	free(stack);
+}

@@ -1,0 +1,62 @@
+/*
+ * snmp_talk: requests and answers with one device over one connected UDP socket, by libnetsnmp's messages and our datagrams.
+ *
+ *   snmp_stack_open (once a process; loads the library)
+ *   snmp_talk_open -> snmp_talk_ask -> on_varbind ..., on_reply -> snmp_talk_ask -> ... -> snmp_talk_close, or on_end
+ *
+ * SNMPv3 finds the engine of the device first, without waiting: an empty request, whose Report names it. The first request waits
+ * for that. Silence is asked again each `retry`; the caller owns the deadline.
+ * Callbacks may close it, but on_varbind must not. After on_end nothing comes any more.
+ * Thread: the loop's. Limit: answers of DATAGRAM_MAX bytes.
+ */
+#ifndef PROBES_SNMP_TALK_H
+#define PROBES_SNMP_TALK_H
+
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "lib/sample.h"
+
+struct credential;
+struct err;
+struct event_base;
+struct snmp_oid;
+struct snmp_request;
+struct snmp_stack;
+struct snmp_talk;
+struct snmp_value;
+
+struct snmp_talk_events {
+	void (*on_varbind)(void *ctx, size_t i, const struct snmp_oid *, const struct snmp_value *, int64_t mono);
+	void (*on_reply)(void *ctx, long status, long index); /* all of its varbinds have been given */
+	void (*on_end)(void *ctx, enum outcome, const char *words);
+	void *ctx;
+};
+
+struct snmp_talk_options {
+	struct event_base *base;
+	const struct sockaddr *address;
+	socklen_t address_len;
+	uint16_t port;
+	const struct credential *credential; /* copied */
+	int64_t retry;
+};
+
+struct snmp_talk_counts {
+	unsigned requests, again, foreign;
+};
+
+struct snmp_stack *snmp_stack_open(struct err *); /* NULL: the library cannot be loaded */
+void snmp_stack_close(struct snmp_stack *);       /* accepts NULL */
+
+/* NULL with words: this host cannot. */
+struct snmp_talk *snmp_talk_open(struct snmp_stack *, const struct snmp_talk_options *, const struct snmp_talk_events *,
+	struct err *);
+void snmp_talk_close(struct snmp_talk *); /* accepts NULL */
+/* One at a time; borrowed until its reply. */
+void snmp_talk_ask(struct snmp_talk *, const struct snmp_request *);
+struct snmp_talk_counts snmp_talk_counts(const struct snmp_talk *);
+/* What to say when nothing came within a time; whether that is down or cannot be known. */
+enum outcome snmp_talk_silence(const struct snmp_talk *, const char *limit, char *out, size_t room);
+
+#endif

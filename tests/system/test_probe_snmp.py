@@ -1,0 +1,238 @@
+#!/usr/bin/env python3
+"""The snmp probe against snmpd over v2c and v3 in both families: what is told, every way that it can be refused, three
+hundred devices with a dead one, and an agent that loads the library when it first needs it and keeps the secrets."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+import pair
+
+failures = []
+LOAD = os.path.join(pair.TOOLS, "probe_load")
+DEVICES, DEAD = 300, 150
+SECRET = "a-secret-of-the-test"
+UPS = ".1.3.6.1.2.1.33.1."
+SENSOR = ".1.3.6.1.2.1.99.1.1.1."
+
+
+def check(what, good, seen=""):
+    if not good:
+        failures.append(what)
+        print(f"FAIL {what}: {seen}", flush=True)
+
+
+class Snmpd:
+    """snmpd in the foreground on a port of all of loopback, with a UPS and a sensor made up."""
+
+    def __init__(self, folder):
+        self.port = pair.free_port()
+        overrides = {UPS + "2.1.0": 2, UPS + "2.4.0": 87, UPS + "4.1.0": 5, UPS + "4.4.1.5.1": 33, SENSOR + "1.7": 8,
+                     SENSOR + "2.7": 9, SENSOR + "3.7": 1, SENSOR + "4.7": 415, SENSOR + "5.7": 1}
+        with open(f"{folder}/snmpd.conf", "w", encoding="utf-8", errors="surrogateescape") as f:
+            f.write(f"""rocommunity {SECRET} 127.0.0.0/8
+rocommunity6 {SECRET} ::1
+createUser both SHA-256 "{SECRET}-1" AES "{SECRET}-2"
+createUser strong SHA-512 "{SECRET}-1" AES-256 "{SECRET}-2"
+createUser auth SHA "{SECRET}-1"
+rouser both priv
+rouser strong priv
+rouser auth auth
+""")
+            f.writelines(f"override {oid} integer {value}\n" for oid, value in overrides.items())
+            f.write('override .1.3.6.1.2.1.47.1.1.1.1.7.7 octet_str "CPU <b>\udcff"\n')
+        many = [f"udp:127.1.{n >> 8}.{n & 255}:{self.port}" for n in range(1, DEVICES + 1) if n != DEAD]
+        with open(f"{folder}/snmpd.log", "wb") as log:
+            self.process = subprocess.Popen(
+                ["snmpd", "-f", "-Lo", "-C", "-c", f"{folder}/snmpd.conf", "-p", f"{folder}/snmpd.pid",
+                 f"udp:127.0.0.1:{self.port}", f"udp6:[::1]:{self.port}", *many], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                start_new_session=True, env=dict(os.environ, SNMP_PERSISTENT_DIR=f"{folder}/persistent", MIBS=""))
+
+    def end(self):
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def probe(folder, *options, timeout="900ms"):
+    p = subprocess.run([pair.AGENT, "probe", "snmp", "--json", f"timeout={timeout}", f"credentials_file={folder}/credentials.conf",
+                        *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    try:
+        return json.loads(p.stdout)
+    except json.JSONDecodeError:
+        raise AssertionError(f"{options}: {p.stdout}") from None
+
+
+def value(r, name):
+    return r["values"].get(name, {}).get("value")
+
+
+def both(folder, what, outcome, reason, *options, timeout="900ms"):
+    got = [r for r in probe(folder, "host=localhost", *options, timeout=timeout) if r["part"] == ""]
+    check(f"{what}: both families", [r["family"] for r in got] == [4, 6], got)
+    for r in got:
+        check(f"{what} (IPv{r['family']})", r["outcome"] == outcome and r["reason"] == reason, r)
+
+
+def write_credentials(folder):
+    with open(f"{folder}/credentials.conf", "w", encoding="utf-8") as f:
+        os.fchmod(f.fileno(), 0o600)
+        good = f'auth_password = "{SECRET}-1"; priv_password = "{SECRET}-2"'
+        f.write(f"""credentials = (
+ {{ id = "both"; user = "both"; {good}; }},
+ {{ id = "strong"; user = "strong"; auth = "sha512"; priv = "aes256"; {good}; }},
+ {{ id = "auth"; user = "auth"; auth = "sha1"; priv = "none"; {good}; }},
+ {{ id = "community"; community = "{SECRET}"; }},
+ {{ id = "nobody"; user = "nobody"; {good}; }},
+ {{ id = "wrong-auth"; user = "both"; auth_password = "{SECRET}-9"; priv_password = "{SECRET}-2"; }},
+ {{ id = "wrong-priv"; user = "both"; auth_password = "{SECRET}-1"; priv_password = "{SECRET}-9"; }},
+ {{ id = "no-priv"; user = "both"; priv = "none"; {good}; }},
+ {{ id = "more"; user = "auth"; auth = "sha1"; {good}; }} );
+""")
+
+
+def what_is_told(folder, port):
+    names = {i for _, i in socket.if_nameindex()} - {"lo"}
+    got = probe(folder, "host=localhost", f"port={port}", "credentials=both", "what=interfaces", "what=host", "what=ups",
+                "what=sensors", "what=ip", "oids=uptime=1.3.6.1.2.1.1.3.0", "oids=none=1.3.6.1.2.1.1.99.0", "interfaces=lo",
+                "interfaces=gone", timeout="5s")
+    for family in (4, 6):
+        parts = {r["part"]: r for r in got if r["family"] == family}
+        own = parts[""]
+        check(f"IPv{family}: own", own["outcome"] == "up" and value(own, "interfaces") == len(names) + 1
+              and value(own, "host_processes") > 0 and value(own, "ups_on_battery") == 1 and value(own, "ups_charge") == 87
+              and value(own, "ipv4_in") is not None and value(own, "ipv6_in") is not None, own)
+        check(f"IPv{family}: interfaces", names <= set(parts), parts.keys())
+        check(f"IPv{family}: rates", value(parts["lo"], "rx_bytes") is not None and value(parts["lo"], "link") == 1
+              and parts["lo"]["outcome"] == "up", parts["lo"])
+        check(f"IPv{family}: missing", parts["gone"]["reason"] == "there is no such interface", parts["gone"])
+        check(f"IPv{family}: ups", value(parts["ups output 1"], "line_load") == 33, parts["ups output 1"])
+        check(f"IPv{family}: sensor", value(parts.get("sensor CPU <b>?", {"values": {}}), "sensor_temperature") == 41.5, parts.keys())
+        check(f"IPv{family}: object", value(parts["oid uptime"], "value") > 0, parts["oid uptime"])
+        check(f"IPv{family}: noSuchObject", parts["oid none"]["outcome"] == "unknown" and parts["oid none"]["reason"]
+              == "noSuchObject: the device does not have it, or does not show it", parts["oid none"])
+
+
+def who_is_refused(folder, port):
+    for name in ("both", "strong", "auth", "community"):
+        both(folder, f"credentials {name}", "up", "", f"port={port}", f"credentials={name}", "what=system")
+    for name, reason in (
+            ("nobody", 'the device does not know user "nobody" (usmStatsUnknownUserNames)'),
+            ("wrong-auth", 'wrong auth password or protocol of user "both" (usmStatsWrongDigests)'),
+            ("wrong-priv", 'the device names its engine, but does not answer user "both" within 900ms: a wrong priv password or '
+             'protocol looks like this'),
+            ("no-priv", "the device answered with authorizationError"),
+            ("more", 'the device does not allow authPriv to user "auth" (usmStatsUnsupportedSecLevels)'),
+            ("absent", 'this agent has no credentials "absent"')):
+        both(folder, name, "unknown", reason, f"port={port}", f"credentials={name}", "what=system")
+    both(folder, "a wrong community", "down", "no answer within 900ms: the device is silent, or refuses the community",
+         f"port={port}", "community=wrong", "what=system")
+    both(folder, "a closed port", "down", "port unreachable", f"port={pair.free_port()}", "credentials=both")
+
+
+def three_hundred(port):
+    dead = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)  # takes what goes to its address, and says nothing
+    dead.bind((f"127.1.0.{DEAD}", port))
+    f = json.loads(subprocess.run([LOAD, "snmp", "127.1.0.1", str(DEVICES), str(DEVICES), "timeout=2s", "host=@", f"port={port}",
+                                   f"community={SECRET}", "what=system"], stdout=subprocess.PIPE, text=True, check=True).stdout)
+    check("one dead of 300", f["up"] == DEVICES - 1 and f["down"] == 1, f)
+    check("it delays none", f["wall_s"] < 6, f)
+    print(f"  figure: snmp {DEVICES} devices, one dead, all at once: {f['wall_s']} s with a time-out of 2 s, "
+          f"{f['cpu_s'] / DEVICES * 1e6:.0f} us CPU per device")
+    dead.close()
+
+
+def proportional_set(pid):
+    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as f:
+        return next(int(line.split()[1]) for line in f if line.startswith("Pss:"))
+
+
+def an_agent(folder, port):
+    """Loads the library for its first check of the type, as nobody behind its fence; its log has no secret."""
+    metrics = pair.free_port()
+    echo = pair.Echo()
+
+    def write(checks):
+        with open(f"{folder}/agent.conf", "w", encoding="utf-8") as f:
+            f.write(f'id = "agent-1"; state = "{folder}/state"; log_level = "debug"; credentials = "credentials.conf";\n'
+                    f'metrics = {{ listen = "127.0.0.1:{metrics}"; }};\nchecks = ( {checks} );\n')
+
+    plain = f'{{ id = "t"; type = "tcp"; host = "localhost"; port = {echo.port}; interval = "1s"; timeout = "900ms"; }}'
+    write(plain)
+    with open(f"{folder}/agent.log", "wb") as log:
+        agent = subprocess.Popen([pair.AGENT, "run", "-c", f"{folder}/agent.conf"], stdin=subprocess.DEVNULL, stdout=log,
+                                 stderr=log, start_new_session=True)
+
+    def maps():
+        with open(f"/proc/{agent.pid}/maps", encoding="ascii", errors="replace") as f:
+            return f.read()
+
+    def metric(name):
+        with urllib.request.urlopen(f"http://127.0.0.1:{metrics}/metrics", timeout=5) as answer:
+            return next(float(line.split()[1]) for line in answer.read().decode().splitlines()
+                        if line.startswith("xunjian_agent_" + name))
+
+    try:
+        pair.wait("results of tcp", lambda: metric('results_total{outcome="up"}') >= 2)
+        check("the library is not loaded for other checks", "libnetsnmp" not in maps())
+        before = proportional_set(agent.pid)
+        write(f'{{ id = "s"; type = "snmp"; host = "localhost"; port = {port}; credentials = "both"; interval = "1s"; '
+              f'timeout = "900ms"; }}')
+        agent.send_signal(signal.SIGHUP)
+        pair.wait("the reload", lambda: metric("reloads_total") == 1)
+        seen = metric('results_total{outcome="up"}')
+        pair.wait("results of snmp", lambda: metric('results_total{outcome="up"}') > seen + 4)
+        check("the library is loaded for the first snmp check", "libnetsnmp" in maps())
+        check("an agent has the credentials", metric('results_total{outcome="unknown"}') == 0)
+        print(f"  figure: snmp in an agent: PSS {before} KiB before, {proportional_set(agent.pid)} KiB after its first checks")
+    finally:
+        agent.terminate()
+        agent.wait(10)
+        echo.stop()
+    with open(f"{folder}/agent.log", encoding="utf-8", errors="replace") as f:
+        check("no secret is logged", SECRET not in f.read())
+
+
+def main():
+    if shutil.which("snmpd") is None:
+        print("not installed: snmpd")
+        return 77
+    folder = tempfile.mkdtemp(prefix="xunjian-snmp-")
+    snmpd = None
+    try:
+        write_credentials(folder)
+        snmpd = Snmpd(folder)
+        pair.wait("snmpd", lambda: all(r["outcome"] == "up" for r in probe(
+            folder, "host=localhost", f"port={snmpd.port}", f"community={SECRET}", "what=system", timeout="500ms")))
+        began = time.monotonic()
+        for step in (lambda: what_is_told(folder, snmpd.port), lambda: who_is_refused(folder, snmpd.port),
+                     lambda: three_hundred(snmpd.port), lambda: an_agent(folder, snmpd.port)):
+            step()
+            if pair.FULL:
+                print(f"  {time.monotonic() - began:.1f} s")
+    except AssertionError as e:
+        failures.append(str(e))
+        print(f"FAIL {e}")
+        for name in ("snmpd.log", "agent.log"):
+            if os.path.exists(f"{folder}/{name}"):
+                print(open(f"{folder}/{name}", encoding="utf-8", errors="replace").read()[-2000:])
+    finally:
+        if snmpd is not None:
+            snmpd.end()
+        shutil.rmtree(folder, ignore_errors=True)
+    print(f"{len(failures)} failures")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
