@@ -150,7 +150,7 @@ static void what_is_no_state_is_unknown(void **state)
 	assert_lines(o, "-  unknown: no plugin is allowed here");
 }
 
-static void performance_data_are_parts_in_units_of_their_own(void **state)
+static void performance_data_are_parts_in_base_units(void **state)
 {
 	struct one_run *o = &fake.run;
 
@@ -159,18 +159,33 @@ static void performance_data_are_parts_in_units_of_their_own(void **state)
 	one_run_of(o, &exec_probe, "plugin=x");
 	assert_int_equal(o->count, 6);
 	assert_true(one_run_value(o, 0, EXEC_REFUSED) == 1);
-	assert_string_equal(o->parts[1], "time");
-	assert_true(one_run_value(o, 1, EXEC_SECONDS) == 0.02 && one_run_value(o, 1, EXEC_SECONDS + EXEC_AT_WARN) == 0.1);
-	assert_true(one_run_value(o, 1, EXEC_SECONDS + EXEC_AT_CRIT) == 0.3);
-	assert_true(one_run_value(o, 1, EXEC_SECONDS + EXEC_AT_CRIT_LOW) == 0.2);
-	assert_true(isnan(one_run_value(o, 1, EXEC_SECONDS + EXEC_AT_WARN_LOW)));
-	assert_true(one_run_value(o, 1, EXEC_SECONDS + EXEC_AT_MIN) == 0 && one_run_value(o, 1, EXEC_SECONDS + EXEC_AT_MAX) == 1);
+	assert_string_equal(o->parts[1], "time [s]");
+	assert_true(one_run_value(o, 1, EXEC_PLAIN) == 0.02 && one_run_value(o, 1, EXEC_PLAIN + EXEC_AT_WARN) == 0.1);
+	assert_true(one_run_value(o, 1, EXEC_PLAIN + EXEC_AT_CRIT) == 0.3);
+	assert_true(one_run_value(o, 1, EXEC_PLAIN + EXEC_AT_CRIT_LOW) == 0.2);
+	assert_true(isnan(one_run_value(o, 1, EXEC_PLAIN + EXEC_AT_WARN_LOW)));
+	assert_true(one_run_value(o, 1, EXEC_PLAIN + EXEC_AT_MIN) == 0 && one_run_value(o, 1, EXEC_PLAIN + EXEC_AT_MAX) == 1);
 	assert_string_equal(o->parts[2], "/ x");
 	assert_true(one_run_value(o, 2, EXEC_BYTES) == 2048);
 	assert_true(isnan(one_run_value(o, 2, EXEC_BYTES + EXEC_AT_MAX)));
-	assert_true(one_run_value(o, 3, EXEC_PERCENT) == 5 && one_run_value(o, 3, EXEC_PERCENT + EXEC_AT_CRIT) == 9);
+	assert_true(one_run_value(o, 3, EXEC_PLAIN) == 5 && one_run_value(o, 3, EXEC_PLAIN + EXEC_AT_CRIT) == 9);
 	assert_true(one_run_value(o, 4, EXEC_PLAIN) == 3 && one_run_value(o, 4, EXEC_PLAIN + EXEC_AT_WARN) == 4);
+	assert_string_equal(o->parts[3], "use [%]");
 	assert_string_equal(o->lines[5], "-  unknown: the plugin could not take the value");
+}
+
+static void a_value_that_could_not_be_taken_is_of_the_same_part(void **state)
+{
+	struct one_run *o = &fake.run;
+
+	(void)state;
+	o->check = "fickle";
+	ends(EXEC_EXITED, 0, "OK | time=20ms", "");
+	one_run_of(o, &exec_probe, "plugin=x");
+	ends(EXEC_EXITED, 3, "UNKNOWN | time=U", "");
+	one_run_of(o, &exec_probe, "plugin=x");
+	assert_string_equal(o->parts[1], "time [s]");
+	assert_string_equal(o->lines[1], "-  unknown: the plugin could not take the value");
 }
 
 static void each_address_is_given_to_a_plugin_of_its_own(void **state)
@@ -294,7 +309,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(the_four_states_are_told_apart, begin, end),
 		cmocka_unit_test_setup_teardown(what_is_no_state_is_unknown, begin, end),
-		cmocka_unit_test_setup_teardown(performance_data_are_parts_in_units_of_their_own, begin, end),
+		cmocka_unit_test_setup_teardown(performance_data_are_parts_in_base_units, begin, end),
+		cmocka_unit_test_setup_teardown(a_value_that_could_not_be_taken_is_of_the_same_part, begin, end),
 		cmocka_unit_test_setup_teardown(each_address_is_given_to_a_plugin_of_its_own, begin, end),
 		cmocka_unit_test_setup_teardown(an_argument_that_grows_too_long_is_not_sent, begin, end),
 		cmocka_unit_test_setup_teardown(at_the_deadline_it_is_cancelled_and_unknown, begin, end),

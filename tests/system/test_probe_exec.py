@@ -1,0 +1,279 @@
+#!/usr/bin/env python3
+"""The exec probe with Debian's monitoring-plugins and with hostile ones: from the shell, and in a running agent through the
+collector to the page. What a plugin started is looked for by its user, whom nobody else is."""
+
+import http.server
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from pair import AGENT, FULL, Pair, wait  # noqa: E402
+
+PLUGINS = "/usr/lib/nagios/plugins"
+REAL = ("check_dummy", "check_tcp", "check_http", "check_disk", "check_load", "check_procs", "check_users", "check_swap",
+        "check_file_age", "check_ssh", "check_ntp_time", "check_cluster")
+USER = 61239
+HOSTILE = {  # name: (program, outcome's words)
+    "bomb": ("#!/bin/sh\nf() { f & f & sleep 1000; }; f\n", "did not end within"),
+    "detached": ("#!/usr/bin/python3\nimport os, time\nwhile True:\n  if os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n"
+                 "      time.sleep(1000)\n    os._exit(0)\n  time.sleep(0.01)\n", "did not end within"),
+    "endless": ("#!/bin/sh\nexec yes 'OK - all is well | a=1'\n", "wrote without end"),
+    "dripping": ("#!/bin/sh\nwhile :; do echo drip; sleep 0.01; done\n", "did not end within"),
+    "stubborn": ("#!/bin/sh\ntrap '' TERM INT HUP QUIT ALRM\nwhile :; do sleep 1000; done\n", "did not end within"),
+    "closed": ("#!/bin/sh\nexec </dev/null >/dev/null 2>&1\nwhile :; do sleep 1000; done\n", "did not end within"),
+    "busy": ("#!/bin/sh\nwhile :; do :; done\n", "did not end within"),
+    "hungry": ("#!/usr/bin/python3\nimport mmap, sys\nx = []\ntry:\n  while True:\n    x.append(mmap.mmap(-1, 1 << 30))\n"
+               "except OSError:\n  print('stopped at', len(x), 'GiB')\n  sys.exit(3)\n", "stopped at 3 GiB"),
+    "left": ("#!/bin/sh\n(setsid sleep 1000 &)\nsetsid sleep 1000 &\necho OK\n", None),
+}
+ENDS = ("hungry", "endless", "left")  # before their time is over
+failures = []
+
+
+def check(what, good, seen=""):
+    if not good:
+        failures.append(what)
+        print(f"FAIL {what}: {seen}", flush=True)
+
+
+def of_user():
+    """Processes of the plugins' user that are not dead."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if os.stat(f"/proc/{pid}").st_uid == USER:
+                with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
+                    name, state = f.read().rsplit(") ", 1)
+                if state[0] not in "ZX":
+                    found.append(name)
+        except OSError:
+            continue
+    return found
+
+
+def write_table(folder):
+    """agent.conf and plugins.conf, with the scripts that it names."""
+    os.chmod(folder, 0o755)
+    table = [(n, f"{PLUGINS}/{n}", "") for n in REAL]
+    for name, (text, _) in HOSTILE.items():
+        path = f"{folder}/{name}"
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+        os.chmod(path, 0o755)
+        table.append((name, path, ""))
+    table.append(("fixed", "/bin/echo", 'argv = [ "FIXED" ]; takes_args = false;'))
+    table.append(("echo", "/bin/echo", ""))
+    with open(f"{folder}/plugins.conf", "w", encoding="utf-8") as f:
+        f.write("plugins = (\n" + ",\n".join(f'{{ name = "{n}"; path = "{p}"; {more} }}' for n, p, more in table) + "\n);\n")
+    with open(f"{folder}/agent.conf", "w", encoding="utf-8") as f:
+        f.write(f'id = "agent-1"; plugins = "plugins.conf"; plugin_user = "{USER}";\n')
+
+
+def probe(folder, plugin, *args, options=(), timeout="10s", wrap=()):
+    p = subprocess.run([*wrap, AGENT, "probe", "exec", "-c", f"{folder}/agent.conf", "--json", f"timeout={timeout}", f"plugin={plugin}",
+                        *options, *(f"args={a}" for a in args)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    try:
+        return json.loads(p.stdout)
+    except json.JSONDecodeError:
+        raise AssertionError(f"{plugin} {args}: {p.returncode} {p.stdout}") from None
+
+
+def value(r, name):
+    return r["values"].get(name, {}).get("value")
+
+
+def expect(what, results, outcome, words="", parts=(), state=None):
+    r = results[0]
+    check(what, r["outcome"] == outcome and words in r["reason"] and (state is None or value(r, "state") == state), r)
+    labels = [p["part"] for p in results[1:]]
+    check(f"{what}: parts", all(p in labels for p in parts), labels)
+
+
+class Page(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(500 if self.path == "/bad" else 200)
+        self.end_headers()
+        self.wfile.write(b"hello")
+
+    def log_message(self, *_):
+        pass
+
+
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+
+class Server6(Server):
+    address_family = socket.AF_INET6
+
+
+def serve():
+    first = Server(("127.0.0.1", 0), Page)
+    second = Server6(("::1", first.server_port), Page)
+    for s in (first, second):
+        threading.Thread(target=s.serve_forever, daemon=True).start()
+    return first.server_port
+
+
+def test_real(folder):
+    for status, (outcome, state) in enumerate((("up", 0), ("up", 1), ("down", 2), ("unknown", 3))):
+        expect(f"check_dummy {status}", probe(folder, "check_dummy", status, "why not"), outcome, "" if outcome == "up" else "why not",
+               state=state)
+    port = serve()
+    for plugin, args, bad in (("check_tcp", ["-H", "{address}", "-p", port], None),
+                              ("check_http", ["-I", "{address}", "-p", port, "-u", "/"], "/bad")):
+        got = probe(folder, plugin, *args, options=["host=localhost"])
+        mine = [r for r in got if not r["part"] or r["part"] == r["address"]]
+        check(f"{plugin}: both families", [(r["family"], r["address"], r["outcome"]) for r in mine]
+              == [(4, "127.0.0.1", "up"), (6, "::1", "up")], got)
+        times = [r for r in got if r["part"].endswith("time [s]")]
+        check(f"{plugin}: the time of each", len(times) == 2 and all(0 < value(r, "value") < 5 for r in times), got)
+        if bad:
+            got = probe(folder, plugin, *[bad if a == "/" else a for a in args], options=["host=localhost"])
+            mine = [r for r in got if not r["part"] or r["part"] == r["address"]]
+            check(f"{plugin}: 500 is down in both", [r["outcome"] for r in mine] == ["down", "down"]
+                  and all("HTTP CRITICAL: HTTP/1.0 500" in r["reason"] for r in mine), got)
+    got = probe(folder, "check_disk", "-w", "1%", "-c", "0%", "-p", "/")
+    fs = os.statvfs("/")
+    expect("check_disk", got, "up", parts=["/"])
+    check("check_disk: size in bytes", abs(value(got[1], "bytes_max") - fs.f_blocks * fs.f_frsize) < fs.f_blocks * fs.f_frsize * 0.1, got)
+    got = probe(folder, "check_load", "-w", "0,0,0", "-c", "900,900,900")
+    expect("check_load", got, "up", parts=["load1", "load5", "load15"])
+    check("check_load: thresholds", value(got[1], "crit") == 900, got)
+    expect("check_procs", probe(folder, "check_procs", "-w", "1:", "-c", "1:"), "up", parts=["procs"])
+    expect("check_users", probe(folder, "check_users", "-w", "900", "-c", "999"), "up", parts=["users"])
+    expect("check_file_age", probe(folder, "check_file_age", "-f", "/etc/passwd", "-w", 10**9, "-c", 10**9), "up")
+    got = probe(folder, "check_cluster", "-s", "-d", "0,2,0", "-c", "@1:")
+    expect("check_cluster", got, "down", "CLUSTER CRITICAL")
+    expect("check_ssh: nobody there", probe(folder, "check_ssh", "-p", 1, "127.0.0.1"), "down", "refused")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        expect("a timeout of the plugin's own", probe(folder, "check_tcp", "-t", 1, "-H", "127.0.0.1", "-e", "hello", "-p",
+                                                      silent.getsockname()[1]), "down", "Socket timeout after 1 seconds")
+
+
+def test_refused(folder):
+    expect("not in the table", probe(folder, "check_snmp"), "unknown", "plugin check_snmp is not allowed on this host")
+    expect("no arguments allowed", probe(folder, "fixed", "x"), "unknown", "takes no arguments of a check here")
+    expect("fixed arguments", probe(folder, "fixed"), "up")
+    marker = f"{folder}/marker"
+    probe(folder, "echo", f"$(touch {marker})", f"; touch {marker}", f"`touch {marker}`", f"| touch {marker}")
+    check("no shell looks at arguments", not os.path.exists(marker))
+    p = subprocess.run([AGENT, "probe", "exec", "-c", f"{folder}/agent.conf", "plugin=../../../bin/sh"], stderr=subprocess.PIPE, text=True)
+    check("a path is no name", p.returncode == 2 and "is not the name of a plugin" in p.stderr, p)
+    os.chmod(f"{folder}/plugins.conf", 0o666)
+    p = subprocess.run([AGENT, "probe", "exec", "-c", f"{folder}/agent.conf", "plugin=fixed"], stderr=subprocess.PIPE, text=True)
+    check("a table that others can write", p.returncode == 3 and "can be changed by others" in p.stderr, p)
+    os.chmod(f"{folder}/plugins.conf", 0o644)
+    expect("as an ordinary user, by his own rights", probe(folder, "echo", "OK", wrap=["setpriv", "--reuid=65534", "--regid=65534",
+                                                                                       "--clear-groups"]), "up")
+
+
+def test_hostile(folder):
+    worst = 0
+    for name, (_, words) in HOSTILE.items():
+        began, limit = time.monotonic(), 3 if name in ENDS else 0.4
+        got = probe(folder, name, timeout=f"{limit * 1000:.0f}ms")
+        while of_user() and time.monotonic() - began < 8:
+            time.sleep(0.01)
+        late = time.monotonic() - began - limit
+        worst = max(worst, late)
+        check(f"{name}: nothing is left 2 s after the deadline", late < 2 and not of_user(), (late, of_user()))
+        r = got[0]
+        check(f"{name}: what is told", r["outcome"] == "up" if words is None else r["outcome"] == "unknown" and words in r["reason"], r)
+    print(f"  figure: exec: {len(HOSTILE)} hostile plugins one after the other, the last process gone at most {worst:.2f} s after the deadline "
+          "(with the start of the agent)")
+
+
+def test_in_agent():
+    pair = Pair(checks=1)
+    try:
+        write_table(pair.folder)
+        pair.write_agent("agent", f'plugins = "plugins.conf"; plugin_user = "{USER}";\n')
+        subject = 'type = "exec"; subject = "system/portal"; vantages = [ "agent-1" ]; interval = "1s"; timeout = "900ms";'
+        more = [f'{{ id = "load"; {subject} plugin = "check_load"; args = [ "-w", "900", "-c", "900" ]; }}',
+                f'{{ id = "tcp"; {subject} plugin = "check_tcp"; host = "localhost"; args = [ "-H", "{{address}}", "-p", "{pair.echo.port}" ]; }}',
+                f'{{ id = "dummy"; {subject} plugin = "check_dummy"; args = [ "2", "broken" ]; }}']
+        more += [f'{{ id = "h-{n}"; {subject} plugin = "{n}"; }}' for n in HOSTILE]
+        with open(pair.path("inventory.d", "all.conf"), encoding="utf-8") as f:
+            text = f.read().rstrip().removesuffix(");").rstrip()
+        pair.write("inventory.d/all.conf", text + ",\n" + ",\n".join(more) + "\n);\n")
+        pair.start("collector")
+        wait("the collector serves", lambda: pair.ask("/-/ready"))
+        pair.start("agent")
+
+        def seen():
+            rows = json.loads(pair.ask("/api/v1/systems/portal"))
+            seen.last = rows
+            of = {c["id"]: c["rows"] for c in rows["list"]}
+            told = {n: {r["outcome"] for r in of.get(n, [])} for n in ("load", "tcp", "dummy", "h-bomb", "h-endless", "h-closed")}
+            families = {r["family"] for r in of.get("tcp", []) if r["outcome"] == "up"}
+            parts = {r["part_name"] for r in of.get("load", [])}
+            return (told["load"] == {"up"} and families == {4, 6} and "down" in told["dummy"] and {"load1", "load15"} <= parts
+                    and all(told[n] == {"unknown"} for n in ("h-bomb", "h-endless", "h-closed")))
+
+        wait("all is on the page as it is", seen, 30)
+        agent = pair.processes["agent"].pid
+        with open(f"/proc/{agent}/task/{agent}/children", encoding="utf-8") as f:
+            children = f.read().split()
+        names = {}
+        for pid in children:
+            with open(f"/proc/{pid}/status", encoding="utf-8") as f:
+                s = dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
+            names[s["Name"]] = s
+        check("the spawner keeps four capabilities", int(names["xj-spawner"]["CapEff"], 16) == 1 << 5 | 1 << 6 | 1 << 7 | 1 << 21, names)
+        check("the helper has not more than before", int(names["xj-helper"]["CapEff"], 16) == 1 << 13, names)
+        if FULL:
+            time.sleep(60)
+            check("many hostile runs leave few processes", len(of_user()) <= 300, len(of_user()))
+            check("and all is as it was", seen(), getattr(seen, "last", None))
+        status, seconds = pair.stop("agent")
+        began = time.monotonic()
+        while of_user() and time.monotonic() - began < 5:
+            time.sleep(0.01)
+        check("the agent ends well", status == 0, status)
+        check("and with it all plugins", not of_user(), of_user())
+        print(f"  figure: exec: an agent with {len(more)} checks, {len(HOSTILE)} of them hostile, ends in {seconds:.2f} s, its plugins "
+              f"{time.monotonic() - began:.2f} s after")
+        check("nothing is an error", " error " not in pair.log("agent"), pair.log("agent"))
+    except AssertionError:
+        print(json.dumps(getattr(seen, "last", None))[:6000], pair.log("agent")[-2000:], pair.log("collector")[-2000:], sep="\n---\n")
+        raise
+    finally:
+        pair.clear()
+
+
+def main():
+    if os.geteuid() != 0:
+        print("plugins become another user: needs root")
+        return 77
+    if not os.path.exists(f"{PLUGINS}/check_dummy"):
+        print("not installed: monitoring-plugins-basic")
+        return 77
+    folder = tempfile.mkdtemp(prefix="xunjian-exec-")
+    try:
+        write_table(folder)
+        for test in (test_real, test_refused, test_hostile):
+            began = time.monotonic()
+            test(folder)
+            print(f"  {test.__name__}: {time.monotonic() - began:.1f} s", flush=True)
+        began = time.monotonic()
+        test_in_agent()
+        print(f"  test_in_agent: {time.monotonic() - began:.1f} s", flush=True)
+    except AssertionError as e:
+        failures.append(str(e))
+        print(f"FAIL {e}")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    print(f"{len(failures)} failures")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
