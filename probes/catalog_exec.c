@@ -57,9 +57,7 @@ static const struct metric exec_metrics[] = {
 	{EXEC_REFUSED, "refused", "1", 0, "无效性能数据", "performance data not understood"},
 	{EXEC_RATE, "rate", "1/s", 6, "速率", "rate of a counter"},
 	OF_UNIT(EXEC_PLAIN, "value", "", "1", 6, "数值", "value"),
-	OF_UNIT(EXEC_SECONDS, "seconds", "seconds_", "s", 9, "时间", "time"),
 	OF_UNIT(EXEC_BYTES, "bytes", "bytes_", "B", 0, "字节", "bytes"),
-	OF_UNIT(EXEC_PERCENT, "percent", "percent_", "%", 4, "百分比", "percent"),
 	{.number = 0},
 };
 

@@ -18,10 +18,11 @@
 enum {
 	EXEC_STATE = 800, EXEC_TIME, EXEC_REFUSED,
 	EXEC_RATE = 809, /* of a part whose unit is c */
-	/* of a part, by its unit: */
-	EXEC_PLAIN = 810, EXEC_SECONDS = 820, EXEC_BYTES = 830, EXEC_PERCENT = 840,
+	/* Of a part; bytes apart, as six digits after the point leave no room for large ones. Few columns: each series of
+	 * the type has all. */
+	EXEC_PLAIN = 810, EXEC_BYTES = 820,
 };
-/* After the number of the unit. */
+/* After either. */
 enum { EXEC_AT_VALUE, EXEC_AT_WARN, EXEC_AT_CRIT, EXEC_AT_MIN, EXEC_AT_MAX, EXEC_AT_WARN_LOW, EXEC_AT_CRIT_LOW };
 
 struct exec_options {

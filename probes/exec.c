@@ -15,16 +15,17 @@
 #include "probes/exec_output.h"
 #include "probes/resolve.h"
 
-#define COUNTERS_MAX 20000 /* remembered for rates; then all are forgotten */
+#define SEEN_MAX 20000 /* items remembered; then all are forgotten */
 
-/* A counter of the time before. */
-struct counter {
+/* An item of performance data the time before. */
+struct seen {
+	char unit[EXEC_UNIT_MAX + 1];
 	double value;
-	int64_t mono;
+	int64_t mono; /* 0: never */
 };
 
 struct state {
-	struct map *counters; /* by check, part and label */
+	struct map *seen; /* by check, address and label */
 };
 
 struct exec {
@@ -34,20 +35,6 @@ struct exec {
 };
 
 /* ---- what it measured */
-
-static uint32_t number_of(const struct exec_perf *p)
-{
-	static const struct {
-		const char *unit;
-		uint32_t number;
-	} units[] = {{"s", EXEC_SECONDS}, {"B", EXEC_BYTES}, {"%", EXEC_PERCENT}};
-
-	for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
-		if (strcmp(units[i].unit, p->unit) == 0)
-			return units[i].number;
-	}
-	return EXEC_PLAIN;
-}
 
 /* The end at which an alert begins: the upper one, or the lower one where that is the only one. */
 static void tell_range(struct run_part *part, uint32_t at, uint32_t low_at, const struct exec_range *r)
@@ -60,52 +47,75 @@ static void tell_range(struct run_part *part, uint32_t at, uint32_t low_at, cons
 		run_part_value(part, low_at, r->low);
 }
 
-/* Per second since the run before of the same check; a counter that fell was set back. */
-static void tell_rate(struct exec *x, struct run_part *part, const struct exec_perf *p)
+/* NULL in the one-shot command. */
+static struct seen *find_seen(struct exec *x, const struct exec_perf *p)
 {
-	const struct run *r = x->run;
-	socklen_t len;
-	const struct sockaddr *address = run_address(r, &len);
+	struct map *all = x->state->seen;
 	char text[64] = "", *key;
-	struct counter *c;
+	socklen_t len;
+	const struct sockaddr *address = run_address(x->run, &len);
+	struct seen *s;
 
-	if (*run_check(r) == '\0')
-		return;
+	if (*run_check(x->run) == '\0')
+		return NULL;
 	if (address != NULL)
 		resolve_format(address, text, sizeof text);
-	key = mem_format("%s\n%s\n%s", run_check(r), text, p->label);
-	c = map_find(x->state->counters, key);
-	if (c != NULL && p->value >= c->value && run_started(r) > c->mono)
-		run_part_value(part, EXEC_RATE, (p->value - c->value) * NS_PER_S / (double)(run_started(r) - c->mono));
-	if (c == NULL && map_count(x->state->counters) == COUNTERS_MAX) {
-		map_free(x->state->counters, free);
-		x->state->counters = map_new();
+	key = mem_format("%s\n%s\n%s", run_check(x->run), text, p->label);
+	s = map_find(all, key);
+	if (s == NULL && map_count(all) == SEEN_MAX) {
+		map_free(all, free);
+		all = x->state->seen = map_new();
 	}
-	if (c == NULL) {
-		c = mem_alloc(sizeof *c);
-		map_set(x->state->counters, key, c);
+	if (s == NULL) {
+		s = mem_alloc(sizeof *s);
+		map_set(all, key, s);
 	}
-	*c = (struct counter){p->value, run_started(r)};
 	free(key);
+	return s;
+}
+
+/* The label and the unit, which the number of bytes and of counters says itself. A value that could not be taken has
+ * none: it is still the same thing. */
+static struct run_part *part_of(struct exec *x, const struct exec_perf *p, const struct seen *s)
+{
+	const char *unit = p->is_known || s == NULL ? p->unit : s->unit;
+	char label[EXEC_LABEL_MAX + EXEC_UNIT_MAX + 4];
+
+	if (*unit == '\0' || strcmp(unit, "B") == 0 || strcmp(unit, "c") == 0)
+		return run_add_part(x->run, p->label);
+	snprintf(label, sizeof label, "%s [%s]", p->label, unit);
+	return run_add_part(x->run, label);
+}
+
+/* Per second since the run before; a counter that fell was set back. */
+static void tell_rate(const struct run *r, struct run_part *part, const struct exec_perf *p, const struct seen *s)
+{
+	if (strcmp(p->unit, "c") == 0 && s->mono > 0 && p->value >= s->value && run_started(r) > s->mono)
+		run_part_value(part, EXEC_RATE, (p->value - s->value) * NS_PER_S / (double)(run_started(r) - s->mono));
 }
 
 static void tell_perf(struct exec *x, const struct exec_perf *p)
 {
-	struct run_part *part = run_add_part(x->run, p->label);
-	uint32_t number = number_of(p);
+	struct seen *s = find_seen(x, p);
+	struct run_part *part = part_of(x, p, s);
+	uint32_t number = strcmp(p->unit, "B") == 0 ? EXEC_BYTES : EXEC_PLAIN;
 
 	if (part == NULL)
 		return;
-	if (p->is_known)
-		run_part_value(part, number + EXEC_AT_VALUE, p->value);
-	else
-		run_part_unknown(part, "the plugin could not take the value");
+	if (!p->is_known) {
+		run_part_unknown(part, "the plugin could not take the value"); /* nor is the unit of its limits known */
+		return;
+	}
+	run_part_value(part, number + EXEC_AT_VALUE, p->value);
 	tell_range(part, number + EXEC_AT_WARN, number + EXEC_AT_WARN_LOW, &p->warn);
 	tell_range(part, number + EXEC_AT_CRIT, number + EXEC_AT_CRIT_LOW, &p->crit);
 	run_part_value(part, number + EXEC_AT_MIN, p->min);
 	run_part_value(part, number + EXEC_AT_MAX, p->max);
-	if (p->is_known && strcmp(p->unit, "c") == 0)
-		tell_rate(x, part, p);
+	if (s == NULL)
+		return;
+	tell_rate(x->run, part, p, s);
+	*s = (struct seen){.value = p->value, .mono = run_started(x->run)};
+	memcpy(s->unit, p->unit, sizeof s->unit);
 }
 
 /* ---- how it ended */
@@ -324,7 +334,7 @@ static int exec_open(const struct probe_env *env, void **state, struct err *e)
 	struct state *s = mem_alloc(sizeof *s);
 
 	(void)env, (void)e;
-	s->counters = map_new();
+	s->seen = map_new();
 	*state = s;
 	return 0;
 }
@@ -333,7 +343,7 @@ static void exec_close(void *state)
 {
 	struct state *s = state;
 
-	map_free(s->counters, free);
+	map_free(s->seen, free);
 	free(s);
 }
 
