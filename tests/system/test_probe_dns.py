@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 
+import faults
 import pair
 
 failures = []
@@ -63,6 +64,7 @@ def value(r, name):
 def both(what, port, options, outcome, reason="", host="localhost", families=2, judge=lambda r: True):
     """The same in each family of the host."""
     got = probe(f"host={host}", f"port={port}", *options)
+    faults.record("dns", what, got)
     check(f"{what}: {families} results", len(got) == families, got)
     for r in got:
         check(f"{what} (IPv{r['family']})", r["outcome"] == outcome and r["reason"] in ([reason] if isinstance(reason, str) else reason)

@@ -14,6 +14,7 @@ import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import certs  # noqa: E402
+import faults  # noqa: E402
 import nginx  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -36,6 +37,7 @@ def probe(port, options, scheme="http", timeout="1s", name=NAME, path="/"):
 def expect(what, results, outcome, reason):
     """Both families, with a reason that holds these words."""
     rows.append(what)
+    faults.record("http", what, results)
     good = [r["family"] for r in results] == [4, 6]
     good = good and all(r["outcome"] == outcome and reason in r["reason"] and (reason or not r["reason"]) for r in results)
     if not good:

@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 
+import faults
 import pair
 
 failures = []
@@ -40,6 +41,7 @@ def value(r, name):
 
 def both(what, port, outcome, reason="", judge=lambda r: True, options=(), timeout="2s"):
     got = probe("host=localhost", f"port={port}", *options, timeout=timeout)
+    faults.record("ntp", what, got)
     check(f"{what}: both families", [r["family"] for r in got] == [4, 6], got)
     for r in got:
         check(f"{what} (IPv{r['family']})", r["outcome"] == outcome and r["reason"] == reason and judge(r), r)

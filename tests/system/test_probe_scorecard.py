@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 
+import faults
 import nginx
 import pair
 
@@ -82,6 +83,7 @@ def values(r):
 
 
 def expect(what, r, outcome, reason, **wanted):
+    faults.record("scorecard", what, [r])
     seen = values(r)
     good = r["family"] == 0 and r["outcome"] == outcome and r["reason"] == reason
     check(what, good and all(seen.get(k) == v for k, v in wanted.items()),

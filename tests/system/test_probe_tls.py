@@ -13,6 +13,7 @@ import threading
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import certs  # noqa: E402
+import faults  # noqa: E402
 import nginx  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -35,6 +36,7 @@ def expect(what, results, outcome, reason="", families=(4, 6), **values):
     """Every family: the outcome, a reason that begins so, and values (numbers, or functions that say whether)."""
     global rows
     rows += 1
+    faults.record("tls", what, results)
     own = [r for r in results if r["part"] == "" or not r["part"][0].isalpha() or "from" not in r["part"]]
     good = [r["family"] for r in own] == list(families)
     for r in own:
