@@ -72,7 +72,7 @@ $(B)/wire.pb-c.c: lib/wire.proto
 $(B)/wire.pb-c.h: $(B)/wire.pb-c.c ;
 $(B)/wire.pb-c.o: $(B)/wire.pb-c.c
 	$(Q)$(CC) $(ALL_CFLAGS) -Wno-conversion -c -o $@ $<
-$(B)/lib/wire.o $(B)/lib/wire_rows.o $(B)/lib/wire_packer.o $(B)/tests/unit/lib/test_wire.o \
+$(B)/lib/wire.o $(B)/lib/wire_rows.o $(B)/lib/wire_packer.o $(B)/lib/wire_request.o $(B)/tests/unit/lib/test_wire.o \
 	$(B)/tests/tools/journal_dump.o: $(B)/wire.pb-c.h
 
 # The page: bundled by node into files and a table of them, when its sources have changed.

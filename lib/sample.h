@@ -27,7 +27,7 @@ enum entry_kind {
 	ENTRY_NOW = 21,     /* collector: wire.proto Envelope around one Now */
 	ENTRY_NOTE = 22,    /* collector: something about an agent to be told: cloned, rolled back */
 	ENTRY_FINDING = 30, /* reserved: baseline findings */
-	ENTRY_REQUEST = 40, /* reserved: what people do */
+	ENTRY_REQUEST = 40, /* collector: wire.proto Request: what people do */
 };
 
 #define SAMPLE_VALUES_MAX 64 /* values of one result */

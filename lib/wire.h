@@ -148,6 +148,35 @@ bool wire_envelope_time(const struct wire_envelope *, int64_t mono, int64_t *rea
 /* ---- Note (ENTRY_NOTE) */
 void wire_note_encode(const char *agent, const char *word, const char *text, int64_t real, struct buf *out);
 
+/* ---- Request (ENTRY_REQUEST), and what a command sends to ingest. Numbers are permanent. */
+#define WIRE_REQUEST_MAX (64u << 10)  /* bytes */
+#define WIRE_REQUEST_TEXT 1000        /* bytes of its text */
+#define WIRE_SUBJECTS_MAX 256
+enum wire_request_kind {
+	REQUEST_ACKNOWLEDGE = 1, REQUEST_UNACKNOWLEDGE, REQUEST_ASSIGN, REQUEST_COMMENT, REQUEST_PLAN, REQUEST_CANCEL,
+	REQUEST_CORRECT,
+};
+enum wire_request_family { REQUEST_WHOLE = 1, REQUEST_V4 = 2, REQUEST_V6 = 4 };
+struct wire_request {
+	enum wire_request_kind kind;
+	const char *author;      /* never empty */
+	uint32_t uid;
+	int64_t real;
+	uint64_t incident;
+	const char *text;
+	const char *const *subjects;
+	size_t subjects_count;
+	int64_t from, until, last;
+	bool is_repeated;
+	uint8_t weekdays, weeks;
+	unsigned families;       /* of enum wire_request_family */
+	uint32_t state;
+};
+void wire_request_encode(const struct wire_request *, struct buf *out);
+/* Texts are clean and bounded, times in range; whether it makes sense is not looked at. */
+struct wire_request *wire_request_decode(const void *data, size_t len, struct err *);
+void wire_request_free(struct wire_request *); /* accepts NULL */
+
 /* ---- zstd, bounded on both ways; -1 when the data is not zstd or is too large or too dense */
 void wire_compress(const void *data, size_t len, struct buf *out);
 int wire_decompress(const void *data, size_t len, struct buf *out, struct err *);

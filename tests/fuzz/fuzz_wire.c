@@ -2,6 +2,7 @@
  * without harm, and a result that is accepted must fit a batch and come back from it. */
 #include <stdlib.h>
 #include <string.h>
+#include <string.h>
 
 #include "lib/buf.h"
 #include "lib/err.h"
@@ -66,6 +67,24 @@ static void try_result(const uint8_t *data, size_t len)
 	wire_packer_free(packer);
 }
 
+static void try_request(const uint8_t *data, size_t len)
+{
+	struct err e;
+	struct wire_request *r = wire_request_decode(data, len, &e), *again;
+	struct buf out = {0};
+
+	if (r == NULL)
+		return;
+	/* What is kept in the journal is what was understood, and must be understood again. */
+	wire_request_encode(r, &out);
+	again = wire_request_decode(out.data, out.len, &e);
+	if (again == NULL || strcmp(again->author, r->author) != 0 || again->subjects_count != r->subjects_count)
+		abort();
+	wire_request_free(again);
+	wire_request_free(r);
+	buf_fini(&out);
+}
+
 static void try_small(uint8_t which, const uint8_t *data, size_t len)
 {
 	struct wire_answer answer;
@@ -82,6 +101,9 @@ static void try_small(uint8_t which, const uint8_t *data, size_t len)
 	case 5:
 		wire_envelope_free(wire_envelope_decode(data, len, &e));
 		break;
+	case 7:
+		try_request(data, len);
+		break;
 	default:
 		if (wire_decompress(data, len, &out, &e) == 0 && out.len > WIRE_BODY_MAX)
 			abort();
@@ -94,7 +116,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	if (len == 0)
 		return 0;
-	switch (data[0] % 7) {
+	switch (data[0] % 8) {
 	case 0:
 		try_batch(data + 1, len - 1);
 		break;
@@ -105,7 +127,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		try_result(data + 1, len - 1);
 		break;
 	default:
-		try_small(data[0] % 7, data + 1, len - 1);
+		try_small(data[0] % 8, data + 1, len - 1);
 		break;
 	}
 	return 0;

@@ -1196,6 +1196,11 @@ static void a_now_is_written_and_read_as_by_version_1(void **state)
 	wire_packer_free(k);
 }
 
+static const char *const plain_subjects[] = {"system/portal", "link/county-1"};
+static const struct wire_request plain_request = {.kind = REQUEST_PLAN, .author = "王芳", .uid = 1000,
+	.real = 1800000000000000000, .incident = 7, .text = "switch", .subjects = plain_subjects, .subjects_count = 2,
+	.from = 5, .until = 7, .last = 9, .is_repeated = true, .weekdays = 0x20, .weeks = 2, .families = 7, .state = 4};
+
 static const struct wire_lost plain_lost = {.count = 12, .boot = 77, .from_mono = 5, .to_mono = 1000000007};
 
 static void small_messages_are_written_as_by_version_1(void **state)
@@ -1221,7 +1226,70 @@ static void small_messages_are_written_as_by_version_1(void **state)
 	buf_clear(&out);
 	wire_lost_encode(&plain_lost, &out);
 	assert_golden("lost-v1.bin", &out);
+	buf_clear(&out);
+	wire_request_encode(&plain_request, &out);
+	assert_golden("request-v1.bin", &out);
 	buf_fini(&out);
+}
+
+static struct wire_request *there_and_back(const struct wire_request *r, struct err *e)
+{
+	struct wire_request *back;
+	struct buf out = {0};
+
+	wire_request_encode(r, &out);
+	back = wire_request_decode(out.data, out.len, e);
+	buf_fini(&out);
+	return back;
+}
+
+static void a_request_comes_back_as_it_was(void **state)
+{
+	struct err e;
+	struct wire_request *r = there_and_back(&plain_request, &e);
+
+	(void)state;
+	assert_non_null(r);
+	assert_string_equal(r->author, plain_request.author);
+	assert_string_equal(r->text, plain_request.text);
+	assert_int_equal(r->subjects_count, 2);
+	assert_string_equal(r->subjects[1], plain_subjects[1]);
+	assert_true(r->kind == REQUEST_PLAN && r->uid == 1000 && r->real == plain_request.real && r->incident == 7);
+	assert_true(r->from == 5 && r->until == 7 && r->last == 9 && r->is_repeated && r->weekdays == 0x20 && r->weeks == 2);
+	assert_true(r->families == 7 && r->state == 4);
+	wire_request_free(r);
+}
+
+static void a_request_that_makes_no_sense_is_refused(void **state)
+{
+	char text[WIRE_REQUEST_TEXT + 2];
+	const char *many[WIRE_SUBJECTS_MAX + 1], *empty[] = {""};
+	struct wire_request bad[] = {plain_request, plain_request, plain_request, plain_request, plain_request, plain_request,
+		plain_request, plain_request, plain_request, plain_request, plain_request};
+	struct err e;
+
+	(void)state;
+	memset(text, 'x', sizeof text);
+	text[sizeof text - 1] = '\0';
+	for (size_t i = 0; i < sizeof many / sizeof *many; i++)
+		many[i] = "a";
+	bad[0].kind = (enum wire_request_kind)8;
+	bad[1].author = "";
+	bad[2].author = "a\nb";
+	bad[3].text = text;
+	bad[4].subjects = many, bad[4].subjects_count = sizeof many / sizeof *many;
+	bad[5].subjects = empty, bad[5].subjects_count = 1;
+	bad[6].from = -1;
+	bad[7].until = WIRE_TIME_MAX + 1;
+	bad[8].weeks = 0x20;
+	bad[9].weekdays = 0x80;
+	bad[10].families = 8;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		if (there_and_back(&bad[i], &e) != NULL)
+			fail_msg("the %zuth was accepted", i);
+	}
+	text[WIRE_REQUEST_TEXT] = '\0';
+	wire_request_free(there_and_back(&bad[3], &e));
 }
 
 /* Fields that a later version may add at every level. */
@@ -1331,6 +1399,8 @@ static void decode_any(const char *name, const void *data, size_t len)
 		(void)wire_answer_decode(data, len, &answer, &e);
 	} else if (strncmp(name, "assignments", 11) == 0) {
 		wire_assignments_free(wire_assignments_decode(data, len, &e));
+	} else if (strncmp(name, "request", 7) == 0) {
+		wire_request_free(wire_request_decode(data, len, &e));
 	} else {
 		wire_envelope_free(wire_envelope_decode(data, len, &e));
 	}
@@ -1339,7 +1409,7 @@ static void decode_any(const char *name, const void *data, size_t len)
 static void damaged_bytes_do_no_harm(void **state)
 {
 	static const char *const names[] = {"batch-v1.bin", "batch-later.bin", "now-v1.bin", "answer-v1.bin",
-		"assignments-v1.bin", "envelope-v1.bin"};
+		"assignments-v1.bin", "envelope-v1.bin", "request-v1.bin"};
 
 	(void)state;
 	random_seed(__func__);
@@ -1398,6 +1468,8 @@ int main(void)
 		cmocka_unit_test(a_batch_is_written_and_read_as_by_version_1),
 		cmocka_unit_test(a_now_is_written_and_read_as_by_version_1),
 		cmocka_unit_test(small_messages_are_written_as_by_version_1),
+		cmocka_unit_test(a_request_comes_back_as_it_was),
+		cmocka_unit_test(a_request_that_makes_no_sense_is_refused),
 		cmocka_unit_test(lost_results_are_told_and_told_well),
 		cmocka_unit_test(a_batch_of_a_later_version_is_read),
 		cmocka_unit_test(a_result_with_unknown_fields_can_be_packed),
