@@ -23,6 +23,7 @@
 #include "collector/ingest_file.h"
 #include "collector/ingest_marks.h"
 #include "collector/ingest_metrics.h"
+#include "collector/ingest_requests.h"
 #include "collector/ingest_rights.h"
 #include "collector/ingest_server.h"
 #include "collector/inventory.h"
@@ -78,6 +79,7 @@ struct ingest {
 	struct process *process;
 	struct ingest_server *server;
 	struct assign *assign;
+	struct requests *requests; /* NULL: the parent has not given the socket yet */
 	struct journal *journal;
 	struct marks *marks;
 	struct rights *rights;
@@ -193,6 +195,8 @@ static void sync_now(struct ingest *in)
 	}
 	in->sync_failed = !synced;
 	answer_pending(in, synced);
+	if (in->requests != NULL)
+		requests_synced(in->requests, journal_synced(in->journal));
 	for (size_t i = 0; i < VIEWS && journal_synced(in->journal).seq != before.seq; i++)
 		in->views[i].due = true;
 	tell_views(in);
@@ -548,6 +552,33 @@ static void on_request(void *ctx, struct evhttp_request *req, const char *identi
 	}
 }
 
+/* ---- what people ask */
+
+static int take_request(void *ctx, const struct wire_request *r, uint64_t *seq, struct err *e)
+{
+	struct ingest *in = ctx;
+	struct buf b = {0};
+
+	if (in->sync_failed)
+		return err_set(e, "the journal cannot be written just now: nothing is kept, ask again");
+	wire_request_encode(r, &b);
+	put(in, ENTRY_REQUEST, &b);
+	buf_fini(&b);
+	*seq = journal_end(in->journal).seq;
+	in->stats.requests++;
+	log_info("somebody asks kind=%d author=\"%s\" uid=%u", r->kind, r->author, r->uid);
+	event_active(in->sync, EV_TIMEOUT, 0);
+	return 0;
+}
+
+static void on_requests(void *ctx, int fd)
+{
+	struct ingest *in = ctx;
+
+	requests_free(in->requests);
+	in->requests = requests_new(process_base(in->process), fd, take_request, in);
+}
+
 /* ---- peers */
 
 static void write_metrics(const struct ingest *in, struct buf *out)
@@ -726,7 +757,7 @@ static int open_state(struct ingest *in, struct err *e)
 
 static void start(struct ingest *in)
 {
-	static const struct process_events events = {on_peer, on_reload, on_stop};
+	static const struct process_events events = {on_peer, on_reload, on_stop, on_requests};
 	struct event_base *base = process_base(in->process);
 	struct timeval second = {1, 0};
 
@@ -766,6 +797,7 @@ int ingest_run(struct process *process)
 		log_error("%s", e.text);
 	}
 	assign_free(in.assign);
+	requests_free(in.requests);
 	ingest_server_free(in.server);
 	if (in.sync != NULL)
 		event_free(in.sync);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "collector/confine.h"
+#include "collector/ingest_requests.h"
 #include "collector/inventory.h"
 #include "collector/settings.h"
 #include "lib/clock.h"
@@ -22,7 +23,7 @@
 
 /* Frames on the control channel between the parent and a child. */
 enum control { CONTROL_PEER = 1 /* u8 role, with a descriptor */, CONTROL_RELOAD /* text of the settings, with its NUL */,
-	CONTROL_STOP, CONTROL_READY };
+	CONTROL_STOP, CONTROL_READY, CONTROL_REQUESTS /* a descriptor */ };
 
 #define CLOSE_RANGE 436 /* system call, the same everywhere; older headers do not have it */
 #define RESTART_DELAY_MIN (100 * NS_PER_MS)
@@ -165,6 +166,11 @@ static void on_control(void *ctx, struct ipc_message *m)
 	case CONTROL_STOP:
 		child_stop(p);
 		break;
+	case CONTROL_REQUESTS:
+		if (m->fd < 0 || p->events.on_requests == NULL)
+			break;
+		p->events.on_requests(p->ctx, m->fd);
+		return;
 	default:
 		break;
 	}
@@ -207,6 +213,7 @@ struct parent {
 	struct event_base *base;
 	struct event *signals[4];
 	struct child children[PROCESS_ROLES];
+	int requests; /* socket that people ask at */
 	bool stopping, told_ready;
 	int status;
 };
@@ -334,6 +341,8 @@ static int start_child(struct child *c)
 	c->ready = false;
 	c->control = ipc_new(fds[0]);
 	ipc_start(c->control, c->parent->base, on_child_message, on_child_channel_gone, c);
+	if (c->role == PROCESS_INGEST)
+		ipc_send(c->control, CONTROL_REQUESTS, 0, NULL, 0, c->parent->requests);
 	connect_peers(c->parent, c->role);
 	return 0;
 }
@@ -501,13 +510,14 @@ static void parent_fini(struct parent *parent)
 	for (size_t i = 0; i < 4; i++)
 		event_free(parent->signals[i]);
 	event_base_free(parent->base);
+	close(parent->requests);
 	settings_free(parent->settings);
 	inventory_free(parent->inventory);
 }
 
 int process_parent_run(const char *settings_path)
 {
-	struct parent parent = {.settings_path = settings_path};
+	struct parent parent = {.settings_path = settings_path, .requests = -1};
 	struct err e;
 
 	if (load_generation(&parent, &e) < 0) {
@@ -517,7 +527,10 @@ int process_parent_run(const char *settings_path)
 	log_level_set((enum log_level)parent.settings->log_level);
 	if (!fence_has_landlock())
 		log_warn("this kernel has no Landlock: paths are bounded by the rights of the user alone");
-	if (confine_parent(parent.settings, &e) < 0) {
+	/* The parent's fence makes no such socket. */
+	if (fence_give_folder(parent.settings->state, 0700, parent.settings->user, &e) == 0)
+		parent.requests = requests_listen(parent.settings->state, &e);
+	if (parent.requests < 0 || confine_parent(parent.settings, &e) < 0) {
 		log_error("%s", e.text);
 		settings_free(parent.settings);
 		inventory_free(parent.inventory);

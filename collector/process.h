@@ -9,7 +9,8 @@
  *
  * SIGHUP at the parent: settings and inventory are read and checked there; if they are good every child is told to
  * reload (they take the settings that it has read, and read the inventory), else all keep the old. What the fences of
- * the children do not hold (confine.h) is refused. SIGTERM: children are ended in the order web, render, judge, series,
+ * the children do not hold (confine.h) is refused. The socket that people ask at is the parent's, as ingest's fence makes
+ * none. SIGTERM: children are ended in the order web, render, judge, series,
  * ingest.
  */
 #ifndef COLLECTOR_PROCESS_H
@@ -45,6 +46,8 @@ struct process_events {
 	void (*on_reload)(void *ctx);
 	/* Leave: finish what must be durable, then process_end. NULL: the loop ends at once. */
 	void (*on_stop)(void *ctx);
+	/* Takes the socket that people ask at (ingest_requests.h). Ingest alone is given it, once, soon after the start. */
+	void (*on_requests)(void *ctx, int fd);
 };
 void process_on(struct process *, const struct process_events *, void *ctx);
 void process_ready(struct process *); /* tells the parent, which logs it when all are */

@@ -566,7 +566,7 @@ static void view_close(struct view *v)
 
 int series_run(struct process *p)
 {
-	static const struct process_events events = {on_peer, on_reload, on_stop};
+	static const struct process_events events = {on_peer, on_reload, on_stop, NULL};
 	struct view v = {0};
 	int status;
 
