@@ -242,6 +242,7 @@ static void answer_metrics(struct judge *j, const struct ipc_message *m)
 	add_figure(&out, "undecodable_total", "counter", "Entries that did not decode.", (double)n.undecodable);
 	add_figure(&out, "changes_total", "counter", "Changes of states.", (double)n.changes);
 	add_figure(&out, "intents_total", "counter", "Notices and the like that incidents asked for.", (double)n.intents);
+	add_figure(&out, "requests_total", "counter", "What people asked for.", (double)n.requests);
 	add_figure(&out, "revised_seconds_total", "counter", "Seconds of the ledger that late evidence corrected.",
 		(double)n.revised_seconds);
 	add_figure(&out, "read_errors_total", "counter", "Failed reads of the journal.", (double)j->read_errors);
@@ -407,7 +408,7 @@ static void judge_close(struct judge *j)
 
 int judge_run(struct process *p)
 {
-	static const struct process_events events = {on_peer, on_reload, on_stop};
+	static const struct process_events events = {on_peer, on_reload, on_stop, NULL};
 	struct judge j = {0};
 	int status;
 

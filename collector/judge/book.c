@@ -12,6 +12,7 @@
 #include "collector/judge/incident.h"
 #include "collector/judge/ledger.h"
 #include "collector/judge/outbox.h"
+#include "collector/judge/people.h"
 #include "collector/judge/plan.h"
 #include "collector/judge/record.h"
 #include "collector/judge/verdict.h"
@@ -55,6 +56,7 @@ static const char *const texts[STATEMENTS] = {
 struct book {
 	sqlite3 *db;
 	sqlite3_stmt *statements[STATEMENTS];
+	struct people *people;
 	struct ledger *ledger;
 	struct verdict *verdict;
 	struct incidents *incidents;
@@ -136,7 +138,9 @@ static int open_database(struct book *b, const char *state, struct err *e)
 	b->ledger = ledger_open(b->db, e);
 	if (b->ledger != NULL)
 		b->outbox = outbox_open(b->db, e);
-	return b->outbox != NULL ? 0 : -1;
+	if (b->outbox != NULL)
+		b->people = people_open(b->db, e);
+	return b->people != NULL ? 0 : -1;
 }
 
 static void read_place(struct book *b)
@@ -171,6 +175,7 @@ void book_close(struct book *b)
 	incidents_free(b->incidents);
 	ledger_close(b->ledger);
 	outbox_close(b->outbox);
+	people_close(b->people);
 	for (int i = 0; i < STATEMENTS; i++)
 		sqlite3_finalize(b->statements[i]);
 	sqlite3_close(b->db);
@@ -515,6 +520,35 @@ static int fold_envelope(struct book *b, const struct journal_entry *entry, stru
 	return rc;
 }
 
+/* Of an incident that nobody was told of no intent says that it changed. */
+static int fold_known_request(struct book *b, struct position at, const struct wire_request *r, struct err *e)
+{
+	int rc = people_fold(b->people, b->incidents, b->ledger, at, r, b->now, e);
+
+	b->counts.requests += rc == 1;
+	if (rc < 0 || take_intents(b, e) < 0)
+		return -1;
+	return r->incident != 0 ? outbox_note(b->outbox, b->incidents, r->incident, e) : 0;
+}
+
+static int fold_request(struct book *b, const struct journal_entry *entry, struct err *e)
+{
+	struct err words;
+	struct wire_request *r = wire_request_decode(entry->payload, entry->len, &words);
+	int rc = 0;
+
+	if (r == NULL) {
+		b->counts.undecodable++;
+		log_error("what somebody asked does not decode, it is passed over seq=%llu: %s",
+			(unsigned long long)entry->at.seq, words.text);
+	} else {
+		set_now(b, r->real);
+		rc = fold_known_request(b, entry->at, r, e);
+	}
+	wire_request_free(r);
+	return rc;
+}
+
 static int add_landmark(struct book *b, struct err *e)
 {
 	sqlite3_stmt *s = statement(b, ADD_LANDMARK);
@@ -559,6 +593,8 @@ int book_fold(struct book *b, const struct journal_entry *entry, struct err *e)
 		rc = fold_tick(b, entry, e);
 	else if (entry->kind == ENTRY_BATCH || entry->kind == ENTRY_NOW)
 		rc = fold_envelope(b, entry, e);
+	else if (entry->kind == ENTRY_REQUEST)
+		rc = fold_request(b, entry, e);
 	else if (entry->kind == ENTRY_OPEN)
 		b->was_opened = true;
 	if (rc < 0 || write_changes(b, e) < 0)

@@ -67,7 +67,7 @@ const struct incidents *book_incidents(const struct book *);
 int64_t book_now(const struct book *);
 
 struct book_counts {
-	uint64_t entries, results, late, undecodable, untimed, changes, intents, revised_seconds;
+	uint64_t entries, results, late, undecodable, untimed, changes, intents, requests, revised_seconds;
 };
 void book_counts(const struct book *, struct book_counts *);
 

@@ -10,6 +10,7 @@
 #include "lib/config.h"
 #include "lib/err.h"
 #include "lib/mem.h"
+#include "lib/num.h"
 
 #define OFFSET (8 * 3600 * NS_PER_S) /* Asia/Shanghai */
 #define DAY (24 * 3600 * NS_PER_S)
@@ -500,5 +501,70 @@ int hours_spans(const struct hours *h, const struct calendar *c, struct span per
 		}
 		add_day(h, c, day, period, out);
 	}
+	return 0;
+}
+
+/* ---- what people write of times */
+
+/* What stands behind a day: " 02:00", "T02:00:30". ns of the day. */
+static bool take_clock(const char **at, int64_t *out)
+{
+	int minute, second = 0;
+
+	if (!take_sign(at, ' ') && !take_sign(at, 'T'))
+		return false;
+	if (!take_minute(at, &minute) || (**at == ':' && (!take_sign(at, ':') || !take_number(at, 2, &second) || second > 59)))
+		return false;
+	*out = (minute * INT64_C(60) + second) * NS_PER_S;
+	return true;
+}
+
+int calendar_time(const char *text, int64_t now, int64_t *real, struct err *e)
+{
+	const char *at = text;
+	int64_t clock = 0;
+	int32_t day;
+
+	if (strcmp(text, "now") == 0) {
+		*real = now;
+		return 0;
+	}
+	if (text[0] == '+' && num_parse_duration(text + 1, real, e) == 0) {
+		*real += now;
+		return 0;
+	}
+	if (take_day(&at, &day) && (*at == '\0' || take_clock(&at, &clock))) {
+		*real = calendar_day_begin(day) + clock;
+		if (*at == 'Z') {
+			*real += OFFSET;
+			at++;
+		}
+		if (*at == '\0')
+			return 0;
+	}
+	return err_set(e, "\"%.60s\" is not a time: write \"2026-10-05 02:00\", \"2026-10-04T18:00:00Z\", \"+2h\" or now", text);
+}
+
+int calendar_every(const char *text, int64_t from, uint8_t *weekdays, uint8_t *weeks, struct err *e)
+{
+	static const char *const ordinals[] = {"1st ", "2nd ", "3rd ", "4th ", "5th "};
+	const char *days = text;
+	unsigned bits;
+
+	*weekdays = *weeks = 0;
+	for (int i = 0; i < 5; i++) {
+		if (strncmp(text, ordinals[i], 4) == 0) {
+			*weeks = (uint8_t)(1u << i);
+			days = text + 4;
+		}
+	}
+	if (*weeks == 0 && strcmp(text, "day") == 0)
+		return 0;
+	if (*weeks == 0 && strcmp(text, "week") == 0)
+		*weekdays = (uint8_t)(1u << calendar_weekday(calendar_day_at(from)));
+	else if (parse_weekdays(days, strlen(days), &bits))
+		*weekdays = (uint8_t)bits;
+	else
+		return err_set(e, "\"%.60s\" is not how often: write day, week, mon-fri, \"sat,sun\" or \"2nd sat\"", text);
 	return 0;
 }

@@ -48,6 +48,12 @@ int64_t calendar_day_begin(int32_t day); /* its 00:00:00 local */
 
 /* "2026", "2026-Q3", "2026-10", "2026-10-05" or "2026-10-05..2026-10-20" (both days in it). -1 with words. */
 int calendar_period(const char *text, struct span *, struct err *);
+/* "2026-10-05 02:00", "2026-10-05T02:00:30", "2026-10-05" (its beginning), in Asia/Shanghai; with Z behind it in UTC;
+ * "now", "+2h" from now. -1 with words. */
+int calendar_time(const char *text, int64_t now, int64_t *real, struct err *);
+/* "day", "week" (the weekday of `from`), "mon-fri", "sat,sun"; with "2nd " before it in that week of the month. As bits of
+ * calendar_weekday, and of weeks from the first on; 0: every one. */
+int calendar_every(const char *text, int64_t from, uint8_t *weekdays, uint8_t *weeks, struct err *);
 
 /* All *.conf of a folder; an empty one tells no year. NULL with err. */
 struct calendar *calendar_load(const char *folder, struct err *);

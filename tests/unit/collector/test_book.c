@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <sqlite3.h>
 
 #include "collector/inventory.h"
 #include "collector/judge/ledger.h"
@@ -422,12 +423,162 @@ static void what_is_not_judged_any_more_has_no_state(void **state)
 	end(&f);
 }
 
+/* ---- what people ask */
+
+static void put_request(struct fixture *f, const struct wire_request *r)
+{
+	struct buf payload = {0};
+
+	wire_request_encode(r, &payload);
+	journal_append(f->journal, ENTRY_REQUEST, payload.data, payload.len);
+	buf_fini(&payload);
+}
+
+#define ASKED 60
+static struct wire_request asked[ASKED];
+
+static void invent_requests(void)
+{
+	static const char *const subjects[] = {"system/a", "system/b", "site/city", "system/none"};
+	static char texts[ASKED][16];
+
+	for (int i = 0; i < ASKED; i++) {
+		int64_t at = START + 100 + rand() % (LONG - 200);
+
+		snprintf(texts[i], sizeof texts[i], rand() % 8 == 0 ? "" : "m%d", 1 + rand() % (2 * ASKED));
+		asked[i] = (struct wire_request){.kind = (enum wire_request_kind)(1 + rand() % 7), .author = "wang", .real = at * S,
+			.incident = (uint64_t)(1 + rand() % 12), .text = texts[i], .subjects = &subjects[rand() % 3],
+			.subjects_count = (size_t)(1 + rand() % 2), .from = (at - 60 + rand() % 120) * S,
+			.until = (at - 60 + rand() % 400) * S, .families = (unsigned)(rand() % 8), .state = (uint32_t)(rand() % 6)};
+	}
+}
+
+static void tell_story_and_requests(struct fixture *f, const struct story *s)
+{
+	for (int t = 0; t < LONG + 100; t++) {
+		for (int v = 0; v < 3; v++) {
+			if (t % INTERVAL == v && t < LONG)
+				tell_round(f, s, v, t / INTERVAL);
+		}
+		for (int i = 0; i < ASKED; i++) {
+			if (asked[i].real == (START + t) * S)
+				put_request(f, &asked[i]);
+		}
+		tick(f, t + 1);
+	}
+}
+
+/* Verdicts, what is planned and what was corrected, as text. */
+static void people_of(struct fixture *f, char *out, size_t room)
+{
+	static const char *const queries[] = {
+		"SELECT number || ' kind ' || kind || ' accepted ' || accepted || ' ' || words || ' ' || made FROM request ORDER BY number",
+		"SELECT key || ' ' || hex(data) FROM record WHERE key LIKE 'i/maintenance/%' ORDER BY key",
+		"SELECT start || ' ' || finish || ' ' || state || ' ' || family FROM correction ORDER BY id",
+		"SELECT id || ' ' || ifnull(acknowledged_by, '-') || ' ' || acknowledged_until || ' ' || assignee FROM incident ORDER BY id"};
+	char *path = mem_format("%s/%s", f->folder, BOOK_FILE);
+	sqlite3 *db;
+	size_t at = 0;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	for (size_t i = 0; i < sizeof queries / sizeof *queries; i++) {
+		sqlite3_stmt *s;
+
+		assert_int_equal(sqlite3_prepare_v2(db, queries[i], -1, &s, NULL), SQLITE_OK);
+		while (sqlite3_step(s) == SQLITE_ROW) {
+			at += (size_t)snprintf(out + at, room - at, "%s\n", (const char *)sqlite3_column_text(s, 0));
+			assert_true(at < room);
+		}
+		sqlite3_finalize(s);
+	}
+	sqlite3_close(db);
+	free(path);
+}
+
+static void judge_requests(const struct story *s, int kills, char *out, char *told, size_t room)
+{
+	struct fixture f;
+
+	begin(&f);
+	tell_story_and_requests(&f, s);
+	fold(&f, kills);
+	intents(&f, told, room);
+	people_of(&f, out, room);
+	end(&f);
+}
+
+static void requests_are_judged_the_same_way_over_kills(void **state)
+{
+	unsigned seed = getenv("SEED") != NULL ? (unsigned)atoi(getenv("SEED")) : (unsigned)time(NULL);
+	int accepted = 0;
+	struct story s;
+
+	(void)state;
+	for (unsigned round = 0; round < 3; round++) {
+		srand(seed + round);
+		invent(&s, false);
+		invent_requests();
+		judge_requests(&s, 0, a, told_a, sizeof a);
+		judge_requests(&s, 5, b, told_b, sizeof b);
+		if (strcmp(a, b) != 0 || strcmp(told_a, told_b) != 0)
+			fail_msg("seed %u:\n%s\n%s", seed + round, difference(a, b), difference(told_a, told_b));
+		assert_non_null(strstr(a, "accepted 0"));
+		for (const char *p = a; (p = strstr(p, "accepted 1")) != NULL; p++)
+			accepted++;
+	}
+	if (accepted < 10)
+		fail_msg("seed %u: only %d requests made sense", seed, accepted);
+}
+
+static int64_t count_of(struct fixture *f, const char *query)
+{
+	char *path = mem_format("%s/%s", f->folder, BOOK_FILE);
+	sqlite3_stmt *s;
+	sqlite3 *db;
+	int64_t n;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_prepare_v2(db, query, -1, &s, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_step(s), SQLITE_ROW);
+	n = sqlite3_column_int64(s, 0);
+	sqlite3_finalize(s);
+	sqlite3_close(db);
+	free(path);
+	return n;
+}
+
+static void a_request_that_was_judged_is_not_judged_again(void **state)
+{
+	static const char *const subjects[] = {"system/a", "system/none"};
+	struct wire_request r = {.kind = REQUEST_PLAN, .author = "wang", .text = "why", .subjects = subjects, .subjects_count = 1,
+		.real = (START + 2) * S, .from = (START + 5) * S, .until = (START + 500) * S};
+	struct fixture f;
+
+	(void)state;
+	begin(&f);
+	tick(&f, 1);
+	put_request(&f, &r);
+	r.subjects_count = 2; /* half of it cannot be: nothing of it is */
+	put_request(&f, &r);
+	tick(&f, 3);
+	fold(&f, 0);
+	assert_int_equal(count_of(&f, "SELECT count(*) FROM record WHERE key LIKE 'i/maintenance/%'"), 1);
+	f.at = (struct position){0, 0};
+	fold(&f, 0);
+	assert_int_equal(count_of(&f, "SELECT count(*) FROM request"), 2);
+	assert_int_equal(count_of(&f, "SELECT sum(accepted) FROM request"), 1);
+	assert_int_equal(count_of(&f, "SELECT count(*) FROM record WHERE key LIKE 'i/maintenance/%'"), 1);
+	end(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(kills_change_nothing),
 		cmocka_unit_test(a_backlog_makes_the_ledger_as_if_nothing_had_been_cut),
 		cmocka_unit_test(what_is_not_judged_any_more_has_no_state),
+		cmocka_unit_test(requests_are_judged_the_same_way_over_kills),
+		cmocka_unit_test(a_request_that_was_judged_is_not_judged_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
