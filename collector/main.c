@@ -9,6 +9,7 @@
 #include "collector/ca.h"
 #include "collector/incidents.h"
 #include "collector/inventory.h"
+#include "collector/people.h"
 #include "collector/process.h"
 #include "collector/rules.h"
 #include "collector/settings.h"
@@ -118,6 +119,13 @@ static const struct command commands[] = {
 	{"availability", "[OPTIONS] PERIOD", "figures of systems, units and links from the ledger", availability_main},
 	{"incidents", "[OPTIONS] [PERIOD]", "open incidents, or those of a period", incidents_main},
 	{"test-rules", "FILE ...", "play what is measured, and see which incidents and notices come of it", rules_main},
+	{"ack", "INCIDENT [OPTIONS]", "somebody works on it: until it closes, or a time", people_main},
+	{"unack", "INCIDENT", "nobody does any more", people_main},
+	{"assign", "INCIDENT WHOM", "who is to work on it", people_main},
+	{"comment", "INCIDENT TEXT", "words for those who are told of it", people_main},
+	{"maintain", "SUBJECT ... [OPTIONS]", "planned work, whose trouble wakes nobody", people_main},
+	{"cancel", "MAINTENANCE", "planned work that will not be", people_main},
+	{"correct", "SUBJECT [OPTIONS]", "what the ledger should have said", people_main},
 	{"ca", "init|issue ...", "a small certificate authority for agents and collectors", ca_main},
 	{"version", "", "print the version", command_version},
 };

@@ -290,6 +290,52 @@ static void spans_are_taken_out_of_spans(void **state)
 	}
 }
 
+#define AT_TEN INT64_C(1790820000) /* 2026-10-01 10:00:00 */
+
+static void times_are_read_as_people_write_them(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t seconds;
+	} good[] = {{"now", AT_TEN}, {"+2h", AT_TEN + 7200}, {"2026-10-01 10:00", AT_TEN}, {"2026-10-01T10:00:30", AT_TEN + 30},
+		{"2026-10-01T02:00:00Z", AT_TEN}, {"2026-10-01", AT_TEN - 36000}, {"2026-10-01 24:00", AT_TEN + 14 * 3600}};
+	static const char *const bad[] = {"", "12", "10:00", "2026-10-01 10", "2026-10-01 25:00", "2026-02-30 10:00", "+2", "-2h",
+		"2026-10-01 10:00 ", "2026-10-01 10:00:61", "2026-10-01 10:00+08:00"};
+	struct err e;
+	int64_t t;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+		assert_int_equal(calendar_time(good[i].text, AT_TEN * NS_PER_S, &t, &e), 0);
+		assert_int_equal(t / NS_PER_S, good[i].seconds);
+	}
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		if (calendar_time(bad[i], AT_TEN * NS_PER_S, &t, &e) == 0)
+			fail_msg("\"%s\" was read", bad[i]);
+	}
+}
+
+static void how_often_is_read_as_people_write_it(void **state)
+{
+	static const struct {
+		const char *text;
+		unsigned weekdays, weeks;
+	} good[] = {{"day", 0, 0}, {"week", 8 /* a Thursday */, 0}, {"mon-fri", 0x1f, 0}, {"sat,sun", 0x60, 0}, {"2nd sat", 0x20, 2}};
+	static const char *const bad[] = {"", "2nd", "2nd day", "2nd ", "6th sat", "monday", "sat 2nd", "fri-mon"};
+	uint8_t weekdays, weeks;
+	struct err e;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+		assert_int_equal(calendar_every(good[i].text, AT_TEN * NS_PER_S, &weekdays, &weeks, &e), 0);
+		assert_true(weekdays == good[i].weekdays && weeks == good[i].weeks);
+	}
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		if (calendar_every(bad[i], AT_TEN * NS_PER_S, &weekdays, &weeks, &e) == 0)
+			fail_msg("\"%s\" was read", bad[i]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -305,6 +351,8 @@ int main(void)
 		cmocka_unit_test(what_are_no_hours_is_told),
 		cmocka_unit_test(what_is_wrong_in_a_file_is_told_with_its_line),
 		cmocka_unit_test(spans_are_taken_out_of_spans),
+		cmocka_unit_test(times_are_read_as_people_write_them),
+		cmocka_unit_test(how_often_is_read_as_people_write_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
