@@ -14,6 +14,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import faults  # noqa: E402
 from pair import AGENT, FULL, Pair, wait  # noqa: E402
 
 PLUGINS = "/usr/lib/nagios/plugins"
@@ -91,6 +92,7 @@ def value(r, name):
 
 def expect(what, results, outcome, words="", parts=(), state=None):
     r = results[0]
+    faults.record("exec", what, [r])
     check(what, r["outcome"] == outcome and words in r["reason"] and (state is None or value(r, "state") == state), r)
     labels = [p["part"] for p in results[1:]]
     check(f"{what}: parts", all(p in labels for p in parts), labels)
@@ -186,6 +188,7 @@ def test_hostile(folder):
         worst = max(worst, late)
         check(f"{name}: nothing is left 2 s after the deadline", late < 2 and not of_user(), (late, of_user()))
         r = got[0]
+        faults.record("exec", name, [r])
         check(f"{name}: what is told", r["outcome"] == "up" if words is None else r["outcome"] == "unknown" and words in r["reason"], r)
     print(f"  figure: exec: {len(HOSTILE)} hostile plugins one after the other, the last process gone at most {worst:.2f} s after the deadline "
           "(with the start of the agent)")

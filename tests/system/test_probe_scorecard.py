@@ -220,6 +220,40 @@ def pages():
           0 < seen["links2"] < 12 and seen["level2"] == round(100 * seen["links2_v6"] / seen["links2"], 2), r)
 
 
+def in_an_agent(folder):
+    """Behind its fence the library can still be loaded, and is only when it is used."""
+    def settings(check_of_site):
+        write(f"{folder}/agent.conf", f"""id = "a"; state = "{folder}/state"; log_level = "debug";
+checks = ( {{ id = "plain"; type = "tcp"; interval = "1s"; timeout = "900ms"; host = "{V4}"; port = 80; }} {check_of_site} );
+""")
+
+    def result_of(name):
+        def lines():
+            with open(log, encoding="utf-8") as f:
+                return [line for line in f if f"result check={name}" in line]
+        return pair.wait(f"a result of {name}", lines)[0]
+
+    def has_library():
+        maps = f"pgrep -g {agent.pid} | sed 's|.*|/proc/&/maps|' | xargs cat"
+        return b"libxml2" in subprocess.run(["sh", "-c", maps], stdout=subprocess.PIPE, check=False).stdout
+    settings("")
+    log = f"{folder}/agent.log"
+    with open(log, "wb") as f:
+        agent = subprocess.Popen([pair.AGENT, "run", "-c", f"{folder}/agent.conf"], stdin=subprocess.DEVNULL, stdout=f, stderr=f,
+                                 start_new_session=True)
+    try:
+        result_of("plain")
+        before = has_library()
+        settings(', { id = "site"; type = "scorecard"; interval = "2s"; timeout = "2s"; delay = "0s"; ports = "80"; url = "http://part.gov.cn/"; }')
+        agent.send_signal(signal.SIGHUP)
+        line = result_of("site")
+        check("an agent has the same result", "outcome=up" in line and "level 2: 3 of 12 links not over IPv6" in line, line)
+        check("the HTML library is there when it is used, not before", not before and has_library(), before)
+    finally:
+        os.killpg(agent.pid, signal.SIGKILL)
+        agent.wait()
+
+
 def own_faults(knot):
     os.kill(knot.pid, signal.SIGSTOP)
     expect("a silent resolver", probe("http://www.gov.cn/", timeout="1s"), "unknown", "no answer from the resolver in time", score=None)
@@ -245,6 +279,7 @@ def inside(folder):
         exact()
         names()
         pages()
+        in_an_agent(folder)
         own_faults(knot)
     finally:
         six.close()

@@ -13,6 +13,7 @@ import tempfile
 import time
 import urllib.request
 
+import faults
 import pair
 
 failures = []
@@ -79,6 +80,7 @@ def value(r, name):
 
 def both(folder, what, outcome, reason, *options, timeout="900ms"):
     got = [r for r in probe(folder, "host=localhost", *options, timeout=timeout) if r["part"] == ""]
+    faults.record("snmp", what, got)
     check(f"{what}: both families", [r["family"] for r in got] == [4, 6], got)
     for r in got:
         check(f"{what} (IPv{r['family']})", r["outcome"] == outcome and r["reason"] == reason, r)
