@@ -11,6 +11,7 @@
 #include "collector/judge/book.h"
 #include "collector/judge/calendar.h"
 #include "collector/judge/ledger.h"
+#include "collector/judge/planned.h"
 #include "collector/settings.h"
 #include "collector/web/json.h"
 #include "lib/clock.h"
@@ -28,6 +29,7 @@ struct wish {
 	enum family family;
 	enum form form;
 	bool always, measured; /* all hours; without people's corrections */
+	bool with_planned;     /* planned work counts as any other time */
 };
 
 /* What is needed to answer. */
@@ -36,6 +38,7 @@ struct sources {
 	struct inventory *inventory;
 	struct calendar *calendar;
 	struct ledger *ledger;
+	struct planned *planned;
 	struct span period; /* clipped to what the ledger reaches */
 	bool is_partial;
 };
@@ -63,6 +66,7 @@ static const char *const help =
 	"  --month, --quarter, --year P  other words for PERIOD\n"
 	"  --always              all hours instead of the hours of service\n"
 	"  --measured            as measured, without corrections by hand\n"
+	"  --maintenance excluded|included  whether planned work is left out, as it is unless given\n"
 	"  --json, --csv         instead of a table\n\n"
 	"Without --unit, --system or --link: all systems. strict: what was not measured counts as if it had failed;\n"
 	"lenient: it is left out; coverage: how much was measured. Fractions are cut, not rounded.\n"
@@ -75,7 +79,7 @@ static const struct option options[] = {
 	{"link", required_argument, NULL, 'l'}, {"family", required_argument, NULL, 'f'},
 	{"month", required_argument, NULL, 'p'}, {"quarter", required_argument, NULL, 'p'},
 	{"year", required_argument, NULL, 'p'}, {"period", required_argument, NULL, 'p'},
-	{"always", no_argument, NULL, 'a'}, {"measured", no_argument, NULL, 'm'}, {"json", no_argument, NULL, 'j'},
+	{"always", no_argument, NULL, 'a'}, {"measured", no_argument, NULL, 'm'}, {"maintenance", required_argument, NULL, 'w'}, {"json", no_argument, NULL, 'j'},
 	{"csv", no_argument, NULL, 'v'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
 
 static int take_option(struct wish *w, int option, const char *text)
@@ -90,6 +94,12 @@ static int take_option(struct wish *w, int option, const char *text)
 	case 'm': w->measured = true; break;
 	case 'j': w->form = FORM_JSON; break;
 	case 'v': w->form = FORM_CSV; break;
+	case 'w':
+		w->with_planned = strcmp(text, "included") == 0;
+		if (w->with_planned || strcmp(text, "excluded") == 0)
+			break;
+		fprintf(stderr, "availability: --maintenance is excluded or included, not \"%s\"\n", text);
+		return -1;
 	case 'f':
 		w->family = strcmp(text, "ipv4") == 0 ? FAMILY_V4 : FAMILY_V6;
 		if (strcmp(text, "ipv4") == 0 || strcmp(text, "ipv6") == 0)
@@ -144,13 +154,16 @@ static int open_sources(const struct wish *w, struct sources *s, struct err *e)
 	}
 	path = mem_format("%s/%s", s->settings->state, BOOK_FILE);
 	s->ledger = ledger_open_file(path, e);
+	if (s->ledger != NULL)
+		s->planned = planned_open_file(path, e);
 	free(path);
-	return s->ledger == NULL ? EXIT_RUNTIME : EXIT_FINE;
+	return s->planned == NULL ? EXIT_RUNTIME : EXIT_FINE;
 }
 
 static void close_sources(struct sources *s)
 {
 	ledger_close(s->ledger);
+	planned_close(s->planned);
 	calendar_free(s->calendar);
 	inventory_free(s->inventory);
 	settings_free(s->settings);
@@ -196,20 +209,22 @@ static int add_figure(const struct wish *w, struct sources *s, struct figures *f
 	const char *name, const struct config_texts *hours, struct err *e)
 {
 	struct figure row = {.subject = mem_format("%s/%s", kind, id), .name = name};
-	struct spans service = {0}, none = {0};
+	struct spans service = {0}, excluded = {0};
 	struct stretch *stretches = NULL;
 	size_t count;
 	int rc = -1;
 
-	if (service_of(w, s, hours, &service, e) == 0 && ledger_read(s->ledger, row.subject, w->family, s->period, !w->measured,
+	if (service_of(w, s, hours, &service, e) == 0 &&
+		(w->with_planned || planned_read(s->planned, row.subject, s->period, &excluded, e) == 0) && ledger_read(s->ledger, row.subject, w->family, s->period, !w->measured,
 			&stretches, &count, e) == 0 &&
 		ledger_revisions(s->ledger, row.subject, w->family, s->period, count_revision, &row.revisions, e) == 0) {
-		availability_count(stretches, count, &service, &none, &row.a);
+		availability_count(stretches, count, &service, &excluded, &row.a);
 		availability_add(&f->sum, &row.a);
 		rc = 0;
 	}
 	free(stretches);
 	spans_fini(&service);
+	spans_fini(&excluded);
 	f->rows = mem_resize(f->rows, f->count + 1, sizeof *f->rows);
 	f->rows[f->count++] = row;
 	return rc;
@@ -363,6 +378,7 @@ static void print_json(const struct wish *w, const struct sources *s, const stru
 	json_int(&j, "family", w->family);
 	json_bool(&j, "service_hours", !w->always);
 	json_bool(&j, "corrected", !w->measured);
+	json_bool(&j, "maintenance_excluded", !w->with_planned);
 	json_open(&j, "subjects", '[');
 	for (size_t i = 0; i < f->count; i++) {
 		json_open(&j, NULL, '{');

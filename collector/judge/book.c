@@ -14,6 +14,7 @@
 #include "collector/judge/outbox.h"
 #include "collector/judge/people.h"
 #include "collector/judge/plan.h"
+#include "collector/judge/planned.h"
 #include "collector/judge/record.h"
 #include "collector/judge/verdict.h"
 #include "lib/buf.h"
@@ -24,6 +25,7 @@
 #include "lib/wire.h"
 
 #define LANDMARK_EVERY (600 * NS_PER_S)
+#define PLAN_TURNS_MAX 5000 /* after so many, what is left is noted late */
 #define LANDMARKS_KEPT 10000 /* two months */
 
 static const char *const tables =
@@ -57,6 +59,8 @@ struct book {
 	sqlite3 *db;
 	sqlite3_stmt *statements[STATEMENTS];
 	struct people *people;
+	struct planned *planned;
+	uint64_t plan_turns; /* of incidents, that planned knows of */
 	struct ledger *ledger;
 	struct verdict *verdict;
 	struct incidents *incidents;
@@ -140,7 +144,9 @@ static int open_database(struct book *b, const char *state, struct err *e)
 		b->outbox = outbox_open(b->db, e);
 	if (b->outbox != NULL)
 		b->people = people_open(b->db, e);
-	return b->people != NULL ? 0 : -1;
+	if (b->people != NULL)
+		b->planned = planned_open(b->db, e);
+	return b->planned != NULL ? 0 : -1;
 }
 
 static void read_place(struct book *b)
@@ -159,6 +165,7 @@ struct book *book_open(const char *state, struct err *e)
 	struct book *b = mem_alloc(sizeof *b);
 
 	b->changed = map_new();
+	b->plan_turns = UINT64_MAX;
 	if (open_database(b, state, e) < 0) {
 		book_close(b);
 		return NULL;
@@ -176,6 +183,7 @@ void book_close(struct book *b)
 	ledger_close(b->ledger);
 	outbox_close(b->outbox);
 	people_close(b->people);
+	planned_close(b->planned);
 	for (int i = 0; i < STATEMENTS; i++)
 		sqlite3_finalize(b->statements[i]);
 	sqlite3_close(b->db);
@@ -252,6 +260,8 @@ static int end_others(struct book *b, struct err *e)
 			if (ledger_current(b->ledger, o.names[i], verdict_family(f)) != STATE_NONE)
 				rc = ledger_set(b->ledger, o.names[i], verdict_family(f), STATE_NONE, b->now, "", e);
 		}
+		if (rc == 0)
+			rc = planned_set(b->planned, o.names[i], false, b->now, e);
 		free(o.names[i]);
 	}
 	free(o.names);
@@ -265,6 +275,7 @@ static int take_intents(struct book *b, struct err *e)
 {
 	size_t count;
 	const struct incident_intent *in = incidents_intents(b->incidents, &count);
+	struct incident_view view;
 	int rc = 0;
 
 	for (size_t i = 0; i < count && rc == 0; i++) {
@@ -276,17 +287,60 @@ static int take_intents(struct book *b, struct err *e)
 		for (size_t k = 0; k < in[i].items_count && rc == 0; k++)
 			rc = outbox_note(b->outbox, b->incidents, in[i].items[k].incident, e);
 	}
+	/* With clearing they are forgotten; of one that nobody was told of no intent tells. */
+	for (size_t i = 0; count > 0 && rc == 0 && incidents_at(b->incidents, i, &view); i++) {
+		if (view.phase == INCIDENT_CLOSED)
+			rc = outbox_note(b->outbox, b->incidents, view.id, e);
+	}
 	if (count > 0)
 		incidents_clear(b->incidents);
 	return rc;
+}
+
+/* Whom planned work covers from `at` on. */
+static int note_plans(struct book *b, int64_t at, struct err *e)
+{
+	const struct verdict_subject *subject;
+	int64_t next;
+	uint64_t turns = incidents_maintenance_turns(b->incidents, &next);
+
+	if (turns == b->plan_turns)
+		return 0;
+	b->plan_turns = turns;
+	for (size_t i = 0; (subject = verdict_subject_at(b->verdict, i)) != NULL; i++) {
+		if (planned_set(b->planned, subject->id, incidents_state(b->incidents, subject->id) == STATE_MAINTENANCE, at, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Work that began or ended since the step before did so at its time, also when we were away. */
+static int turn_plans(struct book *b, struct err *e)
+{
+	struct err refused;
+	int64_t next;
+
+	for (int i = 0; i < PLAN_TURNS_MAX; i++) {
+		incidents_maintenance_turns(b->incidents, &next);
+		if (next >= b->now)
+			break;
+		incidents_step(b->incidents, &(struct incident_event){.kind = INCIDENT_TICK}, next, &refused);
+		if (take_intents(b, e) < 0 || note_plans(b, next, e) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 static int step(struct book *b, const struct incident_event *event, struct err *e)
 {
 	struct err refused; /* of requests alone */
 
+	if (turn_plans(b, e) < 0)
+		return -1;
 	incidents_step(b->incidents, event, b->now, &refused);
-	return take_intents(b, e);
+	if (take_intents(b, e) < 0)
+		return -1;
+	return note_plans(b, b->now, e);
 }
 
 static int step_state(struct book *b, const struct verdict_change *c, struct err *e)
@@ -520,7 +574,6 @@ static int fold_envelope(struct book *b, const struct journal_entry *entry, stru
 	return rc;
 }
 
-/* Of an incident that nobody was told of no intent says that it changed. */
 static int fold_known_request(struct book *b, struct position at, const struct wire_request *r, struct err *e)
 {
 	int rc = people_fold(b->people, b->incidents, b->ledger, at, r, b->now, e);
@@ -528,7 +581,7 @@ static int fold_known_request(struct book *b, struct position at, const struct w
 	b->counts.requests += rc == 1;
 	if (rc < 0 || take_intents(b, e) < 0)
 		return -1;
-	return r->incident != 0 ? outbox_note(b->outbox, b->incidents, r->incident, e) : 0;
+	return note_plans(b, b->now, e);
 }
 
 static int fold_request(struct book *b, const struct journal_entry *entry, struct err *e)
@@ -543,7 +596,7 @@ static int fold_request(struct book *b, const struct journal_entry *entry, struc
 			(unsigned long long)entry->at.seq, words.text);
 	} else {
 		set_now(b, r->real);
-		rc = fold_known_request(b, entry->at, r, e);
+		rc = turn_plans(b, e) < 0 ? -1 : fold_known_request(b, entry->at, r, e);
 	}
 	wire_request_free(r);
 	return rc;
@@ -613,6 +666,17 @@ static void bind_key(sqlite3_stmt *s, const struct core *c, const char *key)
 	sqlite3_bind_text(s, 1, full, -1, SQLITE_TRANSIENT);
 }
 
+/* What people see of an incident follows its record, whether anybody is told of the change or not. */
+static void note_incident(const struct core *c, const char *key)
+{
+	static const char of_incident[] = "incident/";
+	struct book *b = c->book;
+
+	if (strcmp(c->prefix, OF_INCIDENTS) == 0 && strncmp(key, of_incident, sizeof of_incident - 1) == 0 && !b->write_failed)
+		b->write_failed = outbox_note(b->outbox, b->incidents, strtoull(key + sizeof of_incident - 1, NULL, 10),
+			&b->failure) < 0;
+}
+
 static void put_record(void *ctx, const char *key, const void *data, size_t len)
 {
 	const struct core *c = ctx;
@@ -623,6 +687,7 @@ static void put_record(void *ctx, const char *key, const void *data, size_t len)
 	sqlite3_bind_blob64(s, 2, data, len, SQLITE_TRANSIENT);
 	if (!b->write_failed)
 		b->write_failed = run(b, s, "a record is not kept", &b->failure) < 0;
+	note_incident(c, key);
 }
 
 static void drop_record(void *ctx, const char *key)
@@ -634,6 +699,7 @@ static void drop_record(void *ctx, const char *key)
 	bind_key(s, c, key);
 	if (!b->write_failed)
 		b->write_failed = run(b, s, "a record is not dropped", &b->failure) < 0;
+	note_incident(c, key);
 }
 
 static int save_place(struct book *b, struct err *e)

@@ -156,6 +156,9 @@ enum state incidents_state(const struct incidents *, const char *subject);
 bool incidents_is_held(const struct incidents *, const char *subject);
 uint64_t incidents_of(const struct incidents *, const char *subject); /* incident that it is in, 0 none */
 const struct maintenance *incidents_maintenance_at(const struct incidents *, size_t i); /* NULL behind the last */
+/* Counts up whenever maintenance begins or ends for a subject. next: the time at which it may next; INT64_MAX: never. Who
+ * steps a tick at that time, however late, learns it as it was. */
+uint64_t incidents_maintenance_turns(const struct incidents *, int64_t *next);
 struct incident_counts {
 	uint64_t events, stale, opened, closed, merged, digests;
 	size_t open, held;

@@ -96,6 +96,7 @@ struct incidents {
 	size_t windows_count;
 	struct maintenance **plans;
 	size_t plans_count;
+	uint64_t plan_turns;
 	int64_t now, steady, next_plan; /* next_plan: time of day when maintenance begins or ends somewhere */
 	uint64_t next_incident, next_key;
 	uint64_t hash, saved_hash; /* of the topology; of the one that the records were saved under */

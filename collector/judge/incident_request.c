@@ -173,11 +173,29 @@ void incident_maintenance(struct incidents *c)
 	for (uint32_t i = 0; i < topology_count(c->topology); i++) {
 		bool covered = is_covered(c, i, known);
 
-		if (covered != c->nodes[i].in_maintenance)
+		if (covered != c->nodes[i].in_maintenance) {
 			c->nodes[i].is_dirty = true;
+			c->plan_turns++;
+		}
 		c->nodes[i].in_maintenance = covered;
 	}
 	free(known);
+}
+
+uint64_t incidents_maintenance_turns(const struct incidents *c, int64_t *next)
+{
+	*next = c->next_plan;
+	if (c->next_plan != 0)
+		return c->plan_turns;
+	/* Just restored, or the clock was set back. */
+	*next = INT64_MAX;
+	for (size_t i = 0; i < c->plans_count; i++) {
+		int64_t turn = maintenance_next(c->plans[i], c->now);
+
+		if (turn < *next)
+			*next = turn;
+	}
+	return c->plan_turns;
 }
 
 static int plan(struct incidents *c, const struct maintenance *m, struct err *err)

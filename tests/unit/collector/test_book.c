@@ -15,6 +15,7 @@
 #include "collector/inventory.h"
 #include "collector/judge/ledger.h"
 #include "collector/judge/outbox.h"
+#include "collector/judge/planned.h"
 #include "collector/judge/refold.h"
 #include "lib/buf.h"
 #include "lib/err.h"
@@ -475,6 +476,7 @@ static void people_of(struct fixture *f, char *out, size_t room)
 		"SELECT number || ' kind ' || kind || ' accepted ' || accepted || ' ' || words || ' ' || made FROM request ORDER BY number",
 		"SELECT key || ' ' || hex(data) FROM record WHERE key LIKE 'i/maintenance/%' ORDER BY key",
 		"SELECT start || ' ' || finish || ' ' || state || ' ' || family FROM correction ORDER BY id",
+		"SELECT subject || ' ' || start || ' ' || finish FROM planned ORDER BY subject, start",
 		"SELECT id || ' ' || ifnull(acknowledged_by, '-') || ' ' || acknowledged_until || ' ' || assignee FROM incident ORDER BY id"};
 	char *path = mem_format("%s/%s", f->folder, BOOK_FILE);
 	sqlite3 *db;
@@ -571,6 +573,74 @@ static void a_request_that_was_judged_is_not_judged_again(void **state)
 	end(&f);
 }
 
+static void assert_planned(struct fixture *f, const char *subject, int from, int until)
+{
+	char *path = mem_format("%s/%s", f->folder, BOOK_FILE);
+	struct planned *p;
+	struct spans found;
+	struct err e;
+
+	p = planned_open_file(path, &e);
+	assert_non_null(p);
+	assert_int_equal(planned_read(p, subject, (struct span){START * S, (START + LONG) * S}, &found, &e), 0);
+	if (from == until) {
+		assert_int_equal(found.count, 0);
+	} else {
+		assert_int_equal(found.count, 1);
+		assert_int_equal(found.items[0].from / S - START, from);
+		assert_int_equal(found.items[0].until / S - START, until);
+	}
+	spans_fini(&found);
+	planned_close(p);
+	free(path);
+}
+
+/* It begins and ends while nobody judges: at its time all the same, and not for others. */
+static void planned_work_is_noted_as_it_was(void **state)
+{
+	static const char *const subjects[] = {"system/a"};
+	struct wire_request r = {.kind = REQUEST_PLAN, .author = "wang", .text = "why", .subjects = subjects, .subjects_count = 1,
+		.real = (START + 5) * S, .from = (START + 100) * S, .until = (START + 200) * S};
+	struct fixture f;
+
+	(void)state;
+	for (int away = 0; away < 3; away++) {
+		begin(&f);
+		put_request(&f, &r);
+		for (int t = 6; t < (away == 0 ? 400 : away == 1 ? 90 : 150); t++)
+			tick(&f, t);
+		fold(&f, 2);
+		if (away == 2)
+			assert_planned(&f, "system/a", 100, LONG);
+		book_close(f.book);
+		open_book(&f);
+		tick(&f, 400);
+		fold(&f, 0);
+		assert_planned(&f, "system/a", 100, 200);
+		assert_planned(&f, "system/b", 0, 0);
+		end(&f);
+	}
+}
+
+static void planned_work_that_is_cancelled_ends_then(void **state)
+{
+	static const char *const subjects[] = {"system/a"};
+	struct wire_request r = {.kind = REQUEST_PLAN, .author = "wang", .text = "why", .subjects = subjects, .subjects_count = 1,
+		.real = (START + 5) * S, .from = (START + 4) * S, .until = (START + 200) * S};
+	struct fixture f;
+
+	(void)state;
+	begin(&f);
+	put_request(&f, &r);
+	tick(&f, 50);
+	r = (struct wire_request){.kind = REQUEST_CANCEL, .author = "wang", .text = "m1", .real = (START + 60) * S};
+	put_request(&f, &r);
+	tick(&f, 400);
+	fold(&f, 0);
+	assert_planned(&f, "system/a", 5, 60);
+	end(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -579,6 +649,8 @@ int main(void)
 		cmocka_unit_test(what_is_not_judged_any_more_has_no_state),
 		cmocka_unit_test(requests_are_judged_the_same_way_over_kills),
 		cmocka_unit_test(a_request_that_was_judged_is_not_judged_again),
+		cmocka_unit_test(planned_work_is_noted_as_it_was),
+		cmocka_unit_test(planned_work_that_is_cancelled_ends_then),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
