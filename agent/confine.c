@@ -47,7 +47,7 @@ static const char *const *readable_paths(const struct agent_settings *s)
 		"/lib", "/lib64", "/dev/urandom",
 		/* What the host types look at. Of /proc the whole: the kernel makes its files anew when it is short of
 		 * memory, and a rule on one of them is then a rule on nothing. */
-		"/proc", "/etc/fstab", "/sys/block", "/sys/class/net", "/sys/devices"};
+		"/proc", "/run/utmp", "/etc/fstab", "/sys/block", "/sys/class/net", "/sys/devices"};
 	const size_t count = sizeof libraries / sizeof *libraries;
 	const char **paths = arena_alloc(s->arena, (count + s->readable.count + 6) * sizeof *paths);
 	size_t n = 0;

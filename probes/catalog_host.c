@@ -176,3 +176,127 @@ static const struct metric interface_metrics[] = {
 };
 TYPE(interface, interface_options, check_root,
 	"network interfaces of this host: traffic, errors, drops, link, speed, global addresses of both families");
+
+/* ---- pressure */
+
+static const struct metric pressure_metrics[] = {
+	{PRESSURE_CPU, "cpu", "%", 2, "CPU等待", "waiting for CPU"},
+	{PRESSURE_CPU_FULL, "cpu_full", "%", 2, "CPU全部等待", "all waiting for CPU"},
+	{PRESSURE_MEMORY, "memory", "%", 2, "内存等待", "waiting for memory"},
+	{PRESSURE_MEMORY_FULL, "memory_full", "%", 2, "内存全部等待", "all waiting for memory"},
+	{PRESSURE_IO, "io", "%", 2, "I/O等待", "waiting for I/O"},
+	{PRESSURE_IO_FULL, "io_full", "%", 2, "I/O全部等待", "all waiting for I/O"},
+	{PRESSURE_CPU_MINUTE, "cpu_60", "%", 2, "CPU等待（1分钟）", "waiting for CPU, 1 min"},
+	{PRESSURE_CPU_FULL_MINUTE, "cpu_full_60", "%", 2, "CPU全部等待（1分钟）", "all waiting for CPU, 1 min"},
+	{PRESSURE_MEMORY_MINUTE, "memory_60", "%", 2, "内存等待（1分钟）", "waiting for memory, 1 min"},
+	{PRESSURE_MEMORY_FULL_MINUTE, "memory_full_60", "%", 2, "内存全部等待（1分钟）", "all waiting for memory, 1 min"},
+	{PRESSURE_IO_MINUTE, "io_60", "%", 2, "I/O等待（1分钟）", "waiting for I/O, 1 min"},
+	{PRESSURE_IO_FULL_MINUTE, "io_full_60", "%", 2, "I/O全部等待（1分钟）", "all waiting for I/O, 1 min"},
+	{.number = 0},
+};
+PLAIN_TYPE(pressure, "pressure stall information of this host: shares of time in which work stood still for want of CPU, memory, I/O");
+
+/* ---- protocol */
+
+static const struct metric protocol_metrics[] = {
+	{PROTOCOL_ACTIVE, "tcp_active", "1/s", 2, "主动建立", "TCP connections opened"},
+	{PROTOCOL_PASSIVE, "tcp_passive", "1/s", 2, "被动建立", "TCP connections accepted"},
+	{PROTOCOL_FAILED, "tcp_failed", "1/s", 3, "建立失败", "TCP connections failed"},
+	{PROTOCOL_RESETS, "tcp_resets", "1/s", 3, "连接被重置", "TCP connections reset"},
+	{PROTOCOL_ESTABLISHED, "tcp_established", "1", 0, "当前连接", "TCP connections now"},
+	{PROTOCOL_RECEIVED, "tcp_received", "1/s", 1, "收到报文段", "TCP segments received"},
+	{PROTOCOL_SENT, "tcp_sent", "1/s", 1, "发出报文段", "TCP segments sent"},
+	{PROTOCOL_RETRANSMITTED, "tcp_retransmitted", "1/s", 3, "重传报文段", "TCP segments sent again"},
+	{PROTOCOL_ERRORS, "tcp_errors", "1/s", 4, "错误报文段", "TCP segments with errors"},
+	{PROTOCOL_RESETS_SENT, "tcp_resets_sent", "1/s", 3, "发出重置", "TCP resets sent"},
+	{PROTOCOL_TIMEOUTS, "tcp_timeouts", "1/s", 4, "重传超时", "TCP time-outs"},
+	{PROTOCOL_SYNCOOKIES, "tcp_syncookies", "1/s", 4, "SYN Cookie", "SYN cookies sent"},
+	{PROTOCOL_OVERFLOWS, "listen_overflows", "1/s", 4, "监听队列溢出", "accept queue overflows"},
+	{PROTOCOL_LISTEN_DROPS, "listen_drops", "1/s", 4, "监听丢弃", "connections dropped at listeners"},
+	{PROTOCOL_RETRANSMITTED_SHARE, "tcp_retransmit_pc", "%", 3, "重传率", "TCP segments sent again"},
+	{PROTOCOL_IN, "in", "1/s", 1, "收到数据报", "datagrams received"},
+	{PROTOCOL_OUT, "out", "1/s", 1, "发出数据报", "datagrams sent"},
+	{PROTOCOL_FORWARDED, "forwarded", "1/s", 1, "转发数据报", "datagrams forwarded"},
+	{PROTOCOL_IN_DISCARDS, "in_discards", "1/s", 4, "接收丢弃", "received and discarded"},
+	{PROTOCOL_OUT_DISCARDS, "out_discards", "1/s", 4, "发送丢弃", "discarded before sending"},
+	{PROTOCOL_NO_ROUTES, "no_routes", "1/s", 4, "无路由", "no route"},
+	{PROTOCOL_ADDRESS_ERRORS, "address_errors", "1/s", 4, "地址错误", "wrong addresses"},
+	{PROTOCOL_REASSEMBLY_FAILS, "reassembly_fails", "1/s", 4, "重组失败", "reassembly failed"},
+	{PROTOCOL_FRAGMENT_FAILS, "fragment_fails", "1/s", 4, "分片失败", "fragmentation failed"},
+	{PROTOCOL_ICMP_ERRORS, "icmp_errors", "1/s", 4, "ICMP错误", "ICMP errors"},
+	{PROTOCOL_ICMP_UNREACHABLE_IN, "unreachable_in", "1/s", 4, "收到不可达", "unreachables received"},
+	{PROTOCOL_ICMP_UNREACHABLE_OUT, "unreachable_out", "1/s", 4, "发出不可达", "unreachables sent"},
+	{PROTOCOL_UDP_IN, "udp_in", "1/s", 1, "收到UDP", "UDP received"},
+	{PROTOCOL_UDP_OUT, "udp_out", "1/s", 1, "发出UDP", "UDP sent"},
+	{PROTOCOL_UDP_NO_PORTS, "udp_no_ports", "1/s", 4, "UDP端口无监听", "UDP to no port"},
+	{PROTOCOL_UDP_ERRORS, "udp_errors", "1/s", 4, "UDP错误", "UDP errors"},
+	{PROTOCOL_UDP_BUFFER_IN, "udp_buffer_in", "1/s", 4, "UDP接收缓冲满", "UDP receive buffer full"},
+	{PROTOCOL_UDP_BUFFER_OUT, "udp_buffer_out", "1/s", 4, "UDP发送缓冲满", "UDP send buffer full"},
+	{.number = 0},
+};
+PLAIN_TYPE(protocol, "protocol counters of this host: TCP; and IP, ICMP and UDP as a part for each family");
+
+/* ---- process */
+
+static const struct config_field process_fields[] = {
+	{.name = "names", .kind = CONFIG_TEXTS, .offset = offsetof(struct process_options, names), .fallback = "",
+		.max = NAMES_MAX, .help = "processes that must run, by the name that the kernel has (15 bytes at most); * and ? as in a shell"},
+	FIELD_ROOT,
+	{.name = NULL},
+};
+SCHEMA(process_options, process);
+
+static const struct metric process_metrics[] = {
+	{PROCESS_COUNT, "count", "1", 0, "进程数", "processes"},
+	{PROCESS_RUNNING, "running", "1", 0, "运行中", "running"},
+	{PROCESS_BLOCKED, "blocked", "1", 0, "不可中断", "uninterruptible"},
+	{PROCESS_ZOMBIES, "zombies", "1", 0, "僵尸进程", "zombies"},
+	{PROCESS_THREADS, "threads", "1", 0, "线程数", "threads"},
+	{PROCESS_RESIDENT, "resident", "B", 0, "常驻内存", "resident"},
+	{PROCESS_CPU, "cpu", "%", 2, "CPU（单核为100%）", "CPU, of one core"},
+	{.number = 0},
+};
+TYPE(process, process_options, check_root, "processes of this host: count, zombies, threads; named ones as parts: that they run, their memory and CPU");
+
+/* ---- descriptors */
+
+static const struct metric descriptors_metrics[] = {
+	{DESCRIPTORS_OPEN, "open", "1", 0, "打开文件", "open files"},
+	{DESCRIPTORS_MOST, "most", "1", 0, "打开文件上限", "most open files"},
+	{DESCRIPTORS_SHARE, "share", "%", 3, "打开文件占比", "share of open files"},
+	{DESCRIPTORS_TRACKED, "tracked", "1", 0, "连接跟踪", "tracked connections"},
+	{DESCRIPTORS_TRACKED_MOST, "tracked_most", "1", 0, "连接跟踪上限", "most tracked connections"},
+	{DESCRIPTORS_TRACKED_SHARE, "tracked_share", "%", 2, "连接跟踪占比", "share of tracked connections"},
+	{.number = 0},
+};
+PLAIN_TYPE(descriptors, "tables of this host's kernel that can be full: open files, tracked connections");
+
+/* ---- entropy, uptime, users, self */
+
+static const struct metric entropy_metrics[] = {
+	{ENTROPY_AVAILABLE, "available", "bit", 0, "可用熵", "entropy available"}, {.number = 0}};
+PLAIN_TYPE(entropy, "entropy that this host's kernel has for random numbers");
+
+static const struct metric uptime_metrics[] = {
+	{UPTIME_SECONDS, "uptime", "s", 0, "运行时间", "uptime"},
+	{UPTIME_BOOT, "boot", "s", 0, "启动时刻（UTC秒）", "started, UTC seconds"},
+	{.number = 0},
+};
+PLAIN_TYPE(uptime, "since when this host runs");
+
+static const struct metric users_metrics[] = {
+	{USERS_SESSIONS, "sessions", "1", 0, "登录会话", "sessions"},
+	{USERS_REMOTE, "remote", "1", 0, "远程会话", "from elsewhere"},
+	{USERS_NAMES, "users", "1", 0, "登录用户", "users"},
+	{.number = 0},
+};
+PLAIN_TYPE(users, "who is logged in at this host, by utmp");
+
+static const struct metric self_metrics[] = {
+	{SELF_CPU, "cpu", "%", 3, "CPU（单核为100%）", "CPU, of one core"},
+	{SELF_RESIDENT, "resident", "B", 0, "常驻内存", "resident"},
+	{SELF_THREADS, "threads", "1", 0, "线程数", "threads"},
+	{SELF_DESCRIPTORS, "descriptors", "1", 0, "打开文件", "open files"},
+	{.number = 0},
+};
+PLAIN_TYPE(self, "what the agent itself costs this host");

@@ -10,7 +10,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from pair import AGENT, Pair, wait  # noqa: E402
 
-TYPES = ("cpu", "memory", "load", "disk", "interface")
+TYPES = ("cpu", "memory", "load", "disk", "interface", "protocol", "process", "descriptors", "entropy", "uptime", "self")
 
 
 def once(kind):
@@ -34,6 +34,12 @@ def test_once():
     root, fs = once("disk")["/"], os.statvfs("/")
     assert root["size"] == fs.f_blocks * fs.f_frsize and root["inodes"] == fs.f_files, (root, fs)
     assert abs(root["available"] - fs.f_bavail * fs.f_frsize) < 1 << 30, (root, fs)
+    up = float(open("/proc/uptime").read().split()[0])
+    assert abs(once("uptime")[""]["uptime"] - up) < 5
+    assert once("descriptors")[""]["most"] > once("descriptors")[""]["open"] > 0
+    here = {int(x) for x in os.listdir("/proc") if x.isdigit()}
+    assert abs(once("process")[""]["count"] - len(here)) < 50
+    assert set(once("protocol")) >= {"", "IPv4"}
     for name, values in once("interface").items():
         if name:
             with open(f"/sys/class/net/{name}/mtu") as f:

@@ -15,6 +15,7 @@
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
+#include <utmp.h>
 
 #include "lib/buf.h"
 #include "lib/mem.h"
@@ -135,7 +136,10 @@ static void each_type_without_its_files_is_unknown(void **state)
 		const struct probe_type *type;
 		const char *file;
 	} cases[] = {{&cpu_probe, "proc/stat"}, {&memory_probe, "proc/meminfo"}, {&load_probe, "proc/loadavg"},
-		{&disk_probe, "proc/self/mountinfo"}, {&interface_probe, "proc/net/dev"}};
+		{&disk_probe, "proc/self/mountinfo"}, {&interface_probe, "proc/net/dev"},
+		{&pressure_probe, "proc/pressure/cpu"}, {&protocol_probe, "proc/net/snmp"},
+		{&descriptors_probe, "proc/sys/fs/file-nr"}, {&entropy_probe, "proc/sys/kernel/random/entropy_avail"},
+		{&uptime_probe, "proc/uptime"}, {&users_probe, "run/utmp"}, {&self_probe, "proc/self/stat"}};
 	struct fixture *f = *state;
 	char expected[256];
 
@@ -145,6 +149,8 @@ static void each_type_without_its_files_is_unknown(void **state)
 			cases[i].file);
 		assert_lines(&f->one, expected);
 	}
+	one_run_of(&f->one, &process_probe, f->option);
+	assert_lines(&f->one, "-  unknown: proc: No such file or directory");
 	one_run_of(&f->one, &cpu_probe, "root=/no/such/folder");
 	assert_lines(&f->one, "-  unknown: /no/such/folder: No such file or directory");
 }
@@ -481,6 +487,210 @@ static void a_run_that_is_cancelled_between_its_looks_leaves_nothing(void **stat
 		event_base_loop(f->one.base, EVLOOP_NONBLOCK);
 }
 
+/* ---- pressure, protocols */
+
+static void put_pressure(struct fixture *f, unsigned long long some, unsigned long long full)
+{
+	static const char *const names[] = {"cpu", "memory", "io"};
+
+	for (size_t i = 0; i < 3; i++) {
+		char path[64];
+
+		snprintf(path, sizeof path, "proc/pressure/%s", names[i]);
+		put(f, path, "some avg10=1.00 avg60=2.50 avg300=0.10 total=%llu\nfull avg10=0.00 avg60=0.25 avg300=0.00 total=%llu\n",
+			some, full);
+	}
+}
+
+static void pressure_is_a_share_of_the_time_between_two_runs(void **state)
+{
+	struct fixture *f = *state;
+	int64_t before, after;
+	double share;
+
+	f->one.check = "c";
+	put_pressure(f, 1000000, 500000);
+	before = clock_mono();
+	one_run_of(&f->one, &pressure_probe, f->option);
+	assert_lines(&f->one, "-  up");
+	assert_true(isnan(one_run_value(&f->one, 0, PRESSURE_IO)));
+	assert_true(is_near(one_run_value(&f->one, 0, PRESSURE_IO_MINUTE), 2.5));
+	assert_true(is_near(one_run_value(&f->one, 0, PRESSURE_MEMORY_FULL_MINUTE), 0.25));
+	put_pressure(f, 1000020, 500010);
+	one_run_of(&f->one, &pressure_probe, f->option);
+	after = clock_mono();
+	share = one_run_value(&f->one, 0, PRESSURE_IO);
+	assert_true(share >= 20e3 / (double)(after - before) * 100);
+	assert_true(is_near(share, 2 * one_run_value(&f->one, 0, PRESSURE_IO_FULL)));
+	put_pressure(f, 5, 5); /* another boot */
+	one_run_of(&f->one, &pressure_probe, f->option);
+	assert_true(isnan(one_run_value(&f->one, 0, PRESSURE_IO)));
+	put(f, "proc/pressure/io", "nothing\n");
+	one_run_of(&f->one, &pressure_probe, f->option);
+	assert_lines(&f->one, "-  unknown: proc/pressure/io is not of the form that is known");
+}
+
+static void put_snmp(struct fixture *f, unsigned sent, unsigned again, unsigned established, unsigned received)
+{
+	put(f, "proc/net/snmp", "Ip: Forwarding InReceives OutRequests\nIp: 2 %u 7\n"
+		"Tcp: MaxConn ActiveOpens CurrEstab OutSegs RetransSegs\nTcp: -1 5 %u %u %u\nUdp: InDatagrams\nUdp: 9\n",
+		received, established, sent, again);
+}
+
+static void protocols_are_told_in_all_and_per_family(void **state)
+{
+	struct fixture *f = *state;
+	double rate;
+
+	f->one.check = "c";
+	put_snmp(f, 100, 10, 44, 1000);
+	put(f, "proc/net/snmp6", "Ip6InReceives \t 50\nUdp6NoPorts 3\n");
+	put(f, "proc/net/netstat", "TcpExt: SyncookiesSent ListenDrops\nTcpExt: 1 2\n");
+	one_run_of(&f->one, &protocol_probe, f->option);
+	assert_lines(&f->one, "-  up", "-  up", "-  up");
+	assert_true(is_near(one_run_value(&f->one, 0, PROTOCOL_ESTABLISHED), 44));
+	assert_int_equal(f->one.results[0].count, 1);
+	put_snmp(f, 300, 20, 3, 1400);
+	put(f, "proc/net/snmp6", "Ip6InReceives \t 250\nUdp6NoPorts 3\n");
+	one_run_of(&f->one, &protocol_probe, f->option);
+	rate = one_run_value(&f->one, 0, PROTOCOL_SENT);
+	assert_true(rate > 0);
+	assert_true(is_near(one_run_value(&f->one, 0, PROTOCOL_ESTABLISHED), 3)); /* a level, not a counter */
+	assert_true(is_near(one_run_value(&f->one, 0, PROTOCOL_RETRANSMITTED_SHARE), 5));
+	assert_true(is_near(one_run_value(&f->one, 0, PROTOCOL_LISTEN_DROPS), 0));
+	assert_true(is_near(one_run_value(&f->one, part(&f->one, "IPv4"), PROTOCOL_IN), 2 * rate));
+	assert_true(is_near(one_run_value(&f->one, part(&f->one, "IPv6"), PROTOCOL_IN), rate));
+	assert_true(is_near(one_run_value(&f->one, part(&f->one, "IPv6"), PROTOCOL_UDP_NO_PORTS), 0));
+	assert_true(isnan(one_run_value(&f->one, part(&f->one, "IPv6"), PROTOCOL_UDP_IN)));
+	put_snmp(f, 1, 1, 1, 1);
+	one_run_of(&f->one, &protocol_probe, f->option);
+	assert_true(isnan(one_run_value(&f->one, 0, PROTOCOL_SENT)));
+	assert_true(isnan(one_run_value(&f->one, part(&f->one, "IPv4"), PROTOCOL_IN)));
+	put(f, "proc/net/snmp", "Ip: Forwarding\nTcp: ");
+	one_run_of(&f->one, &protocol_probe, f->option);
+	assert_string_equal(f->one.lines[0], "-  unknown: proc/net/snmp does not tell of TCP and IP");
+}
+
+/* ---- processes */
+
+static void put_process(struct fixture *f, unsigned pid, const char *name, char state, unsigned ticks, unsigned pages)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "proc/%u/stat", pid);
+	put(f, path, "%u (%s) %c 1 1 1 0 -1 4194304 1 2 3 4 %u %u 0 0 20 0 3 0 100 1000000 %u 18446744073709551615 1\n", pid, name, state,
+		ticks, ticks, pages);
+}
+
+static void processes_are_counted_and_named_ones_must_run(void **state)
+{
+	struct fixture *f = *state;
+	double cpu;
+
+	f->one.check = "c";
+	put_process(f, 1, "systemd", 'S', 10, 100);
+	put_process(f, 20, "nginx", 'S', 50, 10);
+	put_process(f, 21, "nginx", 'R', 50, 20);
+	put_process(f, 22, "a) R (b", 'D', 1, 1);
+	put_process(f, 23, "nginx", 'Z', 9, 0);
+	put(f, "proc/12x/stat", "no process\n");
+	one_run_of(&f->one, &process_probe, f->option, "names=nginx", "names=a) R (b", "names=postgres");
+	assert_lines(&f->one, "-  up", "-  up", "-  up", "-  down: no such process runs");
+	assert_true(is_near(one_run_value(&f->one, 0, PROCESS_COUNT), 5));
+	assert_true(is_near(one_run_value(&f->one, 0, PROCESS_ZOMBIES), 1));
+	assert_true(is_near(one_run_value(&f->one, 0, PROCESS_RUNNING), 1));
+	assert_true(is_near(one_run_value(&f->one, 0, PROCESS_BLOCKED), 1));
+	assert_true(is_near(one_run_value(&f->one, 0, PROCESS_THREADS), 15));
+	assert_true(is_near(one_run_value(&f->one, part(&f->one, "nginx"), PROCESS_COUNT), 2)); /* a zombie does not run */
+	assert_true(is_near(one_run_value(&f->one, part(&f->one, "nginx"), PROCESS_RESIDENT), 30.0 * (double)sysconf(_SC_PAGESIZE)));
+	assert_true(isnan(one_run_value(&f->one, part(&f->one, "nginx"), PROCESS_CPU)));
+	put_process(f, 20, "nginx", 'S', 60, 10);
+	put_process(f, 30, "postgres", 'S', 1, 1);
+	one_run_of(&f->one, &process_probe, f->option, "names=nginx", "names=a) R (b", "names=postgres");
+	assert_lines(&f->one, "-  up", "-  up", "-  up", "-  up");
+	cpu = one_run_value(&f->one, part(&f->one, "nginx"), PROCESS_CPU);
+	assert_true(cpu > 0);
+	put_process(f, 20, "other", 'S', 60, 10); /* the sum falls: no rate, and none below zero */
+	one_run_of(&f->one, &process_probe, f->option, "names=nginx", "names=a) R (b", "names=postgres");
+	assert_true(isnan(one_run_value(&f->one, part(&f->one, "nginx"), PROCESS_CPU)));
+}
+
+static void what_the_agent_costs_is_told(void **state)
+{
+	struct fixture *f = *state;
+
+	one_run_of(&f->one, &self_probe, "root=/");
+	assert_lines(&f->one, "-  up");
+	assert_true(one_run_value(&f->one, 0, SELF_RESIDENT) > 1e5);
+	assert_true(is_near(one_run_value(&f->one, 0, SELF_THREADS), 1));
+	assert_in_range((uint64_t)one_run_value(&f->one, 0, SELF_DESCRIPTORS), 3, 100);
+	assert_true(one_run_value(&f->one, 0, SELF_CPU) >= 0);
+}
+
+/* ---- tables, entropy, uptime, users */
+
+static void tables_are_told_with_what_they_hold_at_most(void **state)
+{
+	struct fixture *f = *state;
+
+	put(f, "proc/sys/fs/file-nr", "1500\t500\t4000\n");
+	one_run_of(&f->one, &descriptors_probe, f->option);
+	assert_lines(&f->one, "-  up");
+	assert_true(is_near(one_run_value(&f->one, 0, DESCRIPTORS_OPEN), 1000));
+	assert_true(is_near(one_run_value(&f->one, 0, DESCRIPTORS_SHARE), 25));
+	assert_true(isnan(one_run_value(&f->one, 0, DESCRIPTORS_TRACKED)));
+	put(f, "proc/sys/net/netfilter/nf_conntrack_count", "10\n");
+	put(f, "proc/sys/net/netfilter/nf_conntrack_max", "40\n");
+	one_run_of(&f->one, &descriptors_probe, f->option);
+	assert_true(is_near(one_run_value(&f->one, 0, DESCRIPTORS_TRACKED_SHARE), 25));
+	put(f, "proc/sys/fs/file-nr", "10 20 30\n");
+	one_run_of(&f->one, &descriptors_probe, f->option);
+	assert_lines(&f->one, "-  unknown: proc/sys/fs/file-nr is not of the form that is known");
+}
+
+static void entropy_and_uptime_are_numbers(void **state)
+{
+	struct fixture *f = *state;
+
+	put(f, "proc/sys/kernel/random/entropy_avail", "256\n");
+	one_run_of(&f->one, &entropy_probe, f->option);
+	assert_true(is_near(one_run_value(&f->one, 0, ENTROPY_AVAILABLE), 256));
+	put(f, "proc/uptime", "1234.56 99.00\n");
+	one_run_of(&f->one, &uptime_probe, f->option);
+	assert_lines(&f->one, "-  up"); /* without /proc/stat as well */
+	put(f, "proc/stat", "cpu 1 2 3\nbtime 1700000000\n");
+	one_run_of(&f->one, &uptime_probe, f->option);
+	assert_true(is_near(one_run_value(&f->one, 0, UPTIME_SECONDS), 1234.56));
+	assert_true(is_near(one_run_value(&f->one, 0, UPTIME_BOOT), 1700000000));
+	put(f, "proc/uptime", "up\n");
+	one_run_of(&f->one, &uptime_probe, f->option);
+	assert_lines(&f->one, "-  unknown: proc/uptime is not of the form that is known");
+}
+
+static void those_who_are_logged_in_are_counted(void **state)
+{
+	const struct utmp records[] = {
+		{.ut_type = BOOT_TIME, .ut_user = "reboot"}, {.ut_type = USER_PROCESS, .ut_user = "root", .ut_host = "192.0.2.7"},
+		{.ut_type = USER_PROCESS, .ut_user = "root", .ut_host = ":0"}, {.ut_type = USER_PROCESS, .ut_user = "li", .ut_host = ""},
+		{.ut_type = DEAD_PROCESS, .ut_user = "wang"}};
+	struct fixture *f = *state;
+	char path[128];
+	FILE *out;
+
+	put(f, "run/utmp", "%s", "");
+	one_run_of(&f->one, &users_probe, f->option);
+	assert_true(is_near(one_run_value(&f->one, 0, USERS_SESSIONS), 0));
+	snprintf(path, sizeof path, "%s/run/utmp", f->root);
+	out = fopen(path, "w");
+	assert_int_equal(fwrite(records, sizeof *records, 5, out), 5);
+	assert_int_equal(fwrite(records, 1, 100, out), 100); /* cut */
+	fclose(out);
+	one_run_of(&f->one, &users_probe, f->option);
+	assert_true(is_near(one_run_value(&f->one, 0, USERS_SESSIONS), 3));
+	assert_true(is_near(one_run_value(&f->one, 0, USERS_REMOTE), 1));
+	assert_true(is_near(one_run_value(&f->one, 0, USERS_NAMES), 2));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -501,6 +711,13 @@ int main(void)
 		CASE(a_size_is_what_the_file_system_says),
 		CASE(a_mount_that_became_read_only_is_down_until_it_is_writable),
 		CASE(devices_are_whole_disks_by_their_lasting_names),
+		CASE(pressure_is_a_share_of_the_time_between_two_runs),
+		CASE(protocols_are_told_in_all_and_per_family),
+		CASE(processes_are_counted_and_named_ones_must_run),
+		CASE(what_the_agent_costs_is_told),
+		CASE(tables_are_told_with_what_they_hold_at_most),
+		CASE(entropy_and_uptime_are_numbers),
+		CASE(those_who_are_logged_in_are_counted),
 		CASE(one_shot_takes_two_looks_within_its_run),
 		CASE(a_run_that_is_cancelled_between_its_looks_leaves_nothing),
 	};
