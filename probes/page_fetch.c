@@ -17,10 +17,12 @@
 #include "lib/num.h"
 #include "probes/certificate.h"
 #include "probes/dial.h"
+#include "probes/http_answer.h"
 #include "probes/probe.h"
 #include "probes/resolve.h"
 
-#define HEADERS_MAX (256u << 10)
+/* Nothing is asked of an answer but where it leads. */
+static const struct http_options no_conditions = {.expect_header = "", .expect_body = "", .forbid_body = ""};
 
 struct page_fetch {
 	const struct probe_env *env;
@@ -40,7 +42,7 @@ struct page_fetch {
 	CURL *easy;
 	struct curl_slist *connect_to;
 	struct certificate certificate;
-	size_t header_bytes;
+	struct http_answer answer; /* its headers */
 	bool cut;
 	char error[CURL_ERROR_SIZE];
 	struct buf body;
@@ -77,6 +79,7 @@ void page_fetch_stop(struct page_fetch *f)
 	curl_url_cleanup(f->url);
 	curl_free(f->host);
 	curl_free(f->text);
+	http_answer_fini(&f->answer);
 	buf_fini(&f->body);
 	free(f);
 }
@@ -131,9 +134,7 @@ static size_t on_header(char *data, size_t size, size_t n, void *ctx)
 {
 	struct page_fetch *f = ctx;
 
-	(void)data;
-	f->header_bytes += size * n;
-	return f->header_bytes <= HEADERS_MAX ? size * n : 0;
+	return http_answer_header(&f->answer, data, size * n) ? size * n : 0;
 }
 
 static size_t on_body(char *data, size_t size, size_t n, void *ctx)
@@ -201,9 +202,6 @@ static void fail_by_code(struct page_fetch *f, CURLcode code)
 	case CURLE_SSL_CACERT_BADFILE:
 		fail(f, PAGE_OURS, "the certificates of \"%.100s\" cannot be read", f->request.ca);
 		return;
-	case CURLE_WRITE_ERROR:
-		fail(f, PAGE_FAILED, "more than %u KiB of headers", HEADERS_MAX >> 10);
-		return;
 	case CURLE_GOT_NOTHING:
 		fail(f, PAGE_FAILED, "closed by peer without an answer");
 		return;
@@ -224,27 +222,28 @@ static void fail_by_code(struct page_fetch *f, CURLcode code)
 	}
 }
 
-static void follow(struct page_fetch *, const char *location);
+static void follow(struct page_fetch *);
 
 static void on_answered(void *ctx, CURL *easy, CURLcode code)
 {
 	struct page_fetch *f = ctx;
 	struct page_end end = {.outcome = PAGE_ANSWERED, .reason = ""};
-	char *location = NULL, *type = NULL;
-	double first = seconds_of(easy, CURLINFO_STARTTRANSFER_TIME_T);
-	long status = 0;
+	bool stopped = code == CURLE_WRITE_ERROR; /* by us, who had read enough */
+	char *type = NULL;
 
-	f->first_byte += first;
+	f->first_byte += seconds_of(easy, CURLINFO_STARTTRANSFER_TIME_T);
 	f->total += seconds_of(easy, CURLINFO_TOTAL_TIME_T);
-	curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-	curl_easy_getinfo(easy, CURLINFO_REDIRECT_URL, &location);
 	curl_easy_getinfo(easy, CURLINFO_CONTENT_TYPE, &type);
-	if (code != CURLE_OK && !(code == CURLE_WRITE_ERROR && f->cut)) {
+	if (f->answer.header_flood) {
+		fail(f, PAGE_FAILED, "more than %u KiB of headers", HTTP_HEADERS_MAX >> 10);
+	} else if (code != CURLE_OK && !stopped) {
 		fail_by_code(f, code);
-	} else if (location != NULL) {
-		follow(f, location);
+	} else if (!f->answer.headers_whole) {
+		fail(f, PAGE_FAILED, "closed by peer inside the headers");
+	} else if (http_answer_is_redirect(&f->answer)) {
+		follow(f);
 	} else {
-		end.status = (int)status;
+		end.status = f->answer.status;
 		end.is_html = type == NULL || strncasecmp(type, "text/html", 9) == 0 ||
 			strncasecmp(type, "application/xhtml", 17) == 0;
 		finish(f, &end);
@@ -299,7 +298,7 @@ static void on_dialled(void *ctx, const struct dial_end *e)
 	f->first_byte += (double)e->elapsed / NS_PER_S;
 	f->total += (double)e->elapsed / NS_PER_S;
 	f->certificate = (struct certificate){.host = f->host, .verify = f->request.verify};
-	f->header_bytes = 0;
+	http_answer_begin(&f->answer, true);
 	f->cut = false;
 	f->error[0] = '\0';
 	buf_clear(&f->body);
@@ -400,25 +399,25 @@ static void hop_begin(struct page_fetch *f)
 		f->query = resolve_start(f->env->resolver, f->host, f->request.family, left > 0 ? left : 1, on_resolved, f);
 }
 
-static void follow(struct page_fetch *f, const char *location)
+static void follow(struct page_fetch *f)
 {
-	char *copy;
-	bool is_url;
+	const struct http_answer *a = &f->answer;
 
 	if (f->hops == FETCH_REDIRECTS) {
 		fail(f, PAGE_FAILED, "more than %d redirects", FETCH_REDIRECTS);
 		return;
 	}
-	copy = mem_strdup(location); /* of the handle that goes */
-	hop_fini(f);
-	is_url = curl_url_set(f->url, CURLUPART_URL, copy, CURLU_URLENCODE) == CURLUE_OK && hop_read(f) == 0;
-	if (is_url) {
-		f->hops++;
-		hop_begin(f);
-	} else {
-		fail(f, PAGE_FAILED, "redirected to \"%.100s\", which is not followed", copy);
+	if (a->location_too_long) {
+		fail(f, PAGE_FAILED, "redirected to an address of more than %u bytes", HTTP_LOCATION_MAX);
+		return;
 	}
-	free(copy);
+	hop_fini(f);
+	if (curl_url_set(f->url, CURLUPART_URL, a->location, CURLU_URLENCODE) != CURLUE_OK || hop_read(f) < 0) {
+		fail(f, PAGE_FAILED, "redirected to \"%.100s\", which is not followed", a->location);
+		return;
+	}
+	f->hops++;
+	hop_begin(f);
 }
 
 /* Begun by the loop, so that nothing ends inside page_fetch_start. */
@@ -444,6 +443,7 @@ struct page_fetch *page_fetch_start(const struct probe_env *env, const struct pa
 	*f = (struct page_fetch){.env = env, .request = *request, .on_end = on_end, .ctx = ctx, .fd = -1,
 		.deadline = clock_mono() + request->timeout, .url = curl_url()};
 	assert(f->url != NULL);
+	http_answer_init(&f->answer, &no_conditions);
 	f->timer = evtimer_new(env->base, on_begin, f);
 	assert(f->timer != NULL);
 	curl_url_set(f->url, CURLUPART_URL, request->url, CURLU_URLENCODE); /* what is none has no host then */

@@ -6,7 +6,7 @@
  * As the http type does it: each hop is a connection of its own that dial made, its host resolved by our resolver in the
  * family, may_probe asked, HTTP is libcurl's. No cookies, no proxy, no content coding. The whole fetch has one limit of time.
  * The end tells apart: an answer (any status), a failure of the page, our own fault.
- * Thread: the loop's. Limits: FETCH_REDIRECTS hops, the body's bytes by the request, 256 KiB of headers.
+ * Thread: the loop's. Limits: FETCH_REDIRECTS hops, the body's bytes by the request, headers as in http_answer.h.
  */
 #ifndef PROBES_PAGE_FETCH_H
 #define PROBES_PAGE_FETCH_H

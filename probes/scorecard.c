@@ -95,10 +95,8 @@ static void scorecard_free(struct scorecard *s)
 
 static void end_unknown(struct scorecard *s, const char *words)
 {
-	struct run *r = s->run;
-
+	run_unknown(s->run, "%s", words); /* which may be in s */
 	scorecard_free(s);
-	run_unknown(r, "%s", words);
 }
 
 static void tell(void *ctx, uint32_t metric, double number)

@@ -12,8 +12,10 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
+import certs
 import faults
 import nginx
 import pair
@@ -46,16 +48,23 @@ far A {V4}
 far AAAA 2409::1
 local A {V4}
 local AAAA ::1
+safe A {V4}
+safe AAAA {V6}
 """
-LAME = f"""$TTL 300
+PARTIAL = f"""$TTL 300
 @ SOA ns1.gov.cn. hostmaster 1 3600 600 86400 60
 @ NS ns1.gov.cn.
-@ NS ns4.lame.cn.
+@ NS ns4.partial.cn.
 @ NS ns9.gov.cn.
 ns4 A 127.0.0.53
 www A {V4}
 www AAAA {V6}
 """
+# Name servers over IPv6 that are none: by the address of the only one, what is told.
+NO_SERVERS = {
+    "closed": (V6, f"at {V6}: port unreachable"), "refused": ("240e:0:0:1::55", "answers REFUSED at 240e:0:0:1::55"),
+    "lame": ("240e:0:0:1::56", "is lame at 240e:0:0:1::56"), "silent": ("240e:0:0:1::57", "at 240e:0:0:1::57: no answer within 750ms"),
+}
 # Of 12 links of the home page one is broken in both families, 3 over IPv6 alone: by status, by a redirect to a name without IPv6,
 # by a connection that ends. Each of the 8 good ones has one link of its own, of which 2 fail over IPv6.
 LINKS = [f"page{i}" for i in range(12)]
@@ -135,6 +144,11 @@ def sites(folder):
     write(f"{folder}/other6/index.html", html("Portal", [], ["1.png"]))
     site("other.gov.cn", "", only6=f"location / {{ root {folder}/other6; }}")
     site("moved.gov.cn", "", only4="location / { return 302 http://www.gov.cn/; }", only6="location / { return 302 http://only4.gov.cn/; }")
+    root = certs.Authority(folder, "Root")
+    good, old = root.leaf("safe", "DNS:safe.gov.cn"), root.leaf("old", "DNS:safe.gov.cn", days=(-40, -10))
+    for listen, (cert, key) in ((f"{V4}:443", good), (f"[{V6}]:443", good), (f"{V4}:444", good), (f"[{V6}]:444", old)):
+        blocks.append(f"server {{ listen {listen} ssl; server_name safe.gov.cn; default_type text/html; root {folder}/www.gov.cn; "
+                      f"ssl_certificate {cert}; ssl_certificate_key {key}; }}")
     for name in ("only4.gov.cn", "only6.gov.cn", "local.gov.cn"):
         write(f"{folder}/{name}/index.html", html("门户", ["a"]))
         write(f"{folder}/{name}/a", html("a", []))
@@ -142,16 +156,18 @@ def sites(folder):
     write(f"{folder}/hostile.gov.cn/index.html", hostile())
     site("hostile.gov.cn", "")
     blocks.append("server { listen [::1]:80; server_name local.gov.cn; root %s/local.gov.cn; default_type text/html; }" % folder)
-    blocks.append(f"server {{ listen {V4}:80; server_name refused.gov.cn far.gov.cn www.lame.cn; default_type text/html; root {folder}/www.gov.cn; }}")
-    blocks.append(f"server {{ listen [{V6}]:80; server_name www.lame.cn; default_type text/html; root {folder}/www.gov.cn; }}")
+    blocks.append(f"server {{ listen {V4}:80; server_name refused.gov.cn far.gov.cn ~\\.cn$; default_type text/html; root {folder}/www.gov.cn; }}")
+    blocks.append(f"server {{ listen [{V6}]:80; server_name ~\\.cn$; default_type text/html; root {folder}/www.gov.cn; }}")
     return blocks
 
 
 def start_knot(folder):
     write(f"{folder}/gov.cn.zone", ZONE)
-    write(f"{folder}/lame.cn.zone", LAME)
+    write(f"{folder}/partial.cn.zone", PARTIAL)
+    for name, (address, _) in NO_SERVERS.items():
+        write(f"{folder}/{name}.cn.zone", f"$TTL 300\n@ SOA ns h 1 3600 600 86400 60\n@ NS ns\nns AAAA {address}\nwww A {V4}\nwww AAAA {V6}\n")
     zones = "".join(f"  - domain: {z}\n    storage: {folder}\n    file: {z}.zone\n    zonefile-sync: -1\n    journal-content: none\n"
-                    for z in ("gov.cn", "lame.cn"))
+                    for z in ("gov.cn", "partial.cn", *(f"{name}.cn" for name in NO_SERVERS)))
     write(f"{folder}/knot.conf", f"""server:
     rundir: {folder}
     listen: [127.0.0.53@53, "240e:0:0:1::53@53", "240e:0:0:1::54@53"]
@@ -167,6 +183,19 @@ zone:
 """)
     with open(f"{folder}/knot.log", "wb") as log:
         return subprocess.Popen(["knotd", "-c", f"{folder}/knot.conf"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+
+def bad_server(address, answer):
+    """A name server that repeats the question, with these flags; or says nothing."""
+    s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    s.bind((address, 53))
+
+    def serve():
+        while True:
+            data, sender = s.recvfrom(2048)
+            if answer is not None:
+                s.sendto(data[:2] + answer + b"\0\1" + bytes(6) + data[12:data.index(0, 12) + 5], sender)
+    threading.Thread(target=serve, daemon=True).start()
 
 
 def exact():
@@ -202,11 +231,21 @@ def names():
     expect("a broken AAAA record", probe("http://refused.gov.cn/"), "down", "home page over IPv6: connection refused", aaaa=100, home=0,
            success=0, success_v4=100, level2=0, same=0)
     expect("no way to IPv6 of our own", probe("http://far.gov.cn/"), "unknown", "IPv6: this host has no route to it", home=None, score=None)
-    expect("a delegation in part", probe("http://www.lame.cn/"), "up", "delegation: 2 of 3 name servers of lame.cn not over IPv6: "
-           "ns4.lame.cn has no AAAA record", ns=3, ns_v6=1, delegation=33.33, home=100)
+    expect("a delegation in part", probe("http://www.partial.cn/"), "up", "delegation: 2 of 3 name servers of partial.cn not over IPv6: "
+           "ns4.partial.cn has no AAAA record", ns=3, ns_v6=1, delegation=33.33, home=100)
+    for name, (_, words) in NO_SERVERS.items():
+        expect(f"a name server: {name}", probe(f"http://www.{name}.cn/"), "up", f"delegation: 1 of 1 name servers of {name}.cn not over IPv6: "
+               f"ns.{name}.cn {words}", ns=1, ns_v6=0, delegation=0, home=100)
 
 
-def pages():
+def pages(folder):
+    ca = f"ca={folder}/Root/ca.pem"
+    expect("over TLS", probe("https://safe.gov.cn/", ca), "up", "", home=100, success=100, level2=100, level3=100, same=100)
+    expect("an expired certificate over IPv6 alone", probe("https://safe.gov.cn:444/", ca), "down",
+           "home page over IPv6: certificate expired on " + certs.moment(-10)[:4] + "-" + certs.moment(-10)[4:6] + "-" + certs.moment(-10)[6:8],
+           home=0, success_v4=100, same=0, links2=2, links2_v6=0, level2=0)
+    expect("nobody's certificate", probe("https://safe.gov.cn/"), "down",
+           "home page over IPv6: certificate comes from an issuer that is not known here", success_v4=0)
     expect("another page over IPv6", probe("http://other.gov.cn/"), "up", "another title over IPv6; the resources are alike by 66.7%",
            same_status=1, same_title=0, same_text=100, same_resources=66.67, same=66.67)
     expect("a redirect to where no IPv6 is", probe("http://moved.gov.cn/"), "down",
@@ -244,7 +283,7 @@ checks = ( {{ id = "plain"; type = "tcp"; interval = "1s"; timeout = "900ms"; ho
     try:
         result_of("plain")
         before = has_library()
-        settings(', { id = "site"; type = "scorecard"; interval = "2s"; timeout = "2s"; delay = "0s"; ports = "80"; url = "http://part.gov.cn/"; }')
+        settings(', { id = "site"; type = "scorecard"; interval = "1s"; timeout = "900ms"; delay = "0s"; ports = "80"; url = "http://part.gov.cn/"; }')
         agent.send_signal(signal.SIGHUP)
         line = result_of("site")
         check("an agent has the same result", "outcome=up" in line and "level 2: 3 of 12 links not over IPv6" in line, line)
@@ -265,11 +304,13 @@ def own_faults(knot):
 
 def inside(folder):
     for command in (["ip", "link", "set", "lo", "up"], *[["ip", "addr", "add", f"240e:0:0:1::{a}/128", "dev", "lo", "nodad"] for a in
-                                                        ("53", "54", "80", "81")],
+                                                        ("53", "54", "55", "56", "57", "80", "81")],
                     ["mount", "--bind", f"{folder}/resolv.conf", "/etc/resolv.conf"]):
         subprocess.run(command, check=True)
     knot, server = start_knot(folder), nginx.Nginx(folder)
     six = socket.create_server(("::1", 8081), family=socket.AF_INET6)
+    for address, answer in (("55", b"\x80\5"), ("56", b"\x80\0"), ("57", None)):
+        bad_server(f"240e:0:0:1::{address}", answer)
     try:
         server.servers = sites(folder) + ["server { listen 127.0.0.1:9999 ; }"]
         server.start()
@@ -278,13 +319,13 @@ def inside(folder):
             text=True, check=False).stdout)[0]["outcome"] == "up")
         exact()
         names()
-        pages()
+        pages(folder)
         in_an_agent(folder)
         own_faults(knot)
     finally:
         six.close()
         server.stop()
-        knot.terminate()
+        knot.kill()
         knot.wait(10)
     print(f"{len(failures)} failures")
     return 1 if failures else 0
@@ -302,7 +343,7 @@ def main():
     os.mkdir(f"{folder}/knot")
     write(f"{folder}/resolv.conf", "nameserver 127.0.0.53\n")
     try:
-        return subprocess.run(["unshare", "-nm", sys.executable, __file__, folder], check=False).returncode
+        return subprocess.run(["unshare", "-nm", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc", sys.executable, __file__, folder], check=False).returncode
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
