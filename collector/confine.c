@@ -101,6 +101,8 @@ int confine_judge(const struct settings *s, struct err *e)
 	add(&readable, "%s", s->inventory);
 	add(&readable, "%s", s->state);
 	add(&readable, "/dev/urandom"); /* SQLite */
+	if (s->calendar[0] != '\0')
+		add(&readable, "%s", s->calendar);
 	add(&journal, "%s/journal", s->state);
 	add(&writable, "%s/journal/quarantine", s->state);
 	add(&writable, "%s/judge", s->state);
@@ -173,7 +175,8 @@ int confine_holds(const struct settings *now, const struct settings *next, struc
 	const struct tls_files *a = &now->ingest.tls, *b = &next->ingest.tls;
 
 	if (same("state", now->state, next->state, e) < 0 || same("user", now->user, next->user, e) < 0 ||
-		same("inventory", now->inventory, next->inventory, e) < 0)
+		same("inventory", now->inventory, next->inventory, e) < 0 ||
+		same("calendar", now->calendar, next->calendar, e) < 0)
 		return -1;
 	if (same_folder("ca", a->ca, b->ca, e) < 0 || same_folder("key", a->key, b->key, e) < 0)
 		return -1;

@@ -15,6 +15,7 @@
 #include "collector/inventory.h"
 #include "collector/judge/answer.h"
 #include "collector/judge/book.h"
+#include "collector/judge/duty.h"
 #include "collector/judge/present.h"
 #include "collector/judge/refold.h"
 #include "collector/settings.h"
@@ -34,6 +35,7 @@
 struct judge {
 	struct process *process;
 	struct book *book;
+	struct duty *duty;
 	struct journal_reader *reader;
 	struct position at, limit; /* last entry folded; last one that is synced, {0,0}: not told yet */
 	struct position passed;    /* told to ingest */
@@ -354,10 +356,27 @@ static void on_peer(void *ctx, enum process_role peer, int fd)
 	}
 }
 
+static int take_duty(struct judge *j, struct err *e)
+{
+	struct duty *before = j->duty, *next = duty_load(process_settings(j->process), e);
+	struct incident_settings settings;
+
+	if (next == NULL)
+		return -1;
+	duty_settings(next, &settings);
+	book_settings(j->book, &settings);
+	j->duty = next;
+	duty_free(before);
+	return 0;
+}
+
 static void on_reload(void *ctx)
 {
 	struct judge *j = ctx;
 	struct err e;
+
+	if (take_duty(j, &e) < 0)
+		log_error("how incidents are told stays as it was: %s", e.text);
 
 	end_refold(j); /* its inventory goes; the window is still noted */
 	evtimer_del(j->refolding);
@@ -380,7 +399,7 @@ static int judge_open(struct judge *j, struct process *p)
 	j->process = p;
 	if (confine_judge(process_settings(p), &e) == 0)
 		j->book = book_open(process_settings(p)->state, &e);
-	if (j->book == NULL || book_plan(j->book, process_inventory(p), &e) < 0) {
+	if (j->book == NULL || take_duty(j, &e) < 0 || book_plan(j->book, process_inventory(p), &e) < 0) {
 		log_error("judgement cannot begin: %s", e.text);
 		book_close(j->book);
 		return -1;
@@ -404,6 +423,7 @@ static void judge_close(struct judge *j)
 	refold_free(j->refold);
 	present_fini(&j->present);
 	book_close(j->book);
+	duty_free(j->duty);
 }
 
 int judge_run(struct process *p)

@@ -9,6 +9,7 @@
 #include "collector/ca.h"
 #include "collector/incidents.h"
 #include "collector/inventory.h"
+#include "collector/judge/calendar.h"
 #include "collector/people.h"
 #include "collector/process.h"
 #include "collector/rules.h"
@@ -60,6 +61,7 @@ static int command_check_config(int argc, char **argv)
 	const char *path;
 	struct settings *settings;
 	struct inventory *inventory = NULL;
+	struct calendar *calendar = NULL;
 	struct err e;
 
 	if (take_options(argc, argv, &path, 0) < 0)
@@ -67,6 +69,13 @@ static int command_check_config(int argc, char **argv)
 	settings = settings_load(path, &e);
 	if (settings != NULL)
 		inventory = inventory_load(settings->inventory, &e);
+	if (inventory != NULL && settings->calendar[0] != '\0') {
+		calendar = calendar_load(settings->calendar, &e);
+		if (calendar == NULL) {
+			inventory_free(inventory);
+			inventory = NULL;
+		}
+	}
 	if (inventory == NULL)
 		fprintf(stderr, "%s\n", e.text);
 	else
@@ -75,6 +84,7 @@ static int command_check_config(int argc, char **argv)
 			inventory->links_count, inventory->agents_count, inventory->checks_count);
 	settings_free(settings);
 	inventory_free(inventory);
+	calendar_free(calendar);
 	return inventory == NULL ? EXIT_CONFIG : EXIT_FINE;
 }
 

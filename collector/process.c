@@ -13,6 +13,7 @@
 #include "collector/confine.h"
 #include "collector/ingest_requests.h"
 #include "collector/inventory.h"
+#include "collector/judge/calendar.h"
 #include "collector/settings.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -439,13 +440,24 @@ static void on_sigterm(evutil_socket_t sig, short what, void *ctx)
 	stop_next(parent);
 }
 
+/* Judgement reads it: what is wrong with it is to be told here, with the old one still in use. */
+static int check_calendar(const struct settings *s, struct err *e)
+{
+	struct calendar *c = s->calendar[0] != '\0' ? calendar_load(s->calendar, e) : NULL;
+	bool is_good = c != NULL || s->calendar[0] == '\0';
+
+	calendar_free(c);
+	return is_good ? 0 : -1;
+}
+
 static int load_generation(struct parent *parent, struct err *e)
 {
 	struct settings *settings = settings_load(parent->settings_path, e);
 	struct inventory *inventory = settings != NULL ? inventory_load(settings->inventory, e) : NULL;
 
-	if (inventory == NULL) {
+	if (inventory == NULL || check_calendar(settings, e) < 0) {
 		settings_free(settings);
+		inventory_free(inventory);
 		return -1;
 	}
 	if (parent->settings != NULL && confine_holds(parent->settings, settings, e) < 0) {

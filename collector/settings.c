@@ -7,10 +7,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "collector/judge/calendar.h"
+#include "collector/judge/incident.h"
 #include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/mem.h"
+#include "lib/num.h"
 
 #define MIB (INT64_C(1) << 20)
 #define TIB (INT64_C(1) << 40)
@@ -144,6 +147,30 @@ static const struct config_field series_fields[] = {
 static const struct config_schema series_schema = {
 	.size = sizeof(struct settings_series), .fields = series_fields, .where_offset = -1};
 
+static int check_duration(const char *text, struct err *e)
+{
+	int64_t ns;
+
+	if (num_parse_duration(text, &ns, e) < 0)
+		return -1;
+	return ns >= NS_PER_S && ns <= 31 * DAY ? 0 : err_set(e, "\"%.60s\" is not between 1s and 31d", text);
+}
+
+static const struct config_field incidents_fields[] = {
+	{.name = "notices_per_minute", .kind = CONFIG_INT, .offset = offsetof(struct settings_incidents, notices_per_minute),
+		.fallback = "10", .min = 1, .max = 1000,
+		.help = "single notices to one audience; more become one digest that names all"},
+	{.name = "escalate", .kind = CONFIG_TEXTS, .offset = offsetof(struct settings_incidents, escalate), .fallback = "",
+		.max = INCIDENT_STEPS, .check = check_duration,
+		.help = "after how long without acknowledgement an incident is told further up, step by step: 15m, 1h"},
+	{.name = "hours", .kind = CONFIG_TEXTS, .offset = offsetof(struct settings_incidents, hours), .fallback = "always",
+		.min = 1, .max = HOURS_MAX, .check = hours_check,
+		.help = "hours of duty in which that time counts, as hours of service"},
+	{.name = NULL},
+};
+static const struct config_schema incidents_schema = {.size = sizeof(struct settings_incidents), .fields = incidents_fields,
+	.where_offset = offsetof(struct settings_incidents, where)};
+
 static const struct config_field web_fields[] = {
 	{.name = "listen", .kind = CONFIG_TEXTS, .offset = offsetof(struct settings_web, listen),
 		.fallback = "127.0.0.1:8080 [::1]:8080", .min = 1, .max = 16, .check = check_loopback,
@@ -174,6 +201,8 @@ static const struct config_field settings_fields[] = {
 		.fallback = "", .sub = &journal_schema, .help = "the log that everything is made from"},
 	{.name = "series", .kind = CONFIG_GROUP, .offset = offsetof(struct settings, series),
 		.fallback = "", .sub = &series_schema, .help = "the files behind the graphs"},
+	{.name = "incidents", .kind = CONFIG_GROUP, .offset = offsetof(struct settings, incidents), .fallback = "",
+		.sub = &incidents_schema, .help = "how incidents are told"},
 	{.name = "web", .kind = CONFIG_GROUP, .offset = offsetof(struct settings, web), .fallback = "",
 		.sub = &web_schema, .help = "the pages"},
 	{.name = NULL},
@@ -213,6 +242,25 @@ static int check_archives(const struct config_list *archives, struct err *e)
 		if (check_archive(&a[i], i > 0 ? &a[i - 1] : NULL, e) < 0)
 			return -1;
 	}
+	return 0;
+}
+
+static int check_incidents(const struct settings *s, struct err *e)
+{
+	const struct settings_incidents *i = &s->incidents;
+	struct hours hours;
+	int64_t before = 0, after = 0;
+
+	for (size_t k = 0; k < i->escalate.count; k++, before = after) {
+		if (num_parse_duration(i->escalate.items[k], &after, e) < 0)
+			return -1;
+		if (after <= before)
+			return config_error(&i->where, e, "escalate: each step must be later than the one before it");
+	}
+	if (hours_parse(&i->hours, &hours, e) < 0)
+		return -1;
+	if (hours_ask_calendar(&hours) && s->calendar[0] == '\0')
+		return config_error(&i->where, e, "hours by workdays need the calendar folder: write calendar = \"calendar\"");
 	return 0;
 }
 
@@ -280,7 +328,7 @@ struct settings *settings_parse(const char *path, const char *text, struct err *
 
 	l->arena = arena;
 	if (config_parse(path, text, &settings_schema, arena, s, e) < 0 || check_journal(&s->journal, e) < 0 ||
-		check_archives(&s->series.archives, e) < 0 || make_paths(s, path, arena, e) < 0) {
+		check_archives(&s->series.archives, e) < 0 || check_incidents(s, e) < 0 || make_paths(s, path, arena, e) < 0) {
 		arena_free(arena);
 		return NULL;
 	}

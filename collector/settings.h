@@ -44,6 +44,13 @@ struct settings_series {
 	struct config_list archives;    /* struct settings_archive, the finest first, never empty */
 };
 
+struct settings_incidents {
+	int64_t notices_per_minute;     /* to one audience, then a digest */
+	struct config_texts escalate;   /* durations, ascending */
+	struct config_texts hours;      /* of duty, as hours of service */
+	struct config_where where;
+};
+
 struct settings_web {
 	struct config_texts listen;     /* loopback only until accounts exist: checked */
 };
@@ -59,6 +66,7 @@ struct settings {
 	struct settings_ingest ingest;
 	struct settings_journal journal;
 	struct settings_series series;
+	struct settings_incidents incidents;
 	struct settings_web web;
 };
 

@@ -64,6 +64,7 @@ struct book {
 	struct ledger *ledger;
 	struct verdict *verdict;
 	struct incidents *incidents;
+	struct incident_settings settings;
 	struct outbox *outbox;
 	const struct inventory *inventory;
 	struct position at, committed;
@@ -412,6 +413,13 @@ static int restore(struct book *b, struct err *e)
 	return rc == SQLITE_DONE ? 0 : failed(b, "records are not readable", e);
 }
 
+void book_settings(struct book *b, const struct incident_settings *settings)
+{
+	b->settings = *settings;
+	if (b->incidents != NULL)
+		incidents_set(b->incidents, settings);
+}
+
 int book_plan(struct book *b, const struct inventory *inv, struct err *e)
 {
 	bool is_first = b->verdict == NULL;
@@ -420,7 +428,7 @@ int book_plan(struct book *b, const struct inventory *inv, struct err *e)
 
 	if (is_first) {
 		b->verdict = verdict_new();
-		b->incidents = incidents_new(&(struct incident_settings){0});
+		b->incidents = incidents_new(&b->settings);
 	}
 	if (plan_make(inv, &plan, e) < 0)
 		return -1;

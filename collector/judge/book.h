@@ -2,7 +2,7 @@
  * book: judgement as a view of the journal: its place there, the state of its cores, the ledger and the outbox, in one
  * database and one transaction. What is folded and not committed is folded again after a start.
  *
- *   book_open -> book_plan -> (book_fold each entry ... book_commit) -> book_close
+ *   book_open -> book_settings -> book_plan -> (book_fold each entry ... book_commit) -> book_close
  *
  * now is the time of the entries: ticks and receipts. Evidence that comes late (a drained backlog, or anything from before
  * a change that was already written) cannot be judged in the order of arrival: its window is noted, and folded again from
@@ -25,6 +25,7 @@
 
 struct book;
 struct err;
+struct incident_settings;
 struct incidents;
 struct inventory;
 struct journal_entry;
@@ -34,6 +35,8 @@ struct outbox;
 /* state: the collector's state folder; judge/ is made in it. NULL with err. */
 struct book *book_open(const char *state, struct err *);
 void book_close(struct book *); /* without committing; accepts NULL */
+/* How incidents are told, before the first plan or later. What it borrows lives as long as it is set. */
+void book_settings(struct book *, const struct incident_settings *);
 /* What is to be judged; again after a reload. The inventory must outlive the next call. */
 int book_plan(struct book *, const struct inventory *, struct err *);
 

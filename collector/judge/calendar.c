@@ -472,7 +472,7 @@ static void add_day(const struct hours *h, const struct calendar *c, int32_t day
 		spans_add(out, of_day[i].from, of_day[i].until);
 }
 
-static bool asks_calendar(const struct hours *h)
+bool hours_ask_calendar(const struct hours *h)
 {
 	for (size_t i = 0; i < h->count; i++) {
 		if (h->rules[i].workdays || h->rules[i].restdays)
@@ -483,7 +483,7 @@ static bool asks_calendar(const struct hours *h)
 
 int hours_spans(const struct hours *h, const struct calendar *c, struct span period, struct spans *out, struct err *e)
 {
-	bool asks = asks_calendar(h);
+	bool asks = hours_ask_calendar(h);
 
 	*out = (struct spans){0};
 	if (period.until <= period.from)

@@ -75,6 +75,7 @@ struct hours {
 /* "always"; or days and times: "workday 09:00-12:00,13:30-17:30", "restday 10:00-16:00", "mon-fri 08:00-20:00", "sat,sun
  * 09:00-12:00", "daily 00:00-24:00". Over midnight: two rules. */
 int hours_parse(const struct config_texts *, struct hours *, struct err *);
+bool hours_ask_calendar(const struct hours *); /* are some by workdays? */
 int hours_check(const char *text, struct err *); /* one text, for a schema */
 /* The spans of service in a period, in out. -1 with words: a year whose workdays are not known. */
 int hours_spans(const struct hours *, const struct calendar *, struct span period, struct spans *out, struct err *);

@@ -119,6 +119,7 @@ struct incident_intent {
 
 struct incidents *incidents_new(const struct incident_settings *);
 void incidents_free(struct incidents *); /* accepts NULL */
+void incidents_set(struct incidents *, const struct incident_settings *); /* other ones, from the next step on */
 /* At start and at reload. Takes the sealed topology. States, incidents, acknowledgements of what stays (by id) stay. */
 void incidents_topology(struct incidents *, struct topology *, int64_t now);
 /* 0; -1 with err: a request that was refused, and nothing changed. Unknown subjects are left out in silence. */

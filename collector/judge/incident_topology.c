@@ -69,6 +69,11 @@ const struct incident_intent *incidents_intents(const struct incidents *c, size_
 	return c->intents;
 }
 
+void incidents_set(struct incidents *c, const struct incident_settings *settings)
+{
+	c->settings = *settings;
+}
+
 void incidents_clear(struct incidents *c)
 {
 	c->intents_count = 0;

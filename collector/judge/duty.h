@@ -1,0 +1,28 @@
+/*
+ * duty: how incidents are told, from the settings: limits, and when one that nobody acknowledges is told further up, counted
+ * in the hours in which somebody is on duty.
+ *
+ *   duty_load -> duty_settings, which borrow from it -> duty_free
+ *
+ * Thread: any.
+ */
+#ifndef COLLECTOR_JUDGE_DUTY_H
+#define COLLECTOR_JUDGE_DUTY_H
+
+#include <stdint.h>
+
+#include "collector/judge/incident.h"
+
+struct duty;
+struct err;
+struct settings;
+
+/* Reads the calendar. NULL with err: something of it, or hours by workdays without one. */
+struct duty *duty_load(const struct settings *, struct err *);
+void duty_free(struct duty *); /* accepts NULL */
+void duty_settings(const struct duty *, struct incident_settings *);
+/* When `work` of duty has passed since `from`. From the first day of a year whose holidays nobody has told all hours
+ * count: better too early than never. */
+int64_t duty_add(const void *duty, int64_t from, int64_t work);
+
+#endif
