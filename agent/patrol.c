@@ -21,6 +21,8 @@ struct check {
 	struct run_group *running;
 	struct assignments *running_set; /* holds the options of the run */
 	uint64_t set_number;             /* of the last set that had it */
+	/* Of the addresses that the last runs were at, one of each family: hashes; 0: none. */
+	uint32_t addresses[2];
 };
 
 struct patrol {
@@ -45,6 +47,18 @@ static struct timetable_rhythm rhythm_of(const struct assigned *a)
 
 static void start_due(struct patrol *);
 
+/* Two addresses of one hash make a check run once too often. */
+static uint32_t hash_of(const char *address)
+{
+	uint32_t hash = 2166136261;
+
+	if (*address == '\0')
+		return 0;
+	while (*address != '\0')
+		hash = (hash ^ (uint8_t)*address++) * 16777619;
+	return hash != 0 ? hash : 1;
+}
+
 static void on_result(void *ctx, const struct result *r)
 {
 	struct check *c = ctx;
@@ -52,6 +66,8 @@ static void on_result(void *ctx, const struct result *r)
 
 	log_debug("result check=%s family=%d part=%s outcome=%s reason=\"%s\"", r->check, (int)r->family, r->part,
 		outcome_name(r->outcome), r->reason);
+	if (r->family != FAMILY_NONE)
+		c->addresses[r->family == FAMILY_V6] = hash_of(r->address);
 	p->up += r->outcome == OUTCOME_UP;
 	p->down += r->outcome == OUTCOME_DOWN;
 	p->unknown += r->outcome == OUTCOME_UNKNOWN;
@@ -221,6 +237,25 @@ void patrol_set(struct patrol *p, struct assignments *set, struct patrol_change 
 	assignments_drop(p->set);
 	p->set = set;
 	start_due(p);
+}
+
+size_t patrol_hasten(struct patrol *p, const char *address)
+{
+	int64_t now = clock_mono();
+	uint32_t hash = hash_of(address);
+	size_t hastened = 0;
+
+	for (size_t i = 0; i < map_count(p->checks); i++) {
+		struct check *c = map_at(p->checks, i, NULL);
+
+		if (c->addresses[0] != hash && c->addresses[1] != hash)
+			continue;
+		timetable_hasten(p->timetable, c->item, now);
+		hastened++;
+	}
+	if (hastened > 0)
+		start_due(p);
+	return hastened;
 }
 
 void patrol_set_concurrency(struct patrol *p, size_t concurrency)

@@ -47,6 +47,9 @@ struct patrol *patrol_new(struct event_base *, struct runner *, const char *agen
 void patrol_free(struct patrol *); /* cancels what runs; accepts NULL */
 /* Holds the set from now on. */
 void patrol_set(struct patrol *, struct assignments *, struct patrol_change *);
+/* Somebody at this address says that something has changed there: checks whose last results were from it begin at once.
+ * How many. */
+size_t patrol_hasten(struct patrol *, const char *address);
 void patrol_set_concurrency(struct patrol *, size_t);
 /* Adds the latest rows of all checks that the journal holds up to `synced`. */
 void patrol_add_now(const struct patrol *, struct position synced, struct wire_packer *);

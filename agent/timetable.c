@@ -14,7 +14,8 @@ struct timetable_item {
 	void *work;
 	enum state state;
 	int64_t due;     /* sleeping, waiting: the time it is to begin, or was */
-	int64_t started; /* of the run under way or the last one */
+	int64_t started; /* of the run under way or the last one; INT64_MIN: none */
+	bool in_haste;   /* running: to begin once more */
 	unsigned attempts; /* in a row that were not up, up to TIMETABLE_ATTEMPTS */
 	bool again;      /* due (or running) to ask again, not for its slot */
 	size_t place;    /* sleeping: index in the heap */
@@ -180,6 +181,7 @@ struct timetable_item *timetable_add(struct timetable *t, const char *id,
 	item->rhythm = *rhythm;
 	item->hash = hash_mix(hash_text(t->agent_hash, id));
 	item->work = work;
+	item->started = INT64_MIN;
 	t->stats.items++;
 	sleep_to_slot(t, item, now);
 	return item;
@@ -254,8 +256,20 @@ struct timetable_item *timetable_start(struct timetable *t, int64_t now)
 	t->stats.repeated += item->again;
 	t->stats.missed += slots_between(item, item->due, now);
 	item->state = STATE_RUNNING;
+	item->in_haste = false;
 	item->started = now;
 	return item;
+}
+
+/* Not for its slot, but no later than that. */
+static void sleep_in_haste(struct timetable *t, struct timetable_item *item, int64_t now)
+{
+	int64_t slot = next_slot(item, now);
+	int64_t due = item->started != INT64_MIN && item->started + TIMETABLE_HASTE > now ? item->started + TIMETABLE_HASTE
+		: now;
+
+	item->again = due < slot;
+	sleep_until(t, item, item->again ? due : slot);
 }
 
 static void count_attempt(struct timetable_item *item, enum timetable_outcome outcome)
@@ -280,10 +294,22 @@ void timetable_end(struct timetable *t, struct timetable_item *item, enum timeta
 	count_attempt(item, outcome);
 	item->again = item->attempts > 0 && item->attempts < TIMETABLE_ATTEMPTS &&
 		again < next_slot(item, now);
-	if (item->again)
+	if (item->in_haste)
+		sleep_in_haste(t, item, now);
+	else if (item->again)
 		sleep_until(t, item, again);
 	else
 		sleep_to_slot(t, item, now);
+}
+
+void timetable_hasten(struct timetable *t, struct timetable_item *item, int64_t now)
+{
+	if (item->state == STATE_RUNNING)
+		item->in_haste = true;
+	if (item->state != STATE_SLEEPING || item->due <= now)
+		return;
+	heap_remove(t, item);
+	sleep_in_haste(t, item, now);
 }
 
 int64_t timetable_wake(const struct timetable *t)

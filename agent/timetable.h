@@ -14,6 +14,8 @@
  * that line is never lost, slots that pass meanwhile are counted as missed.
  * Asking again: after an outcome that is freshly not up a check begins again after 10 s (priority: 5 s),
  * start to start, until it was asked 3 times or is up; then the interval alone decides.
+ * In haste: when somebody says that something has changed, a check begins at once, but 5 s after its last start at the earliest;
+ * its slots stay where they are.
  */
 #ifndef AGENT_TIMETABLE_H
 #define AGENT_TIMETABLE_H
@@ -27,6 +29,7 @@
 #define TIMETABLE_ATTEMPTS 3
 #define TIMETABLE_AGAIN (10 * NS_PER_S)
 #define TIMETABLE_AGAIN_PRIORITY (5 * NS_PER_S)
+#define TIMETABLE_HASTE (5 * NS_PER_S)
 #define TIMETABLE_LATE (2 * NS_PER_S) /* or half an interval, if that is less */
 
 struct timetable;
@@ -68,6 +71,8 @@ void *timetable_work(const struct timetable_item *);
 struct timetable_item *timetable_start(struct timetable *, int64_t now);
 /* A run that timetable_start gave out has ended. */
 void timetable_end(struct timetable *, struct timetable_item *, enum timetable_outcome, int64_t now);
+/* It is to begin as soon as may be, also once more when it runs just now. */
+void timetable_hasten(struct timetable *, struct timetable_item *, int64_t now);
 /* When timetable_start may next give something out if nothing ends before; INT64_MAX: not by itself. */
 int64_t timetable_wake(const struct timetable *);
 void timetable_stats(const struct timetable *, struct timetable_stats *);

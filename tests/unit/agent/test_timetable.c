@@ -443,6 +443,36 @@ static void a_check_removed_while_it_runs_or_waits_gives_its_place_back(void **s
 
 /* Random life: add, change, remove, stall; whatever happens, no run overlaps itself, the limit holds, and the
  * count of what runs and waits is right. */
+static void haste_begins_a_check_at_once_but_not_more_often_than_every_five_seconds(void **state)
+{
+	struct check *c;
+	struct sim s;
+	int64_t slot;
+
+	(void)state;
+	sim_open(&s, 1, 10, &every_minute);
+	c = &s.checks[0];
+	slot = timetable_wake(s.table);
+	if (slot - s.now < 40 * SECOND) { /* so that there is time before it */
+		sim_run(&s, slot + SECOND);
+		slot += MINUTE;
+	}
+	s.now += 10 * SECOND;
+	c->starts = 0;
+	timetable_hasten(s.table, c->item, s.now);
+	sim_run(&s, s.now);
+	assert_int_equal(c->starts, 1);
+	assert_int_equal(c->last_start, s.now);
+	for (int i = 0; i < 1000; i++) { /* a flood, also while it runs */
+		timetable_hasten(s.table, c->item, s.now);
+		sim_run(&s, s.now + 12 * NS_PER_MS);
+	}
+	assert_in_range(c->starts, 3, 4);
+	sim_run(&s, slot + SECOND); /* its slots stay where they are */
+	assert_int_equal(c->last_start, slot);
+	sim_close(&s);
+}
+
 static void random_lives_keep_the_rules(void **state)
 {
 	unsigned seed = (unsigned)time(NULL);
@@ -499,6 +529,7 @@ int main(void)
 		cmocka_unit_test(a_reload_keeps_phases_and_attempts_of_what_did_not_change),
 		cmocka_unit_test(a_new_interval_holds_from_the_next_slot_on),
 		cmocka_unit_test(a_check_removed_while_it_runs_or_waits_gives_its_place_back),
+		cmocka_unit_test(haste_begins_a_check_at_once_but_not_more_often_than_every_five_seconds),
 		cmocka_unit_test(random_lives_keep_the_rules),
 	};
 
