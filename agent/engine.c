@@ -20,6 +20,7 @@
 #include "agent/spawner.h"
 #include "agent/spool.h"
 #include "agent/targets.h"
+#include "agent/traps.h"
 #include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -63,6 +64,7 @@ struct engine {
 	struct uplink *uplink;
 	uint64_t uplink_files;             /* what the files of TLS were when it was made */
 	struct metrics *metrics;
+	struct traps *traps;
 	int64_t start_real, start_mono;
 	int64_t last_sync;
 	bool sync_failed;
@@ -230,6 +232,13 @@ static const struct credential *find_credential(void *ctx, const char *id)
 	return credentials_find(&g->settings->credentials, id);
 }
 
+static bool on_notice(void *ctx, const char *address)
+{
+	struct engine *g = ctx;
+
+	return patrol_hasten(g->patrol, address) > 0;
+}
+
 static void on_helper_gone(void *ctx, const char *why)
 {
 	(void)ctx;
@@ -372,6 +381,7 @@ static void collect(void *ctx, struct metrics_figures *f)
 	f->now_mono = clock_mono();
 	f->now_real = clock_real();
 	patrol_stats(g->patrol, &f->patrol);
+	f->traps = traps_stats(g->traps);
 	spool_stats(g->spool, &f->spool);
 	journal_stats(g->journal, &f->journal);
 	f->has_collector = g->uplink != NULL;
@@ -412,6 +422,7 @@ static void tell_what_stays(const struct agent_settings *old, const struct agent
 	tell_restart(strcmp(old->user, now->user) != 0, "user");
 	tell_restart(strcmp(old->plugins, now->plugins) != 0, "plugins");
 	tell_restart(strcmp(old->plugin_user, now->plugin_user) != 0, "plugin_user");
+	tell_restart(!same_texts(&old->traps.listen, &now->traps.listen), "traps");
 	tell_restart(old->journal.segment_bytes != now->journal.segment_bytes ||
 		old->journal.max_bytes != now->journal.max_bytes ||
 		old->journal.max_age != now->journal.max_age, "journal");
@@ -640,6 +651,10 @@ static int start(struct engine *g, struct err *e)
 	if (fence_give_folder(g->settings->state, 0700, g->settings->user, e) < 0)
 		return -1;
 	raise_limits();
+	/* Before the right to low ports is gone. */
+	g->traps = traps_listen(&g->settings->traps.listen, e);
+	if (g->traps == NULL)
+		return -1;
 	if (fence_drop_rights(g->settings->user, e) < 0)
 		return -1;
 	open_events(g);
@@ -650,6 +665,7 @@ static int start(struct engine *g, struct err *e)
 	log_info("started id=%s collector=%s", g->settings->id,
 		has_collector(g->settings) ? g->settings->collector.url : "none");
 	set_checks(g, g->settings);
+	traps_start(g->traps, g->base, on_notice, g);
 	set_timer(g->house, KEEP_HOUSE);
 	if (g->notify.watchdog > 0)
 		set_timer(g->watchdog, 0);
@@ -679,6 +695,7 @@ static void close_events(struct engine *g)
 
 static void stop(struct engine *g)
 {
+	traps_close(g->traps);
 	metrics_close(g->metrics);
 	patrol_free(g->patrol);
 	runner_free(g->runner);

@@ -55,6 +55,13 @@ static void add_checks(struct buf *out, const struct metrics_figures *f)
 		"xunjian_agent_results_total{outcome=\"unknown\"} %llu\n",
 		(unsigned long long)f->patrol.up, (unsigned long long)f->patrol.down,
 		(unsigned long long)f->patrol.unknown);
+	head(out, "notifications_total", "counter", "SNMP notifications by what came of them.");
+	buf_add_format(out,
+		"xunjian_agent_notifications_total{end=\"taken\"} %llu\n"
+		"xunjian_agent_notifications_total{end=\"other\"} %llu\n"
+		"xunjian_agent_notifications_total{end=\"foreign\"} %llu\n",
+		(unsigned long long)f->traps.taken, (unsigned long long)f->traps.other,
+		(unsigned long long)f->traps.foreign);
 }
 
 static void add_journal(struct buf *out, const struct metrics_figures *f)

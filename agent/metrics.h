@@ -13,6 +13,7 @@
 
 #include "agent/patrol.h"
 #include "agent/spool.h"
+#include "agent/traps.h"
 #include "lib/config.h"
 #include "lib/journal.h"
 #include "lib/uplink.h"
@@ -32,6 +33,7 @@ struct metrics_figures {
 	uint64_t reloads, reload_failures;
 	int64_t now_mono, now_real;
 	struct patrol_stats patrol;
+	struct traps_stats traps;
 	struct spool_stats spool;
 	struct journal_stats journal;
 	struct uplink_stats uplink;

@@ -49,7 +49,8 @@ static bool is_loopback(const char *host)
 	return inet_pton(AF_INET6, host, &six) == 1 && IN6_IS_ADDR_LOOPBACK(&six);
 }
 
-int agent_settings_parse_listen(const char *text, char host[64], uint16_t *port, struct err *e)
+/* An address and a port, as example says. */
+static int parse_address_port(const char *text, const char *example, char host[64], uint16_t *port, struct err *e)
 {
 	const char *colon = strrchr(text, ':');
 	size_t n = colon != NULL ? (size_t)(colon - text) : 0;
@@ -60,12 +61,38 @@ int agent_settings_parse_listen(const char *text, char host[64], uint16_t *port,
 	snprintf(host, 64, "%.*s", (int)(bracketed ? n - 2 : n), text + bracketed);
 	if (n == 0 || n > 60 || (strchr(host, ':') != NULL) != bracketed || !is_address(host) ||
 		num_parse_int(colon + 1, 1, 65535, &number, &ignored) < 0)
-		return err_set(e, "\"%.80s\" is not an address with port: write \"127.0.0.1:9464\" or "
-			"\"[::1]:9464\"", text);
+		return err_set(e, "\"%.80s\" is not an address with port: write %s", text, example);
+	*port = (uint16_t)number;
+	return 0;
+}
+
+int agent_settings_parse_endpoint(const char *text, struct sockaddr_storage *out, unsigned *len, struct err *e)
+{
+	struct sockaddr_in four = {.sin_family = AF_INET};
+	struct sockaddr_in6 six = {.sin6_family = AF_INET6};
+	char host[64];
+	uint16_t port;
+
+	if (parse_address_port(text, "\"0.0.0.0:162\" or \"[::]:162\"", host, &port, e) < 0)
+		return -1;
+	memset(out, 0, sizeof *out);
+	four.sin_port = six.sin6_port = htons(port);
+	if (inet_pton(AF_INET, host, &four.sin_addr) == 1) {
+		memcpy(out, &four, *len = sizeof four);
+	} else {
+		inet_pton(AF_INET6, host, &six.sin6_addr);
+		memcpy(out, &six, *len = sizeof six);
+	}
+	return 0;
+}
+
+int agent_settings_parse_listen(const char *text, char host[64], uint16_t *port, struct err *e)
+{
+	if (parse_address_port(text, "\"127.0.0.1:9464\" or \"[::1]:9464\"", host, port, e) < 0)
+		return -1;
 	if (!is_loopback(host))
 		return err_set(e, "\"%s\" is not a loopback address: the figures of the agent are served to "
 			"this host alone", text);
-	*port = (uint16_t)number;
 	return 0;
 }
 
@@ -75,6 +102,14 @@ static int check_listen(const char *text, struct err *e)
 	uint16_t port;
 
 	return agent_settings_parse_listen(text, host, &port, e);
+}
+
+static int check_endpoint(const char *text, struct err *e)
+{
+	struct sockaddr_storage address;
+	unsigned len;
+
+	return agent_settings_parse_endpoint(text, &address, &len, e);
 }
 
 static int check_net(const char *text, struct err *e)
@@ -128,6 +163,14 @@ static const struct config_field metrics_fields[] = {
 static const struct config_schema metrics_schema = {sizeof(struct agent_settings_metrics),
 	metrics_fields, -1};
 
+static const struct config_field traps_fields[] = {
+	{.name = "listen", .kind = CONFIG_TEXTS, .offset = AT(_traps, listen), .fallback = "", .max = 4,
+		.check = check_endpoint, .help = "addresses with port, as in \"0.0.0.0:162\", that take SNMP notifications: one of "
+			"a link, a UPS or a restart makes the checks of its sender begin at once; from the start on"},
+	{.name = NULL},
+};
+static const struct config_schema traps_schema = {sizeof(struct agent_settings_traps), traps_fields, -1};
+
 static const struct config_field check_fields[] = {
 	{.name = "id", .kind = CONFIG_ID, .offset = AT(_check, id), .help = "its id, once in the list"},
 	{.name = "type", .kind = CONFIG_TEXT, .offset = AT(_check, type), .min = 1, .max = 63,
@@ -162,6 +205,8 @@ static const struct config_field fields[] = {
 		.sub = &journal_schema, .help = "bounds of the journal"},
 	{.name = "metrics", .kind = CONFIG_GROUP, .offset = AT(, metrics), .fallback = "",
 		.sub = &metrics_schema, .help = "figures about the agent itself"},
+	{.name = "traps", .kind = CONFIG_GROUP, .offset = AT(, traps), .fallback = "",
+		.sub = &traps_schema, .help = "notifications of devices"},
 	{.name = "allow_targets", .kind = CONFIG_TEXTS, .offset = AT(, allow_targets), .fallback = "",
 		.max = 1000, .check = check_net, .help = "networks that may be probed; none: all but the metadata services of "
 			"clouds, which never may"},

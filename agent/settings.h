@@ -33,6 +33,10 @@ struct agent_settings_journal {
 	struct config_where where;
 };
 
+struct agent_settings_traps {
+	struct config_texts listen; /* addresses with port */
+};
+
 struct agent_settings_metrics {
 	struct config_texts listen; /* loopback addresses with port */
 };
@@ -58,6 +62,7 @@ struct agent_settings {
 	struct agent_settings_collector collector;
 	struct agent_settings_journal journal;
 	struct agent_settings_metrics metrics;
+	struct agent_settings_traps traps;
 	struct config_texts allow_targets;
 	struct config_texts readable; /* files and folders besides that checks may read */
 	const char *plugins;    /* file of the plugins that checks may name (plugins.h); "": none */
@@ -82,6 +87,9 @@ extern const struct config_schema agent_settings_schema; /* for the manual */
 unsigned agent_settings_families(int choice);
 /* Cross-field check of a timetable: a run ends before the next one begins. */
 int agent_settings_check_times(int64_t interval, int64_t timeout, struct err *);
+/* "192.0.2.1:162" or "[::]:162". */
+struct sockaddr_storage;
+int agent_settings_parse_endpoint(const char *text, struct sockaddr_storage *, unsigned *len, struct err *);
 /* "127.0.0.1:9464" or "[::1]:9464", loopback only. */
 int agent_settings_parse_listen(const char *text, char host[64], uint16_t *port, struct err *);
 
