@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SNMP_OID_MAX 128  /* RFC 2578 section 7.1.3 */
+#define SNMP_OID_MAX 64   /* half of what RFC 2578 section 7.1.3 allows: no object that is read here is as deep */
 #define SNMP_INDEX_MAX 8  /* sub-identifiers of the index of a row */
 #define SNMP_ROWS_MAX 2048
 #define SNMP_COLUMNS_MAX 24
