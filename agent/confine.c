@@ -27,7 +27,7 @@ int confine_probe(struct err *e)
 {
 	if (fence_drop_rights(NULL, e) < 0)
 		return -1;
-	return fence_syscalls(FENCE_LOOP | FENCE_READ | FENCE_NETWORK | FENCE_LOAD, e);
+	return fence_syscalls(FENCE_LOOP | FENCE_READ | FENCE_NETWORK | FENCE_LOAD | FENCE_CLOCK, e);
 }
 
 /* The folder that a file stands in, in the arena: files are renewed by renaming. */
@@ -78,5 +78,5 @@ int confine_engine(const struct agent_settings *s, bool *has_paths, struct err *
 		return -1;
 	*has_paths = active != 0;
 	/* Name services of the C library are loaded when a name is first looked for. */
-	return fence_syscalls(FENCE_LOOP | FENCE_READ | FENCE_WRITE | FENCE_NETWORK | FENCE_LOAD, e);
+	return fence_syscalls(FENCE_LOOP | FENCE_READ | FENCE_WRITE | FENCE_NETWORK | FENCE_LOAD | FENCE_CLOCK, e);
 }

@@ -110,7 +110,7 @@ static const struct call calls[] = {
 	{"pidfd_send_signal", NO_SET}, {"kcmp", NO_SET}, {"memfd_secret", NO_SET}, {"shmget", NO_SET},
 	{"msgget", NO_SET}, {"semget", NO_SET}, {"mq_open", NO_SET}, {"name_to_handle_at", NO_SET},
 	{"syslog", NO_SET}, {"sethostname", NO_SET}, {"setdomainname", NO_SET}, {"quotactl", NO_SET},
-	{"acct", NO_SET}, {"vhangup", NO_SET}, {"adjtimex", NO_SET}, {"clock_adjtime", NO_SET},
+	{"acct", NO_SET}, {"vhangup", NO_SET}, {"adjtimex", FENCE_CLOCK}, {"clock_adjtime", FENCE_CLOCK},
 };
 
 /* Not even a part of a program that is taken over by chance: these are killed for. */

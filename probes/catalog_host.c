@@ -300,3 +300,15 @@ static const struct metric self_metrics[] = {
 	{.number = 0},
 };
 PLAIN_TYPE(self, "what the agent itself costs this host");
+
+/* ---- clock */
+
+static const struct metric clock_metrics[] = {
+	{CLOCK_SYNCHRONISED, "synchronised", "1", 0, "已同步", "synchronised"},
+	{CLOCK_OFFSET, "offset", "s", 9, "待校正偏差", "offset being corrected"},
+	{CLOCK_FREQUENCY, "frequency", "ppm", 3, "频率校正", "frequency correction"},
+	{CLOCK_ERROR_MOST, "error_most", "s", 6, "最大误差", "error at most"},
+	{CLOCK_ERROR_ESTIMATED, "error_estimated", "s", 6, "估计误差", "error, estimated"},
+	{.number = 0},
+};
+PLAIN_TYPE(clock, "whether something keeps the clock of this host synchronised, and how well");

@@ -8,6 +8,6 @@
 #include "probes/probe.h"
 
 extern const struct probe_type cpu_probe, memory_probe, load_probe, disk_probe, interface_probe, pressure_probe, protocol_probe,
-	process_probe, descriptors_probe, entropy_probe, uptime_probe, users_probe, self_probe;
+	process_probe, descriptors_probe, entropy_probe, uptime_probe, users_probe, self_probe, clock_probe;
 
 #endif

@@ -24,6 +24,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/timex.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -33,7 +34,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 #define NOT_FENCED 99
-#define ALL_BUT(set) (0x3ffu & ~(unsigned)(set))
+#define ALL_BUT(set) (0x7ffu & ~(unsigned)(set))
 
 /* Runs it in a child: what it returned, or 128 + the signal that ended it. */
 static int in_child(int (*work)(const void *), const void *ctx)
@@ -244,6 +245,24 @@ static int try_exec(void)
 	return errno;
 }
 
+static int try_clock(void)
+{
+	struct timex t = {.modes = 0};
+
+	return result(adjtimex(&t) >= 0 ? 0 : -1);
+}
+
+/* As those who are fenced are: without the right to set it. */
+static int try_set_clock(void)
+{
+	struct timex t = {.modes = ADJ_TICK, .tick = 10000};
+	struct err e;
+
+	if (fence_keep_capabilities(0, &e) < 0)
+		return EINVAL;
+	return result(adjtimex(&t) >= 0 ? 0 : -1);
+}
+
 static int try_fastopen(void)
 {
 	return result(syscall(SYS_sendto, -1, "x", 1, MSG_FASTOPEN, NULL, 0));
@@ -331,6 +350,7 @@ static const struct attempt attempts[] = {
 	{"clone3", try_clone3, 0, ENOSYS, 0},
 	{"openat2", try_openat2, 0, ENOSYS, 0},
 	{"a ring of calls", try_ring, 0, ENOSYS, 0},
+	{"asking for the state of the clock", try_clock, FENCE_CLOCK, EPERM, 0},
 	{"its own limits", try_own_limit, FENCE_LOOP, 0, 0},
 	{"signals to itself", try_own_signal, FENCE_LOOP, 0, 0},
 	{"events and messages", try_events, FENCE_LOOP, 0, 0},
@@ -369,7 +389,7 @@ static void each_set_allows_what_is_its_own_and_nothing_else(void **state)
 	for (size_t i = 0; i < COUNT(attempts); i++) {
 		const struct attempt *a = &attempts[i];
 
-		for (unsigned set = FENCE_LOOP; set <= FENCE_RIGHTS; set <<= 1)
+		for (unsigned set = FENCE_LOOP; set <= FENCE_CLOCK; set <<= 1)
 			check(a, FENCE_LOOP | set);
 		check(a, ALL_BUT(a->allowed_by) | FENCE_LOOP);
 		check(a, ALL_BUT(0));
@@ -387,6 +407,20 @@ static void what_was_refused_is_done_without_a_fence(void **state)
 	for (size_t i = 0; i < COUNT(tried); i++)
 		assert_int_equal(tried[i](), 0);
 	assert_int_not_equal(try_openat2(), ENOSYS);
+}
+
+static int set_clock_fenced(const void *ctx)
+{
+	struct err e;
+
+	(void)ctx;
+	return fence_syscalls(ALL_BUT(0), &e) < 0 ? NOT_FENCED : try_set_clock();
+}
+
+static void who_may_ask_for_the_clock_cannot_set_it(void **state)
+{
+	(void)state;
+	assert_int_equal(in_child(set_clock_fenced, NULL), EPERM);
 }
 
 /* ---- what kills */
@@ -523,6 +557,7 @@ int main(void)
 		cmocka_unit_test(a_folder_is_made_and_given_to_the_user),
 		cmocka_unit_test(nothing_but_the_named_paths_can_be_reached),
 		cmocka_unit_test(what_was_refused_is_done_without_a_fence),
+		cmocka_unit_test(who_may_ask_for_the_clock_cannot_set_it),
 		cmocka_unit_test(each_set_allows_what_is_its_own_and_nothing_else),
 		cmocka_unit_test(what_only_an_attacker_does_kills_the_process),
 		cmocka_unit_test(calls_of_another_architecture_kill_the_process),

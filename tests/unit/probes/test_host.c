@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
+#include <sys/timex.h>
 #include <unistd.h>
 #include <utmp.h>
 
@@ -691,6 +692,18 @@ static void those_who_are_logged_in_are_counted(void **state)
 	assert_true(is_near(one_run_value(&f->one, 0, USERS_NAMES), 2));
 }
 
+static void the_clock_is_as_the_kernel_says(void **state)
+{
+	struct fixture *f = *state;
+	struct timex t = {.modes = 0};
+	bool is_kept = adjtimex(&t) != TIME_ERROR && (t.status & STA_UNSYNC) == 0;
+
+	one_run_of(&f->one, &clock_probe, f->option);
+	assert_lines(&f->one, is_kept ? "-  up" : "-  down: nothing keeps the clock of this host synchronised");
+	assert_true(is_near(one_run_value(&f->one, 0, CLOCK_SYNCHRONISED), is_kept ? 1 : 0));
+	assert_true(one_run_value(&f->one, 0, CLOCK_ERROR_MOST) >= 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -718,6 +731,7 @@ int main(void)
 		CASE(tables_are_told_with_what_they_hold_at_most),
 		CASE(entropy_and_uptime_are_numbers),
 		CASE(those_who_are_logged_in_are_counted),
+		CASE(the_clock_is_as_the_kernel_says),
 		CASE(one_shot_takes_two_looks_within_its_run),
 		CASE(a_run_that_is_cancelled_between_its_looks_leaves_nothing),
 	};
