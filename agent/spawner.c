@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "agent/confine.h"
+#include "agent/spawner_message.h"
 #include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -197,20 +198,6 @@ static void fill_places(struct spawner *s)
 	}
 }
 
-static int decode_end(const struct ipc_message *m, struct exec_end *end)
-{
-	struct cursor c = cursor_over(m->body, m->len);
-
-	*end = (struct exec_end){.how = (enum exec_how)cursor_u32(&c)};
-	end->status = (int)cursor_u32(&c);
-	end->elapsed = (int64_t)cursor_u64(&c);
-	end->out_len = cursor_u32(&c);
-	end->out = cursor_bytes(&c, end->out_len);
-	end->err_len = cursor_u32(&c);
-	end->err = cursor_bytes(&c, end->err_len);
-	return c.failed || end->how < EXEC_EXITED || end->how > EXEC_FAILED ? -1 : 0;
-}
-
 static void on_message(void *ctx, struct ipc_message *m)
 {
 	struct spawner *s = ctx;
@@ -223,7 +210,7 @@ static void on_message(void *ctx, struct ipc_message *m)
 		if (c->id == m->id)
 			break;
 	}
-	if (c == NULL || m->fd >= 0 || m->type != SPAWNER_END || decode_end(m, &end) < 0) {
+	if (c == NULL || m->fd >= 0 || m->type != SPAWNER_END || spawner_message_read_end(m->body, m->len, &end) < 0) {
 		on_gone(s, "it broke the rules");
 		return;
 	}
@@ -241,14 +228,6 @@ void spawner_watch(struct spawner *s, struct event_base *base, void (*gone)(void
 	s->on_gone = gone;
 	s->ctx = ctx;
 	ipc_start(s->channel, base, on_message, on_gone, s);
-}
-
-static void put_text(struct buf *out, const char *text)
-{
-	size_t len = strlen(text);
-
-	buf_add_u16(out, (uint16_t)len);
-	buf_add(out, text, len);
 }
 
 static uint32_t next_id(struct spawner *s)
@@ -269,10 +248,7 @@ struct exec_call *spawner_call(struct spawner *s, const struct exec_request *q,
 	}
 	c = mem_alloc(sizeof *c);
 	*c = (struct exec_call){.id = next_id(s), .deadline = q->deadline, .on_end = on_end, .ctx = ctx};
-	put_text(&c->body, q->plugin);
-	buf_add_u16(&c->body, (uint16_t)q->count);
-	for (size_t i = 0; i < q->count; i++)
-		put_text(&c->body, q->args[i]);
+	spawner_message_put_request(&c->body, q);
 	TAILQ_INSERT_TAIL(&s->waiting, c, link);
 	fill_places(s);
 	return c;

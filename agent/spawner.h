@@ -26,7 +26,6 @@
 #define SPAWNER_OUT_MAX (16u << 10)
 #define SPAWNER_ERR_MAX (1u << 10)
 #define SPAWNER_FLOOD (1u << 20) /* bytes of output after which a plugin is ended */
-#define SPAWNER_TIMEOUT_MAX 300  /* s */
 
 enum { SPAWNER_CALL = 1, SPAWNER_CANCEL, SPAWNER_END };
 

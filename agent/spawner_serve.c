@@ -13,13 +13,13 @@
 #include <unistd.h>
 
 #include "agent/plugins.h"
+#include "agent/spawner_message.h"
 #include "agent/spawner_run.h"
 #include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/ipc.h"
 #include "lib/mem.h"
-#include "lib/sample.h"
 #include "probes/catalog_exec.h"
 #include "probes/exec.h"
 
@@ -49,27 +49,13 @@ struct serve {
 	size_t count;
 };
 
-/* What a call asks for, borrowed from its message. */
-struct asked {
-	char plugin[EXEC_PLUGIN_MAX + 1];
-	int64_t timeout;
-	char *args[EXEC_ARGS_MAX]; /* allocated */
-	size_t count;
-};
-
 /* ---- answers */
 
 static void answer(struct serve *s, uint32_t id, const struct exec_end *end)
 {
 	struct buf body = {0};
 
-	buf_add_u32(&body, end->how);
-	buf_add_u32(&body, (uint32_t)end->status);
-	buf_add_u64(&body, (uint64_t)end->elapsed);
-	buf_add_u32(&body, (uint32_t)end->out_len);
-	buf_add(&body, end->out, end->out_len);
-	buf_add_u32(&body, (uint32_t)end->err_len);
-	buf_add(&body, end->err, end->err_len);
+	spawner_message_put_end(&body, end);
 	ipc_send(s->channel, SPAWNER_END, id, body.data, body.len, -1);
 	buf_fini(&body);
 }
@@ -226,52 +212,6 @@ static void on_child(evutil_socket_t fd, short what, void *ctx)
 
 /* ---- calls */
 
-static void asked_fini(struct asked *a)
-{
-	for (size_t i = 0; i < a->count; i++)
-		free(a->args[i]);
-}
-
-/* u32 timeout in ms, u16 length and name, u16 count, of each u16 length and text. -1: against the rules. */
-static int take_text(struct cursor *c, size_t max, char **out)
-{
-	size_t len = cursor_u16(c);
-	const uint8_t *bytes = len <= max ? cursor_bytes(c, len) : NULL;
-	char *text;
-
-	if (bytes == NULL)
-		return -1;
-	text = mem_alloc(len + 1);
-	memcpy(text, bytes, len);
-	if (strlen(text) == len && text_is_clean(text, max)) {
-		*out = text;
-		return 0;
-	}
-	free(text);
-	return -1;
-}
-
-static int decode(const struct ipc_message *m, struct asked *a)
-{
-	struct cursor c = cursor_over(m->body, m->len);
-	int64_t timeout_ms = cursor_u32(&c);
-	struct err ignored;
-	char *name;
-	size_t count;
-
-	*a = (struct asked){.timeout = timeout_ms * NS_PER_MS};
-	if (timeout_ms < 1 || timeout_ms > SPAWNER_TIMEOUT_MAX * 1000 || take_text(&c, EXEC_PLUGIN_MAX, &name) < 0)
-		return -1;
-	memcpy(a->plugin, name, strlen(name) + 1);
-	free(name);
-	count = cursor_u16(&c);
-	if (count > EXEC_ARGS_MAX || catalog_exec_check_name(a->plugin, &ignored) < 0)
-		return -1;
-	while (a->count < count && take_text(&c, EXEC_FILLED_MAX, &a->args[a->count]) == 0)
-		a->count++;
-	return a->count == count && !c.failed && cursor_left(&c) == 0 ? 0 : -1;
-}
-
 static void open_events(struct place *p)
 {
 	struct event_base *base = p->serve->base;
@@ -283,7 +223,7 @@ static void open_events(struct place *p)
 	event_add(p->err_event, NULL);
 }
 
-static int start_plugin(struct serve *s, const struct plugin *plugin, const struct asked *a, struct spawner_run *run,
+static int start_plugin(struct serve *s, const struct plugin *plugin, const struct spawner_asked *a, struct spawner_run *run,
 	struct err *e)
 {
 	char *argv[ARGV_MAX] = {(char *)plugin->path};
@@ -298,10 +238,10 @@ static int start_plugin(struct serve *s, const struct plugin *plugin, const stru
 		argv[n++] = (char *)plugin->argv.items[i];
 	for (size_t i = 0; i < a->count; i++)
 		argv[n++] = a->args[i];
-	return spawner_run_start(&s->rights, argv, a->timeout, run, e);
+	return spawner_run_start(&s->rights, argv, a->timeout, s->count + 1, run, e);
 }
 
-static void begin(struct serve *s, uint32_t id, const struct asked *a)
+static void begin(struct serve *s, uint32_t id, const struct spawner_asked *a)
 {
 	const struct plugin *plugin = plugins_find(s->table, a->plugin);
 	const struct timeval limit = {a->timeout / NS_PER_S, a->timeout % NS_PER_S / NS_PER_US};
@@ -336,14 +276,14 @@ static struct place *find_by_id(struct serve *s, uint32_t id)
 
 static int call(struct serve *s, const struct ipc_message *m)
 {
-	struct asked a = {.count = 0};
+	struct spawner_asked a = {.count = 0};
 	int status = -1;
 
-	if (m->id != 0 && s->count < SPAWNER_PLACES && find_by_id(s, m->id) == NULL && decode(m, &a) == 0) {
+	if (m->id != 0 && s->count < SPAWNER_PLACES && find_by_id(s, m->id) == NULL && spawner_message_read_call(m->body, m->len, &a) == 0) {
 		begin(s, m->id, &a);
 		status = 0;
 	}
-	asked_fini(&a);
+	spawner_message_fini_asked(&a);
 	return status;
 }
 
