@@ -198,6 +198,7 @@ install: all
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/xunjian/conf $(wildcard conf/*.conf)
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/xunjian/conf/calendar $(wildcard conf/calendar/*.conf)
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system $(wildcard conf/systemd/*.service)
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/xunjian/conf/xunjian-agent.service.d conf/systemd/xunjian-agent.service.d/*
 
 clean:
 	$(Q)rm -rf build

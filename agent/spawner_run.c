@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <limits.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -27,11 +27,20 @@
 #define CLOSE_RANGE 436 /* system call, the same everywhere; older headers do not have it */
 #define FIRST_FD 3      /* after input, output, errors */
 #define GRACE NS_PER_S  /* after the deadline the first process ends by itself */
+#define LOOK_AGAIN (500 * NS_PER_MS)
 #define DEPTH_MAX 200   /* of a tree of processes that is walked */
 #define PASSES_MAX 100
+#define PROCESSES_MAX 192u /* of the user of plugins, with */
+#define PROCESSES_ROOM 64u /* for each that runs */
 
 static const char *const environment[] = {"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL=C", "LANG=C",
 	"HOME=/", NULL};
+
+struct job {
+	char *const *argv;
+	int64_t timeout;
+	size_t places;
+};
 
 /* ---- all that was started below a process */
 
@@ -102,11 +111,13 @@ static void set_limit(int what, rlim_t limit)
 	setrlimit((__rlimit_resource_t)what, &r);
 }
 
-static void set_limits(const struct spawner_rights *rights, int64_t timeout)
+/* The kernel counts the processes of a user, all plugins in one: each begins with room of its own above what those before
+ * it may have taken, so that one that forks without end leaves some for the next. */
+static void set_limits(const struct spawner_rights *rights, const struct job *job)
 {
-	rlim_t seconds = (rlim_t)(timeout / NS_PER_S) + 2;
+	rlim_t seconds = (rlim_t)(job->timeout / NS_PER_S) + 2;
 
-	set_limit(RLIMIT_NPROC, rights->has_user ? 256 : own_processes() + 128);
+	set_limit(RLIMIT_NPROC, rights->has_user ? PROCESSES_MAX + PROCESSES_ROOM * job->places : own_processes() + 128);
 	set_limit(RLIMIT_CPU, seconds);
 	set_limit(RLIMIT_FSIZE, 16u << 20);
 	set_limit(RLIMIT_NOFILE, 256);
@@ -144,7 +155,7 @@ struct ends {
 	int out, err, status; /* to write to */
 };
 
-static void plugin_main(const struct spawner_rights *rights, char *const *argv, int64_t timeout, const struct ends *ends)
+static void plugin_main(const struct spawner_rights *rights, const struct job *job, const struct ends *ends)
 {
 	int nothing = open("/dev/null", O_RDWR | O_CLOEXEC), status = fcntl(ends->status, F_DUPFD_CLOEXEC, 10);
 	struct err e;
@@ -157,8 +168,8 @@ static void plugin_main(const struct spawner_rights *rights, char *const *argv, 
 		say(ends->status, EXEC_FAILED, errno);
 		_exit(127);
 	}
-	set_limits(rights, timeout);
-	execve(argv[0], argv, (char *const *)environment);
+	set_limits(rights, job);
+	execve(job->argv[0], job->argv, (char *const *)environment);
 	say(status, EXEC_FAILED, errno);
 	_exit(127);
 }
@@ -192,7 +203,15 @@ static void end_all(const struct spawner_rights *rights)
 	}
 }
 
-/* Until the plugin ends, the spawner asks or time is over. */
+/* Whether the spawner is gone: nobody else reads. It may have ended before we asked to be told of it. */
+static bool is_alone(int status_fd)
+{
+	struct pollfd p = {.fd = status_fd};
+
+	return poll(&p, 1, 0) == 1 && (p.revents & POLLERR) != 0;
+}
+
+/* Until the plugin ends, the spawner asks, is gone, or time is over. */
 static void wait_for(const struct spawner_rights *rights, pid_t plugin, int64_t deadline, int status_fd)
 {
 	sigset_t wanted;
@@ -202,11 +221,11 @@ static void wait_for(const struct spawner_rights *rights, pid_t plugin, int64_t 
 	sigaddset(&wanted, SIGTERM);
 	for (;;) {
 		int64_t left = deadline - clock_mono();
-		const struct timespec limit = {left > 0 ? left / NS_PER_S : 0, left > 0 ? left % NS_PER_S : 0};
+		const struct timespec limit = {0, left <= 0 ? 0 : left < LOOK_AGAIN ? left : LOOK_AGAIN};
 		int signal = sigtimedwait(&wanted, NULL, &limit), status;
 		pid_t pid;
 
-		if (signal == SIGTERM || left <= 0)
+		if (signal == SIGTERM || left <= 0 || is_alone(status_fd))
 			break;
 		while ((pid = waitpid(-1, &status, WNOHANG)) > 0 && pid != plugin)
 			;
@@ -234,7 +253,7 @@ static void keep_ends(struct ends *ends)
 	*ends = (struct ends){FIRST_FD, FIRST_FD + 1, FIRST_FD + 2};
 }
 
-static void first_main(const struct spawner_rights *rights, char *const *argv, int64_t timeout, struct ends *ends)
+static void first_main(const struct spawner_rights *rights, const struct job *job, struct ends *ends)
 {
 	sigset_t all;
 	pid_t plugin;
@@ -249,14 +268,14 @@ static void first_main(const struct spawner_rights *rights, char *const *argv, i
 	keep_ends(ends);
 	plugin = fork();
 	if (plugin == 0)
-		plugin_main(rights, argv, timeout, ends);
+		plugin_main(rights, job, ends);
 	if (plugin < 0) {
 		say(ends->status, EXEC_FAILED, errno);
 		_exit(1);
 	}
 	close(ends->out);
 	close(ends->err);
-	wait_for(rights, plugin, clock_mono() + timeout + GRACE, ends->status);
+	wait_for(rights, plugin, clock_mono() + job->timeout + GRACE, ends->status);
 	_exit(0);
 }
 
@@ -298,9 +317,10 @@ static int open_pipes(int pipes[3][2], struct err *e)
 	return 0;
 }
 
-int spawner_run_start(const struct spawner_rights *rights, char *const *argv, int64_t timeout, struct spawner_run *run,
-	struct err *e)
+int spawner_run_start(const struct spawner_rights *rights, char *const *argv, int64_t timeout, size_t places,
+	struct spawner_run *run, struct err *e)
 {
+	const struct job job = {argv, timeout, places};
 	int pipes[3][2] = {{-1, -1}, {-1, -1}, {-1, -1}};
 
 	if (open_pipes(pipes, e) < 0) {
@@ -311,7 +331,7 @@ int spawner_run_start(const struct spawner_rights *rights, char *const *argv, in
 			err_errno(e, "no process for a plugin");
 	}
 	if (run->pid == 0)
-		first_main(rights, argv, timeout, &(struct ends){pipes[0][1], pipes[1][1], pipes[2][1]});
+		first_main(rights, &job, &(struct ends){pipes[0][1], pipes[1][1], pipes[2][1]});
 	for (int i = 0; i < 3; i++) {
 		if (run->pid < 0) {
 			close_both(pipes[i]);

@@ -14,6 +14,7 @@
 #define AGENT_SPAWNER_RUN_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -27,8 +28,9 @@ struct spawner_run {
 
 /* Whether processes can be put into a namespace of their own. */
 bool spawner_run_has_namespaces(void);
-/* argv[0] is the path. 0, or -1 with err and nothing started. */
-int spawner_run_start(const struct spawner_rights *, char *const *argv, int64_t timeout, struct spawner_run *, struct err *);
+/* argv[0] is the path; places: how many plugins run with it. 0, or -1 with err and nothing started. */
+int spawner_run_start(const struct spawner_rights *, char *const *argv, int64_t timeout, size_t places, struct spawner_run *,
+	struct err *);
 /* Asks for its end; hard: at once, also when the first process does not go on. */
 void spawner_run_kill(const struct spawner_rights *, const struct spawner_run *, bool hard);
 

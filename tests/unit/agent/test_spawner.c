@@ -91,7 +91,10 @@ static int make_table(void **state)
 	add_script(&table, "much", "i=0; while [ $i -lt 1000 ]; do echo 0123456789012345678901234567890123456789; i=$((i+1)); done");
 	add_script(&table, "silent", "exec >/dev/null 2>&1; sleep 1000");
 	add_script(&table, "daemon", "setsid sh -c 'setsid sleep 1000 & sleep 1000' & (setsid sleep 1000 &); echo left; exit 0");
-	add_script(&table, "bomb", "f() { f & f & sleep 1000; }; f");
+	add_script(&table, "bomb", "exec python3 -c 'import os\nwhile True:\n  try: os.fork()\n  except OSError: pass'");
+	add_script(&table, "forks", "i=0; while [ $i -lt 30 ]; do sleep 1 & i=$((i+1)); done; echo all");
+	add_script(&table, "crowd", "exec python3 -c 'import os, time\nwhile True:\n  try:\n    if os.fork() == 0: time.sleep(1000)\n"
+		"  except OSError: time.sleep(1)'");
 	add_script(&table, "signal", "kill -9 $$");
 	buf_add_text(&table, ",\n{ name = \"fixed\"; path = \"/bin/echo\"; argv = [ \"a b\", \"c\" ]; takes_args = false; },\n"
 		"{ name = \"missing\"; path = \"/nowhere/x\"; } );\n");
@@ -114,6 +117,39 @@ static int drop_table(void **state)
 		unlink(in_folder(entry->d_name));
 	closedir(d);
 	return rmdir(b.folder);
+}
+
+/* Processes of the user of plugins that are not dead. */
+static unsigned of_plugins(void)
+{
+	DIR *d = opendir("/proc");
+	struct dirent *entry;
+	unsigned n = 0;
+
+	while ((entry = readdir(d)) != NULL) {
+		char path[300], line[128] = "", word[16] = "";
+		struct stat st;
+		FILE *f;
+
+		snprintf(path, sizeof path, "/proc/%.200s/stat", entry->d_name);
+		if (stat(path, &st) != 0 || st.st_uid != UID || (f = fopen(path, "r")) == NULL)
+			continue;
+		if (fgets(line, sizeof line, f) != NULL && strrchr(line, ')') != NULL)
+			sscanf(strrchr(line, ')') + 1, "%15s", word);
+		n += strcmp(word, "Z") != 0 && strcmp(word, "X") != 0;
+		fclose(f);
+	}
+	closedir(d);
+	return n;
+}
+
+static void none_is_left(void)
+{
+	int64_t until = clock_mono() + 3 * NS_PER_S;
+
+	while (of_plugins() > 0 && clock_mono() < until)
+		usleep(10000);
+	assert_int_equal(of_plugins(), 0);
 }
 
 /* ---- calls and their ends */
@@ -171,6 +207,7 @@ static int close_bench(void **state)
 		return 0;
 	spawner_free(b.spawner);
 	event_base_free(b.base);
+	none_is_left(); /* else they count for the next */
 	return 0;
 }
 
@@ -206,30 +243,6 @@ static const struct told *run(int64_t timeout, const char *plugin, const char *c
 	begin(0, timeout, plugin, args);
 	wait_for(1);
 	return &b.told[0];
-}
-
-/* Processes of the user of plugins that are not dead. */
-static unsigned of_plugins(void)
-{
-	DIR *d = opendir("/proc");
-	struct dirent *entry;
-	unsigned n = 0;
-
-	while ((entry = readdir(d)) != NULL) {
-		char path[300], line[128] = "", word[16] = "";
-		struct stat st;
-		FILE *f;
-
-		snprintf(path, sizeof path, "/proc/%.200s/stat", entry->d_name);
-		if (stat(path, &st) != 0 || st.st_uid != UID || (f = fopen(path, "r")) == NULL)
-			continue;
-		if (fgets(line, sizeof line, f) != NULL && strrchr(line, ')') != NULL)
-			sscanf(strrchr(line, ')') + 1, "%15s", word);
-		n += strcmp(word, "Z") != 0 && strcmp(word, "X") != 0;
-		fclose(f);
-	}
-	closedir(d);
-	return n;
 }
 
 static void needs_root(void)
@@ -371,6 +384,22 @@ static void sixteen_run_at_once_and_others_wait(void **state)
 	assert_false(b.told[3].ended); /* what was cancelled is not told */
 }
 
+/* The kernel counts processes by their user: one plugin may not take those of the next. */
+static void a_crowd_leaves_processes_for_others(void **state)
+{
+	const struct told *t;
+
+	(void)state;
+	needs_root();
+	begin(1, 20 * NS_PER_S, "crowd", NULL);
+	while (of_plugins() < 256)
+		event_base_loop(b.base, EVLOOP_NONBLOCK);
+	t = run(10 * NS_PER_S, "forks", NULL);
+	assert_int_equal(t->end.how, EXEC_EXITED);
+	assert_string_equal(t->out, "all\n");
+	assert_string_equal(t->err, "");
+}
+
 static pid_t spawner_pid(void)
 {
 	FILE *f = fopen("/proc/thread-self/children", "r");
@@ -382,15 +411,6 @@ static pid_t spawner_pid(void)
 		;
 	fclose(f);
 	return pid;
-}
-
-static void none_is_left(void)
-{
-	int64_t until = clock_mono() + 3 * NS_PER_S;
-
-	while (of_plugins() > 0 && clock_mono() < until)
-		usleep(10000);
-	assert_int_equal(of_plugins(), 0);
 }
 
 static void a_killed_spawner_takes_all_with_it_and_is_told(void **state)
@@ -425,8 +445,8 @@ static void the_end_of_the_agent_ends_them(void **state)
 	while (of_plugins() == 0)
 		event_base_loop(b.base, EVLOOP_NONBLOCK);
 	spawner_free(b.spawner);
-	none_is_left();
 	b.spawner = NULL;
+	none_is_left();
 }
 
 /* ---- a spawner whose engine is under foreign control */
@@ -586,6 +606,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_is_not_allowed_is_not_started, open_bench, close_bench),
 		cmocka_unit_test_setup_teardown(hostile_plugins_are_gone_soon_after_the_deadline, open_bench, close_bench),
 		cmocka_unit_test_setup_teardown(without_namespaces_they_are_gone_as_well, open_bench, close_bench),
+		cmocka_unit_test_setup_teardown(a_crowd_leaves_processes_for_others, open_bench, close_bench),
 		cmocka_unit_test_setup_teardown(output_is_cut, open_bench, close_bench),
 		cmocka_unit_test_setup_teardown(sixteen_run_at_once_and_others_wait, open_bench, close_bench),
 		cmocka_unit_test_setup_teardown(a_killed_spawner_takes_all_with_it_and_is_told, open_bench, close_bench),
