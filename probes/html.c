@@ -21,9 +21,12 @@ struct html_library {
 	void (*free)(htmlParserCtxtPtr);
 };
 
-struct reader {
+struct html_reader {
 	const struct html_library *library;
-	htmlParserCtxtPtr parser;
+	htmlParserCtxtPtr parser; /* NULL: there is none */
+	htmlSAXHandler events;
+	char *data;
+	size_t len, at;
 	struct html_page *page;
 	unsigned depth, hidden; /* elements that are open; of these whose text is none */
 	bool in_title;
@@ -45,7 +48,7 @@ static void add_text(struct buf *to, const char *text, size_t len, size_t max)
 
 static void on_characters(void *ctx, const xmlChar *text, int len)
 {
-	struct reader *r = ctx;
+	struct html_reader *r = ctx;
 
 	if (r->in_title)
 		add_text(&r->page->title, (const char *)text, (size_t)len, HTML_TITLE_MAX);
@@ -93,7 +96,7 @@ static char *clean_ref(const char *text)
 	return out;
 }
 
-static void add_ref(struct reader *r, struct html_refs *refs, const char *text)
+static void add_ref(struct html_reader *r, struct html_refs *refs, const char *text)
 {
 	char *ref = clean_ref(text);
 
@@ -123,7 +126,7 @@ static bool hides_text(const char *name)
 	return is_one_of(name, names);
 }
 
-static void read_element(struct reader *r, const char *name, const xmlChar **attributes)
+static void read_element(struct html_reader *r, const char *name, const xmlChar **attributes)
 {
 	static const char *const linking[] = {"a", "area", NULL};
 	static const char *const loading[] = {"img", "script", "iframe", "frame", "embed", "audio", "video", "source", NULL};
@@ -145,7 +148,7 @@ static void read_element(struct reader *r, const char *name, const xmlChar **att
 static void on_start(void *ctx, const xmlChar *element, const xmlChar **attributes)
 {
 	const char *name = (const char *)element;
-	struct reader *r = ctx;
+	struct html_reader *r = ctx;
 
 	r->depth++;
 	if (r->depth > HTML_DEPTH) {
@@ -163,7 +166,7 @@ static void on_start(void *ctx, const xmlChar *element, const xmlChar **attribut
 static void on_end(void *ctx, const xmlChar *element)
 {
 	const char *name = (const char *)element;
-	struct reader *r = ctx;
+	struct html_reader *r = ctx;
 
 	r->depth -= r->depth > 0;
 	if (hides_text(name))
@@ -226,30 +229,61 @@ static bool is_utf8(const unsigned char *p, size_t len)
 	return true;
 }
 
-void html_read(const struct html_library *library, const void *data, size_t len, struct html_page *out)
+struct html_reader *html_read_begin(const struct html_library *library, const void *data, size_t len, struct html_page *out)
 {
-	htmlSAXHandler events = {.startElement = on_start, .endElement = on_end, .characters = on_characters,
-		.ignorableWhitespace = on_characters, .cdataBlock = on_cdata, .warning = on_words, .error = on_words};
-	struct reader r = {.library = library, .page = out};
-	char *copy = mem_alloc(len + 1);
+	struct html_reader *r = mem_alloc(sizeof *r);
 
 	*out = (struct html_page){0};
+	*r = (struct html_reader){.library = library, .page = out, .data = mem_alloc(len + 1), .len = len,
+		.events = {.startElement = on_start, .endElement = on_end, .characters = on_characters,
+			.ignorableWhitespace = on_characters, .cdataBlock = on_cdata, .warning = on_words, .error = on_words}};
 	if (len > 0)
-		memcpy(copy, data, len);
+		memcpy(r->data, data, len);
 	for (size_t i = 0; i < len; i++)
-		copy[i] = copy[i] == '\0' ? ' ' : copy[i]; /* the parser ends at it */
-	disarm_tags(copy, len);
-	r.parser = library->create(&events, &r, NULL, 0, NULL,
-		is_utf8((unsigned char *)copy, len) ? XML_CHAR_ENCODING_UTF8 : XML_CHAR_ENCODING_8859_1);
-	if (r.parser != NULL) {
-		library->use_options(r.parser, HTML_PARSE_RECOVER | HTML_PARSE_NONET | HTML_PARSE_NOERROR |
+		r->data[i] = r->data[i] == '\0' ? ' ' : r->data[i]; /* the parser ends at it */
+	disarm_tags(r->data, len);
+	r->parser = library->create(&r->events, r, NULL, 0, NULL,
+		is_utf8((unsigned char *)r->data, len) ? XML_CHAR_ENCODING_UTF8 : XML_CHAR_ENCODING_8859_1);
+	out->cut = r->parser == NULL;
+	if (r->parser != NULL)
+		library->use_options(r->parser, HTML_PARSE_RECOVER | HTML_PARSE_NONET | HTML_PARSE_NOERROR |
 			HTML_PARSE_NOWARNING | HTML_PARSE_IGNORE_ENC);
-		library->parse_chunk(r.parser, copy, (int)len, 1);
-		library->free(r.parser);
-	} else {
-		out->cut = true;
-	}
-	free(copy);
+	return r;
+}
+
+/* A step ends behind a tag: cut inside "</script>" the parser would miss the end of the script. */
+static size_t step_size(const struct html_reader *r)
+{
+	const char *from = r->data + r->at, *end;
+	size_t left = r->len - r->at;
+
+	if (left <= HTML_STEP)
+		return left;
+	end = memrchr(from, '>', HTML_STEP);
+	if (end == NULL)
+		end = memchr(from + HTML_STEP, '>', left - HTML_STEP);
+	return end != NULL ? (size_t)(end - from) + 1 : left;
+}
+
+bool html_read_step(struct html_reader *r)
+{
+	size_t n = step_size(r);
+
+	if (r->parser == NULL || r->depth > HTML_DEPTH)
+		return true;
+	r->library->parse_chunk(r->parser, r->data + r->at, (int)n, r->at + n == r->len);
+	r->at += n;
+	return r->at == r->len;
+}
+
+void html_read_end(struct html_reader *r)
+{
+	if (r == NULL)
+		return;
+	if (r->parser != NULL)
+		r->library->free(r->parser);
+	free(r->data);
+	free(r);
 }
 
 static void refs_fini(struct html_refs *refs)

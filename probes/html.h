@@ -1,7 +1,7 @@
 /*
  * html: what a page holds: title, text, links, resources, by libxml2's HTML parser as events, so that no tree is built.
  *
- *   html_library_open -> html_read -> html_page_fini, ... -> html_library_close
+ *   html_library_open -> html_read_begin -> html_read_step ... -> html_read_end -> html_page_fini, ... -> html_library_close
  *
  * libxml2 is loaded by html_library_open and by nothing else. A page is hostile: nothing is fetched, no character set is taken from
  * it (bytes that are not UTF-8 are Latin-1), and what would make the parser slow is bounded: HTML_DEPTH elements inside one
@@ -16,6 +16,7 @@
 
 #include "lib/buf.h"
 
+#define HTML_STEP (16u << 10) /* bytes that are read at once, about: 1 ms */
 #define HTML_DEPTH 256
 #define HTML_SEPARATORS 512
 #define HTML_REFS_MAX 2000
@@ -25,6 +26,7 @@
 
 struct err;
 struct html_library;
+struct html_reader;
 
 /* Addresses as written, without blanks around, each in its place; repeats stay. */
 struct html_refs {
@@ -43,7 +45,10 @@ struct html_page {
 /* NULL with words when it cannot be loaded here. */
 struct html_library *html_library_open(struct err *);
 void html_library_close(struct html_library *); /* accepts NULL */
-void html_read(const struct html_library *, const void *data, size_t len, struct html_page *out);
+/* The data is copied; out fills with each step and stays where it is until html_read_end. */
+struct html_reader *html_read_begin(const struct html_library *, const void *data, size_t len, struct html_page *out);
+bool html_read_step(struct html_reader *); /* reads on; true: all is read */
+void html_read_end(struct html_reader *);  /* at any time; accepts NULL */
 void html_page_fini(struct html_page *);
 
 #endif

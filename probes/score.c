@@ -17,31 +17,54 @@ static uint64_t hash_bytes(const unsigned char *bytes, size_t len)
 	return h;
 }
 
-static int compare_hashes(const void *a, const void *b)
-{
-	uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+/* How often each occurs in a list: a table with open addressing, half empty at most. */
+struct tally {
+	size_t mask;
+	uint64_t *keys; /* 0: free; what hashes to 0 counts as 1 */
+	uint32_t *counts;
+};
 
-	return (left > right) - (left < right);
+static size_t place_of(const struct tally *t, uint64_t key)
+{
+	size_t at = (size_t)(key * UINT64_C(0x9e3779b97f4a7c15) >> 20) & t->mask;
+
+	while (t->keys[at] != 0 && t->keys[at] != key)
+		at = (at + 1) & t->mask;
+	return at;
 }
 
-static double likeness(uint64_t *a, size_t a_count, uint64_t *b, size_t b_count)
+static struct tally tally_of(const uint64_t *hashes, size_t count)
 {
-	size_t i = 0, k = 0, common = 0;
+	size_t room = 16;
+	struct tally t;
 
-	if (a_count + b_count == 0)
-		return 1;
-	qsort(a, a_count, sizeof *a, compare_hashes);
-	qsort(b, b_count, sizeof *b, compare_hashes);
-	while (i < a_count && k < b_count) {
-		common += a[i] == b[k];
-		if (a[i] == b[k])
-			i++, k++;
-		else if (a[i] < b[k])
-			i++;
-		else
-			k++;
+	while (room < 2 * count)
+		room *= 2;
+	t = (struct tally){.mask = room - 1, .keys = mem_array(room, sizeof *t.keys), .counts = mem_array(room, sizeof *t.counts)};
+	for (size_t i = 0; i < count; i++) {
+		uint64_t key = hashes[i] != 0 ? hashes[i] : 1;
+		size_t at = place_of(&t, key);
+
+		t.keys[at] = key;
+		t.counts[at]++;
 	}
-	return 2 * (double)common / (double)(a_count + b_count);
+	return t;
+}
+
+static double likeness(const uint64_t *a, size_t a_count, const uint64_t *b, size_t b_count)
+{
+	struct tally t = tally_of(a, a_count);
+	size_t common = 0;
+
+	for (size_t i = 0; i < b_count; i++) {
+		size_t at = place_of(&t, b[i] != 0 ? b[i] : 1);
+
+		common += t.counts[at] > 0;
+		t.counts[at] -= t.counts[at] > 0;
+	}
+	free(t.keys);
+	free(t.counts);
+	return a_count + b_count > 0 ? 2 * (double)common / (double)(a_count + b_count) : 1;
 }
 
 static size_t next_character(const unsigned char *bytes, size_t at, size_t len)

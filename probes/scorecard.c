@@ -48,7 +48,7 @@ struct scorecard {
 	struct run *run;
 	struct shared *shared;
 	enum phase phase;
-	struct event *turn; /* goes on with the next request after a pause */
+	struct event *turn; /* reads on in a page, or goes on with the next request after a pause */
 	int64_t page_limit, port_limit, dns_limit, home_end, crawl_end;
 	struct resolve_query *queries[2];
 	struct resolve_answer answers[2];
@@ -60,6 +60,9 @@ struct scorecard {
 	size_t attempts;  /* requests of the home page that were made */
 	bool ours;        /* the home page could not be asked for over IPv6, by our own fault */
 	struct home_page home[2];
+	struct html_reader *reader; /* of a page that has come: it is read before the next request */
+	char *link_url;             /* of the page of a link that is read */
+	struct html_page link_page;
 	struct site site;
 	struct level levels[2];
 	uint16_t ports[SCORECARD_PORTS_MAX];
@@ -79,6 +82,9 @@ static void scorecard_free(struct scorecard *s)
 	event_free(s->turn);
 	delegation_stop(s->delegation);
 	page_fetch_stop(s->fetch);
+	html_read_end(s->reader);
+	html_page_fini(&s->link_page);
+	free(s->link_url);
 	port_parity_stop(s->parity);
 	for (int i = 0; i < 2; i++) {
 		if (s->queries[i] != NULL)
@@ -178,7 +184,7 @@ static void begin_ports(struct scorecard *s)
 
 static void pause_turn(struct scorecard *s)
 {
-	int64_t delay = options_of(s)->delay;
+	int64_t delay = s->reader != NULL ? 0 : options_of(s)->delay;
 	struct timeval tv = {delay / NS_PER_S, delay % NS_PER_S / NS_PER_US};
 
 	evtimer_add(s->turn, &tv);
@@ -216,15 +222,27 @@ static void take_links(struct scorecard *s, int level, const char *url, const st
 	free(base);
 }
 
-static void take_links_of_link(struct scorecard *s, const struct page_end *e)
+static void read_link(struct scorecard *s, const struct page_end *e)
 {
-	struct html_page page;
-
 	if (s->phase != PHASE_LEVEL2 || !e->is_html)
 		return;
-	html_read(s->shared->html, e->body->data, e->body->len, &page);
-	take_links(s, 1, e->url, &page);
-	html_page_fini(&page);
+	s->link_url = mem_strdup(e->url);
+	s->reader = html_read_begin(s->shared->html, e->body->data, e->body->len, &s->link_page);
+}
+
+/* A long page is read in steps, so that nobody waits for it. */
+static void read_on(struct scorecard *s)
+{
+	if (html_read_step(s->reader)) {
+		html_read_end(s->reader);
+		s->reader = NULL;
+		if (s->link_url != NULL)
+			take_links(s, 1, s->link_url, &s->link_page);
+		html_page_fini(&s->link_page);
+		free(s->link_url);
+		s->link_url = NULL;
+	}
+	pause_turn(s);
 }
 
 /* What links are counted by: those that IPv4 reaches, or all where there is no IPv4. */
@@ -267,7 +285,7 @@ static void on_link(void *ctx, const struct page_end *e)
 
 	s->fetch = NULL;
 	if (reached && s->family == base_family(s))
-		take_links_of_link(s, e);
+		read_link(s, e);
 	if (reached && s->family == V4) {
 		s->family = V6;
 		pause_turn(s);
@@ -381,7 +399,7 @@ static void on_home(void *ctx, const struct page_end *e)
 	if (page_is_reached(e) && !page->read) {
 		page->read = true;
 		page->url = mem_strdup(e->url);
-		html_read(s->shared->html, e->body->data, e->body->len, &page->html);
+		s->reader = html_read_begin(s->shared->html, e->body->data, e->body->len, &page->html);
 	}
 	s->attempts++;
 	pause_turn(s);
@@ -411,7 +429,9 @@ static void on_turn(evutil_socket_t fd, short what, void *ctx)
 	struct scorecard *s = ctx;
 
 	(void)fd, (void)what;
-	if (s->phase == PHASE_HOME)
+	if (s->reader != NULL)
+		read_on(s);
+	else if (s->phase == PHASE_HOME)
 		next_attempt(s);
 	else
 		next_request_of_level(s);

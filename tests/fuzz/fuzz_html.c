@@ -21,6 +21,7 @@ static void check_refs(const struct html_refs *refs)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static struct html_library *library;
+	struct html_reader *reader;
 	struct html_page page;
 	struct err e;
 
@@ -28,7 +29,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		library = html_library_open(&e);
 	if (library == NULL)
 		abort();
-	html_read(library, data, len, &page);
+	reader = html_read_begin(library, data, len, &page);
+	while (!html_read_step(reader))
+		;
+	html_read_end(reader);
 	check_refs(&page.links);
 	check_refs(&page.resources);
 	if (page.title.len > HTML_TITLE_MAX || page.text.len > HTML_TEXT_MAX)

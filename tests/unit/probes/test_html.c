@@ -33,11 +33,20 @@ static int close_library(void **state)
 	return 0;
 }
 
+static void read_all(const void *data, size_t len, struct html_page *out)
+{
+	struct html_reader *r = html_read_begin(library, data, len, out);
+
+	while (!html_read_step(r))
+		;
+	html_read_end(r);
+}
+
 static struct html_page page_of(const char *text)
 {
 	struct html_page page;
 
-	html_read(library, text, strlen(text), &page);
+	read_all(text, strlen(text), &page);
 	return page;
 }
 
@@ -101,10 +110,10 @@ static void nothing_and_zero_bytes_are_pages(void **state)
 	struct html_page page;
 
 	(void)state;
-	html_read(library, NULL, 0, &page);
+	read_all(NULL, 0, &page);
 	assert_int_equal(page.links.count + page.text.len, 0);
 	html_page_fini(&page);
-	html_read(library, "a\0<a href=x>", 12, &page);
+	read_all("a\0<a href=x>", 12, &page);
 	assert_refs(&page.links, "x");
 	html_page_fini(&page);
 }
@@ -148,6 +157,30 @@ static void what_nests_too_deep_is_cut(void **state)
 	buf_fini(&text);
 }
 
+/* Steps end anywhere: inside a character, a tag, a script. */
+static void a_page_of_many_steps_is_read_as_one(void **state)
+{
+	struct buf text = {0};
+	struct html_page page;
+
+	(void)state;
+	buf_add_text(&text, "<body>");
+	for (int i = 0; i < 1500; i++)
+		buf_add_format(&text, "<p><a href='/第%d号'>公告</a><script>a<b '<a href=x>'</script>", i);
+	assert_true(text.len > 5 * HTML_STEP);
+	page = page_of(buf_text(&text));
+	assert_int_equal(page.links.count, 1500);
+	assert_string_equal(page.links.items[1499], "/第1499号");
+	assert_int_equal(page.text.len, 1500 * strlen("公告 "));
+	html_page_fini(&page);
+	page = page_of("");
+	html_page_fini(&page);
+	html_read_end(html_read_begin(library, "<a href=x>", 10, &page)); /* before its end */
+	html_page_fini(&page);
+	html_read_end(NULL);
+	buf_fini(&text);
+}
+
 /* Without their bounds the first took the parser 10 s, the second 17 s. */
 static void hostile_pages_take_no_time(void **state)
 {
@@ -171,7 +204,7 @@ static void hostile_pages_take_no_time(void **state)
 	for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
 		int64_t began = clock_mono();
 
-		html_read(library, text[i].data, text[i].len, &page);
+		read_all(text[i].data, text[i].len, &page);
 		assert_true(clock_mono() - began < 2 * NS_PER_S);
 		html_page_fini(&page);
 		buf_fini(&text[i]);
@@ -193,7 +226,7 @@ static void any_cut_of_a_page_keeps_its_bounds(void **state)
 		memcpy(copy, text, sizeof text);
 		for (long k = random() % 4; k > 0; k--)
 			copy[(size_t)random() % sizeof text] = (char)random();
-		html_read(library, copy, (size_t)random() % sizeof text, &page);
+		read_all(copy, (size_t)random() % sizeof text, &page);
 		assert_true(page.links.count <= 2 && page.resources.count <= 2);
 		html_page_fini(&page);
 	}
@@ -209,6 +242,7 @@ int main(void)
 		cmocka_unit_test(nothing_and_zero_bytes_are_pages),
 		cmocka_unit_test(an_address_that_is_too_long_is_none),
 		cmocka_unit_test(what_nests_too_deep_is_cut),
+		cmocka_unit_test(a_page_of_many_steps_is_read_as_one),
 		cmocka_unit_test(hostile_pages_take_no_time),
 		cmocka_unit_test(any_cut_of_a_page_keeps_its_bounds),
 	};
