@@ -220,7 +220,7 @@ def print_line(r):
 def all_works():
     """One module work_<group>.py per group; each has works(): a list of works."""
     found = []
-    for name in ("probes", "collector", "wire", "agent", "growth"):
+    for name in ("probes", "collector", "wire", "agent", "host", "growth"):
         if os.path.exists(os.path.join(HERE, f"work_{name}.py")):
             found += importlib.import_module(f"work_{name}").works()
     return found
