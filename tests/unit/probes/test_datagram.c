@@ -121,13 +121,12 @@ static void an_answer_comes_with_its_times_in_both_families(void **state)
 	}
 }
 
-/* The loop is busy while the packet waits in the buffer. */
-static void the_time_in_our_own_buffer_does_not_count(void **state)
+/* Sends, and is busy while the answer waits in the buffer; how long after the beginning of that it came, by its stamp. */
+static int64_t wait_in_buffer(struct fixture *f)
 {
-	struct fixture *f = *state;
 	int64_t before;
 
-	assert_int_equal(try_open(f, "127.0.0.1", f->server.port), 0);
+	f->packets = f->server.received = 0;
 	datagram_send(f->datagram, "query", 5);
 	loop_until(f, &f->server.received);
 	before = clock_mono();
@@ -135,7 +134,21 @@ static void the_time_in_our_own_buffer_does_not_count(void **state)
 		;
 	if (f->packets == 0)
 		loop_until(f, &f->packets);
-	assert_true(f->last.mono < before + 50 * NS_PER_MS);
+	return f->last.mono - before;
+}
+
+/* A loaded kernel may bring an answer late, once or twice; the time of reading would be late each time. */
+static void the_time_in_our_own_buffer_does_not_count(void **state)
+{
+	struct fixture *f = *state;
+	int64_t late;
+	int tries = 0;
+
+	assert_int_equal(try_open(f, "127.0.0.1", f->server.port), 0);
+	do {
+		late = wait_in_buffer(f);
+	} while (late >= 50 * NS_PER_MS && ++tries < 10);
+	assert_true(late < 50 * NS_PER_MS);
 	assert_true(f->last.real < clock_real() - 50 * NS_PER_MS);
 }
 
