@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The snmp probe against snmpd over v2c and v3 in both families: what is told, every way that it can be refused, three
+"""The snmp probe against snmpd over v2c and v3 in both families: what is told, every way that it can be refused, liars, three
 hundred devices with a dead one, an agent that loads the library when it first needs it and keeps the secrets, and
 notifications that hasten a check and are no state."""
 
@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 
@@ -143,6 +144,36 @@ def who_is_refused(folder, port):
     both(folder, "a closed port", "down", "port unreachable", f"port={pair.free_port()}", "credentials=both")
 
 
+class Liar:
+    """Sends noise, the request itself, an answer to another request and one of another kind, but no answer."""
+
+    def __init__(self):
+        self.port = pair.free_port()
+        for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+            s = socket.socket(family, socket.SOCK_DGRAM)
+            s.bind((address, self.port))
+            threading.Thread(target=self.serve, args=(s,), daemon=True).start()
+
+    def serve(self, s):
+        while True:
+            request, sender = s.recvfrom(4096)
+            at = request.index(b"public") + 6  # the tag of the PDU, its length, the request-id
+            response = bytearray(request)
+            response[at] = 0xa2
+            response[at + 5] ^= 0x55
+            for packet in (os.urandom(60), request, bytes(response), b"\x30\x84\xff\xff\xff\xff", request[:20], b""):
+                s.sendto(packet, sender)
+
+
+def who_lies(folder):
+    liar = Liar()
+    got = probe(folder, "host=localhost", f"port={liar.port}", "community=public", "what=system")
+    check("a liar: both families", [r["family"] for r in got] == [4, 6], got)
+    for r in got:
+        check(f"a liar (IPv{r['family']})", r["outcome"] == "down" and r["reason"] == "no answer within 600ms: the device is silent, or "
+              "refuses the community: what came did not answer the request" and value(r, "foreign") == 6, r)
+
+
 def three_hundred(port):
     dead = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)  # takes what goes to its address, and says nothing
     dead.bind((f"127.1.0.{DEAD}", port))
@@ -263,6 +294,7 @@ def main():
             folder, "host=localhost", f"port={snmpd.port}", f"community={SECRET}", "what=system", timeout="500ms")))
         notified, began = Notified(folder, snmpd.port), time.monotonic()
         for step in (lambda: what_is_told(folder, snmpd.port), lambda: who_is_refused(folder, snmpd.port),
+                     lambda: who_lies(folder),
                      lambda: three_hundred(snmpd.port), lambda: an_agent(folder, snmpd.port),
                      notified.tell):
             step()
