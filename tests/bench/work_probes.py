@@ -19,6 +19,7 @@ from bench import OURS, Line, Measure, Missing, Work, cpu_of, end_with_parent, r
 PLUGINS = "/usr/lib/nagios/plugins"
 FIRST4, FIRST6 = "198.18.0.1", "2001:db8:b::1"
 TARGETS, ECHOES = 1500, 20
+INTERFACES, COLUMNS_READ, COLUMNS = 100, 12, 16  # of the device: what our type reads of them, what it has
 
 
 def addresses(first, count):
@@ -30,7 +31,7 @@ class Field:
     """Namespaces `prober` and `target` (all addresses, an nginx on all of them); made once for all works of this module."""
 
     def __init__(self):
-        self.folder = self.nginx = self.blackbox = None
+        self.folder = self.nginx = self.blackbox = self.device = self.snmp_exporter = None
 
     def enter(self):
         if self.folder:
@@ -92,14 +93,38 @@ http {{ access_log off; {temp}
                 raise SystemExit(f"bench: nothing listens on {host} port {port}")
 
     def leave(self):
-        for p in (self.nginx, self.blackbox):
+        for p in (self.nginx, self.blackbox, self.device, self.snmp_exporter):
             if p:
                 p.terminate()
                 p.wait()
         if self.folder:
             shutil.rmtree(self.folder, ignore_errors=True)
         subprocess.run(["umount", "-l", "/run"], check=False)
-        self.folder = self.nginx = self.blackbox = None
+        self.folder = self.nginx = self.blackbox = self.device = self.snmp_exporter = None
+
+    def start_device(self):
+        """A device of INTERFACES interfaces, on the first address."""
+        if not self.device:
+            self.device = self.start("target", [tool("snmp_device"), FIRST4, "161", str(INTERFACES)])
+
+    def start_snmp_exporter(self):
+        if self.snmp_exporter:
+            return
+        if not shutil.which("prometheus-snmp-exporter"):
+            raise Missing("prometheus-snmp-exporter is not installed")
+        tables = {"1.3.6.1.2.1.2.2.1": {2: "DisplayString", 5: "gauge", 7: "gauge", 8: "gauge", 10: "counter", 13: "counter",
+                                        14: "counter", 16: "counter", 19: "counter", 20: "counter"},
+                  "1.3.6.1.2.1.31.1.1.1": {1: "DisplayString", 6: "counter", 10: "counter", 15: "gauge", 18: "DisplayString",
+                                           19: "gauge"}}
+        with open(f"{self.folder}/snmp.yml", "w", encoding="ascii") as f:
+            f.write("ifs:\n  walk: [1.3.6.1.2.1.2.2, 1.3.6.1.2.1.31.1.1]\n  version: 2\n  max_repetitions: 48\n"
+                    "  auth: {community: public}\n  metrics:\n")
+            for table, columns in tables.items():
+                f.writelines(f"  - {{name: m{len(table)}_{c}, oid: {table}.{c}, type: {kind}, help: x, indexes: [{{labelname: i, "
+                             f"type: gauge}}]}}\n" for c, kind in columns.items())
+        self.snmp_exporter = self.start("prober", ["prometheus-snmp-exporter", f"--config.file={self.folder}/snmp.yml",
+                                                   "--web.listen-address=127.0.0.1:9116", "--log.level=error"])
+        self.wait_for_port("127.0.0.1", 9116)
 
     def start_blackbox(self):
         if self.blackbox:
@@ -173,6 +198,53 @@ def blackbox(module, target, count):
         if os.waitpid(pid, 0)[1] != 0:
             raise ValueError(f"blackbox_exporter did not probe {target} well")
         return Measure(count, cpu_of(field.blackbox.pid) - before, time.monotonic() - began)
+    return measure
+
+
+def snmp(count):
+    """Whole runs of our type: walks, rates, a result for each interface."""
+    def measure():
+        field.start_device()
+        return load("snmp", FIRST4, count, 16, "host=" + FIRST4, "community=public", units=count * INTERFACES * COLUMNS_READ,
+                    results=count * (1 + INTERFACES))()
+    return measure
+
+
+def snmpbulkwalk(count):
+    """A process for each table, its text thrown away."""
+    def measure():
+        if not shutil.which("snmpbulkwalk"):
+            raise Missing("snmp is not installed")
+        field.start_device()
+        walk = f"snmpbulkwalk -m '' -On -v2c -c public -Cr48 {FIRST4}"
+        line = f"for i in $(seq {count}); do {walk} 1.3.6.1.2.1.2.2 && {walk} 1.3.6.1.2.1.31.1.1 || exit 1; done | wc -l"
+        p, m = field.run(["bash", "-o", "pipefail", "-c", line], count * INTERFACES * COLUMNS)
+        if int(p.stdout) != count * INTERFACES * COLUMNS:
+            raise ValueError(f"snmpbulkwalk: {p.stdout} {p.stderr}")
+        return m
+    return measure
+
+
+def snmp_exporter(count):
+    """Over one kept connection, one scrape after the other; the CPU of the exporter alone."""
+    def measure():
+        field.start_device()
+        field.start_snmp_exporter()
+        before, began = cpu_of(field.snmp_exporter.pid), time.monotonic()
+        pid = os.fork()
+        if pid == 0:
+            good = 0
+            try:
+                box.enter_netns("prober")
+                c = http.client.HTTPConnection("127.0.0.1", 9116, timeout=10)
+                for _ in range(count):
+                    c.request("GET", f"/snmp?module=ifs&target={FIRST4}:161")
+                    good += c.getresponse().read().count(b"\nm") == INTERFACES * COLUMNS
+            finally:
+                os._exit(0 if good == count else 1)
+        if os.waitpid(pid, 0)[1] != 0:
+            raise ValueError("snmp_exporter did not read the device well")
+        return Measure(count * INTERFACES * COLUMNS, cpu_of(field.snmp_exporter.pid) - before, time.monotonic() - began)
     return measure
 
 
@@ -290,6 +362,9 @@ def works():
             ("blackbox_exporter", blackbox("http4", f"http://{FIRST4}/", 1000)),
             ("check_http", plugin("check_http", 150, "-u", "/"))],
             [times("blackbox_exporter", 7), times("check_http", 20)], field),
+        Work("snmp", f"a device of {INTERFACES} interfaces, again and again, v2c over IPv4", "varbind", [
+            (OURS, snmp(400)), ("snmpbulkwalk", snmpbulkwalk(20)), ("snmp_exporter", snmp_exporter(40))],
+            [times("snmpbulkwalk", 12), times("snmp_exporter", 25)], field),
         Work("https", "HTTPS GET, full TLS 1.3 handshake each; ours verifies, the peer does not", "request", [
             (OURS, load("http", FIRST4, 500, 16, "url=https://bench/", "ipv4=" + FIRST4, "ipv6=" + FIRST6,
                         "ca={folder}/cert.pem", units=1000, results=1000)),
