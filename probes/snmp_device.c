@@ -204,7 +204,7 @@ static bool ask_walk(struct snmp_device *d, struct snmp_request *out)
 	out->is_bulk = true;
 	snmp_oid_parse(UPTIME, &out->oids[0]);
 	for (size_t i = 0; i < n; i++)
-		out->oids[i + 1] = *at[i];
+		snmp_oid_copy(&out->oids[i + 1], at[i]);
 	out->count = n + 1;
 	return n > 0;
 }
@@ -226,10 +226,13 @@ bool snmp_device_ask(struct snmp_device *d, struct snmp_request *out)
 
 /* ---- answers */
 
-static void take_uptime(struct snmp_device *d, const struct snmp_value *v, int64_t mono)
+static void take_uptime(struct snmp_device *d, const struct snmp_oid *name, const struct snmp_value *v, int64_t mono)
 {
-	const struct snmp_clock now = {mono, v->kind == SNMP_KIND_UNSIGNED, (uint32_t)v->number};
+	struct snmp_clock now = {mono, false, (uint32_t)v->number};
+	struct snmp_oid uptime;
 
+	snmp_oid_parse(UPTIME_INSTANCE, &uptime);
+	now.has_uptime = v->kind == SNMP_KIND_UNSIGNED && snmp_oid_order(name, &uptime) == 0;
 	if (d->has_clock && !snmp_clock_went_on(&d->clock, &now))
 		d->was_restarted = true;
 	if (!d->has_clock)
@@ -239,11 +242,8 @@ static void take_uptime(struct snmp_device *d, const struct snmp_value *v, int64
 
 void snmp_device_take(struct snmp_device *d, size_t i, const struct snmp_oid *name, const struct snmp_value *v, int64_t mono)
 {
-	struct snmp_oid uptime;
-
 	if (i == 0) {
-		snmp_oid_parse(UPTIME_INSTANCE, &uptime);
-		take_uptime(d, snmp_oid_order(name, &uptime) == 0 ? v : &(struct snmp_value){0}, mono);
+		take_uptime(d, name, v, mono);
 	} else if (d->is_walking) {
 		snmp_walk_take(&d->walk, i - 1, name, v, mono);
 	} else {

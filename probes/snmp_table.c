@@ -88,6 +88,12 @@ void snmp_oid_parse(const char *text, struct snmp_oid *out)
 	}
 }
 
+void snmp_oid_copy(struct snmp_oid *to, const struct snmp_oid *from)
+{
+	to->len = from->len;
+	memcpy(to->part, from->part, from->len * sizeof *from->part);
+}
+
 static int compare_parts(const uint32_t *a, size_t a_len, const uint32_t *b, size_t b_len)
 {
 	for (size_t i = 0; i < a_len && i < b_len; i++) {
@@ -253,7 +259,7 @@ void snmp_walk_take(struct snmp_walk *w, size_t i, const struct snmp_oid *name, 
 		w->ended[column] = true;
 		return;
 	}
-	w->at[column] = *name;
+	snmp_oid_copy(&w->at[column], name);
 	snmp_table_put(w->table, column, name->part + w->prefix[column].len, name->len - w->prefix[column].len, v, mono);
 	if (w->table->is_full)
 		w->ended[column] = true;

@@ -60,6 +60,7 @@ const char *snmp_kind_words(const struct snmp_value *);
 
 /* "1.3.6.1"; digits and dots that were checked before. */
 void snmp_oid_parse(const char *text, struct snmp_oid *);
+void snmp_oid_copy(struct snmp_oid *, const struct snmp_oid *); /* what it has, not the room */
 int snmp_oid_order(const struct snmp_oid *, const struct snmp_oid *);
 bool snmp_oid_is_below(const struct snmp_oid *, const struct snmp_oid *prefix);
 

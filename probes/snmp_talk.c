@@ -59,6 +59,7 @@ struct snmp_talk {
 	int send_error, report;
 	long status, index;
 	bool had_reply; /* once */
+	struct snmp_oid name; /* of the varbind that is handed on */
 	struct snmp_talk_counts counts;
 	char trouble[128];
 };
@@ -274,13 +275,13 @@ static void take_reply(struct snmp_talk *t, const netsnmp_pdu *pdu)
 	if (t->status != SNMP_ERR_NOERROR)
 		return;
 	for (const netsnmp_variable_list *v = pdu->variables; v != NULL; v = v->next_variable, i++) {
-		struct snmp_oid name = {.len = v->name_length < SNMP_OID_MAX ? v->name_length : SNMP_OID_MAX};
 		struct snmp_value value;
 
-		for (size_t k = 0; k < name.len; k++)
-			name.part[k] = (uint32_t)v->name[k];
+		t->name.len = v->name_length < SNMP_OID_MAX ? v->name_length : SNMP_OID_MAX;
+		for (size_t k = 0; k < t->name.len; k++)
+			t->name.part[k] = (uint32_t)v->name[k];
 		take_value(v, &value);
-		t->events.on_varbind(t->events.ctx, i, &name, &value, t->packet->mono);
+		t->events.on_varbind(t->events.ctx, i, &t->name, &value, t->packet->mono);
 	}
 }
 
