@@ -25,6 +25,7 @@
 #include "collector/ingest_metrics.h"
 #include "collector/ingest_requests.h"
 #include "collector/ingest_rights.h"
+#include "collector/ingest_self.h"
 #include "collector/ingest_server.h"
 #include "collector/inventory.h"
 #include "collector/process.h"
@@ -47,6 +48,8 @@
 #define SNAPSHOT_BYTES (8u << 20)
 #define BOUND_EVERY_S 60
 #define SAVE_AGAIN_S 5
+#define LOOK_EVERY_S 60 /* at ourselves, and some seconds after the start */
+#define LOOK_FIRST_S 3
 #define UNREAD_MAX 4096 /* bytes of a channel: a view that does not read is told when it does */
 
 enum note_kind { NOTE_CLONED, NOTE_FORGED, NOTE_SKEW, NOTE_UNASSIGNED, NOTE_KINDS };
@@ -79,6 +82,7 @@ struct ingest {
 	struct process *process;
 	struct ingest_server *server;
 	struct assign *assign;
+	struct self *self;
 	struct requests *requests; /* NULL: the parent has not given the socket yet */
 	struct journal *journal;
 	struct marks *marks;
@@ -325,7 +329,8 @@ static void note(struct ingest *in, struct agent *a, const char *id, enum note_k
 		return;
 	a->told[kind] = now;
 	log_warn("note about an agent agent=%s word=%s text=\"%s\"", id, note_kinds[kind].word, text);
-	wire_note_encode(id, note_kinds[kind].word, text, clock_real(), &b);
+	wire_note_encode(&(struct wire_note){.agent = id, .word = note_kinds[kind].word, .text = text, .real = clock_real(),
+		.subject = ""}, &b);
 	put(in, ENTRY_NOTE, &b);
 	buf_fini(&b);
 	in->stats.notes++;
@@ -706,6 +711,36 @@ static void bound_journal(struct ingest *in)
 		log_warn("the journal cannot be bounded: %s", e.text);
 }
 
+/* ---- how we are */
+
+static void note_self(void *ctx, enum self_matter m, bool is_bad, const char *words)
+{
+	struct ingest *in = ctx;
+	char text[SAMPLE_TEXT_MAX + 1];
+	struct buf b = {0};
+
+	if (is_bad)
+		log_error("the monitoring itself is not well subject=%s: %s", self_subject(m), words);
+	text_clean(words, strlen(words), text, sizeof text);
+	wire_note_encode(&(struct wire_note){.agent = "", .word = "", .text = text, .real = clock_real(),
+		.subject = self_subject(m), .is_bad = is_bad}, &b);
+	put(in, ENTRY_NOTE, &b);
+	buf_fini(&b);
+}
+
+static void look_at_self(struct ingest *in)
+{
+	const struct settings *s = process_settings(in->process);
+	struct position passed = {0, 0};
+
+	/* While nothing can be written the note would wait in memory; that it cannot is seen at the next look. */
+	if (in->sync_failed)
+		return;
+	journal_cursor_get(in->journal, "series", &passed);
+	self_look(in->self, journal_path(in->journal), s->ingest.tls.certificate, passed.seq, journal_synced(in->journal).seq,
+		clock_mono());
+}
+
 /* Every second: time goes on in the log too. */
 static void on_tick(evutil_socket_t fd, short what, void *ctx)
 {
@@ -724,6 +759,8 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
 		save_marks(in);
 	if (++in->ticks % BOUND_EVERY_S == 0)
 		bound_journal(in);
+	if (in->ticks % LOOK_EVERY_S == LOOK_FIRST_S)
+		look_at_self(in);
 	if (in->ticks % SAVE_AGAIN_S == 0)
 		save_rights(in);
 }
@@ -761,6 +798,7 @@ static void start(struct ingest *in)
 	struct event_base *base = process_base(in->process);
 	struct timeval second = {1, 0};
 
+	in->self = self_new(note_self, in);
 	in->assign = assign_new(base, process_inventory(in->process));
 	in->sync = event_new(base, -1, 0, on_sync, in);
 	in->tick = event_new(base, -1, EV_PERSIST, on_tick, in);
@@ -798,6 +836,7 @@ int ingest_run(struct process *process)
 	}
 	assign_free(in.assign);
 	requests_free(in.requests);
+	self_free(in.self);
 	ingest_server_free(in.server);
 	if (in.sync != NULL)
 		event_free(in.sync);

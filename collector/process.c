@@ -394,8 +394,10 @@ static void child_ended(struct child *c, int status)
 	ipc_free(c->control);
 	c->control = NULL;
 	if (c->parent->stopping) {
-		if (status != 0)
+		if (status != 0) {
+			log_error("process did not end well role=%s status=%#x", roles[c->role].name, (unsigned)status);
 			c->parent->status = 1;
+		}
 		stop_next(c->parent);
 		return;
 	}

@@ -337,16 +337,53 @@ bool wire_envelope_time(const struct wire_envelope *v, int64_t mono, int64_t *re
 
 /* ---- Note */
 
-void wire_note_encode(const char *agent, const char *word, const char *text, int64_t real,
-	struct buf *out)
+void wire_note_encode(const struct wire_note *n, struct buf *out)
 {
 	Xunjian__Wire__Note p = XUNJIAN__WIRE__NOTE__INIT;
 
-	p.agent = unconst(agent);
-	p.word = unconst(word);
-	p.text = unconst(text);
-	p.real = real;
+	p.agent = unconst(n->agent);
+	p.word = unconst(n->word);
+	p.text = unconst(n->text);
+	p.real = n->real;
+	p.subject = unconst(n->subject);
+	p.is_bad = n->is_bad;
 	wire_pb_pack(&p, out);
+}
+
+/* The decoded note and the message it borrows from. */
+struct note {
+	struct wire_note public;
+	Xunjian__Wire__Note *pb;
+};
+
+struct wire_note *wire_note_decode(const void *data, size_t len, struct err *e)
+{
+	Xunjian__Wire__Note *p = wire_pb_unpack(&xunjian__wire__note__descriptor, data, len, "note", e);
+	struct note *n;
+
+	if (p == NULL)
+		return NULL;
+	if (!text_is_clean(p->agent, SAMPLE_ID_MAX) || !text_is_clean(p->word, SAMPLE_TEXT_MAX) ||
+		!text_is_clean(p->text, SAMPLE_TEXT_MAX) || !text_is_clean(p->subject, SAMPLE_TEXT_MAX) || p->real < 0 ||
+		p->real > WIRE_TIME_MAX) {
+		wire_pb_free(p);
+		err_set(e, "note: its texts or its time mean nothing");
+		return NULL;
+	}
+	n = mem_alloc(sizeof *n);
+	n->pb = p;
+	n->public = (struct wire_note){p->agent, p->word, p->text, p->real, p->subject, p->is_bad != 0};
+	return &n->public;
+}
+
+void wire_note_free(struct wire_note *public)
+{
+	struct note *n = (struct note *)public;
+
+	if (n == NULL)
+		return;
+	wire_pb_free(n->pb);
+	free(n);
 }
 
 /* ---- zstd */

@@ -146,7 +146,15 @@ void wire_envelope_free(struct wire_envelope *);
 bool wire_envelope_time(const struct wire_envelope *, int64_t mono, int64_t *real);
 
 /* ---- Note (ENTRY_NOTE) */
-void wire_note_encode(const char *agent, const char *word, const char *text, int64_t real, struct buf *out);
+struct wire_note {
+	const char *agent, *word, *text; /* "" where there is none */
+	int64_t real;
+	const char *subject;             /* of the monitoring itself, "" of an agent */
+	bool is_bad;
+};
+void wire_note_encode(const struct wire_note *, struct buf *out);
+struct wire_note *wire_note_decode(const void *data, size_t len, struct err *); /* texts are clean */
+void wire_note_free(struct wire_note *); /* accepts NULL */
 
 /* ---- Request (ENTRY_REQUEST), and what a command sends to ingest. Numbers are permanent. */
 #define WIRE_REQUEST_MAX (64u << 10)  /* bytes */

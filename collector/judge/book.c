@@ -25,6 +25,9 @@
 #include "lib/wire.h"
 
 #define LANDMARK_EVERY (600 * NS_PER_S)
+#define MONITORING "monitoring/"
+#define CLOCK_BAD (5 * NS_PER_S) /* shown from there on (design §12) */
+#define CLOCK_GOOD (3 * NS_PER_S)
 #define PLAN_TURNS_MAX 5000 /* after so many, what is left is noted late */
 #define LANDMARKS_KEPT 10000 /* two months */
 
@@ -68,7 +71,7 @@ struct book {
 	struct outbox *outbox;
 	const struct inventory *inventory;
 	struct position at, committed;
-	int64_t now, landmark;
+	int64_t now, landmark, beaten;
 	bool in_transaction, was_opened, write_failed;
 	char *late_subject;
 	struct map *changed; /* subject -> int64_t: when its newest stretch began, where that was asked for */
@@ -124,6 +127,7 @@ static int begin(struct book *b, struct err *e)
 static int open_database(struct book *b, const char *state, struct err *e)
 {
 	char *folder = mem_format("%s/judge", state), *path = mem_format("%s/%s", state, BOOK_FILE);
+	uint64_t beats;
 	int rc = -1;
 
 	if (mkdir(folder, 0750) < 0 && errno != EEXIST)
@@ -147,7 +151,7 @@ static int open_database(struct book *b, const char *state, struct err *e)
 		b->people = people_open(b->db, e);
 	if (b->people != NULL)
 		b->planned = planned_open(b->db, e);
-	return b->planned != NULL ? 0 : -1;
+	return b->planned != NULL ? outbox_last_beat(b->outbox, &beats, &b->beaten, e) : -1;
 }
 
 static void read_place(struct book *b)
@@ -358,6 +362,31 @@ static int step_vantage(struct book *b, const struct verdict_change *c, struct e
 		.state = c->is_silent ? STATE_DOWN : STATE_UP, .faults = c->is_silent ? FAULT_SILENT : 0, .since = c->since,
 		.measured = b->now, .reason = c->reason}, e);
 
+	free(subject);
+	return rc;
+}
+
+static int step_monitoring(struct book *b, const char *subject, bool is_bad, const char *reason, struct err *e)
+{
+	return step(b, &(struct incident_event){.kind = INCIDENT_STATE, .subject = subject,
+		.state = is_bad ? STATE_DOWN : STATE_UP, .faults = is_bad ? FAULT_OWN : 0, .since = b->now, .measured = b->now,
+		.reason = reason}, e);
+}
+
+/* How far an agent's wall clock is off, as its batches show. Between the two bounds it stays what it was. */
+static int judge_clock(struct book *b, const struct wire_envelope *v, struct err *e)
+{
+	int64_t off = v->skew < 0 ? -v->skew : v->skew;
+	char *subject = mem_format(MONITORING "clock-%s", v->agent);
+	bool is_bad = incidents_state(b->incidents, subject) == STATE_DOWN;
+	char reason[80];
+	int rc = 0;
+
+	snprintf(reason, sizeof reason, "the clock is %.1f s %s", (double)off / 1e9, v->skew > 0 ? "ahead" : "behind");
+	if (off > CLOCK_BAD && !is_bad)
+		rc = step_monitoring(b, subject, true, reason, e);
+	else if (off < CLOCK_GOOD && is_bad)
+		rc = step_monitoring(b, subject, false, "", e);
 	free(subject);
 	return rc;
 }
@@ -576,9 +605,26 @@ static int fold_envelope(struct book *b, const struct journal_entry *entry, stru
 	} else {
 		set_now(b, v->received_real);
 		rc = fold_rows(b, v, batch->rows, is_now, e);
+		if (rc == 0)
+			rc = judge_clock(b, v, e);
 	}
 	wire_batch_free(batch);
 	wire_envelope_free(v);
+	return rc;
+}
+
+/* What our own processes say of themselves. */
+static int fold_note(struct book *b, const struct journal_entry *entry, struct err *e)
+{
+	struct err words;
+	struct wire_note *n = wire_note_decode(entry->payload, entry->len, &words);
+	int rc = 0;
+
+	if (n == NULL)
+		b->counts.undecodable++;
+	else if (strncmp(n->subject, MONITORING, sizeof MONITORING - 1) == 0)
+		rc = step_monitoring(b, n->subject, n->is_bad, n->text, e);
+	wire_note_free(n);
 	return rc;
 }
 
@@ -625,6 +671,14 @@ static int add_landmark(struct book *b, struct err *e)
 	return run(b, s, "landmarks are not dropped", e);
 }
 
+static int beat(struct book *b, struct err *e)
+{
+	if (b->now - b->beaten < OUTBOX_BEAT && b->now >= b->beaten)
+		return 0;
+	b->beaten = b->now;
+	return outbox_beat(b->outbox, b->now, e);
+}
+
 static int fold_tick(struct book *b, const struct journal_entry *entry, struct err *e)
 {
 	struct cursor c = cursor_over(entry->payload, entry->len);
@@ -637,6 +691,8 @@ static int fold_tick(struct book *b, const struct journal_entry *entry, struct e
 	set_now(b, now);
 	verdict_tick(b->verdict, now);
 	if (write_changes(b, e) < 0 || step(b, &(struct incident_event){.kind = INCIDENT_TICK}, e) < 0)
+		return -1;
+	if (beat(b, e) < 0)
 		return -1;
 	if (now - b->landmark >= LANDMARK_EVERY || now < b->landmark)
 		return add_landmark(b, e);
@@ -656,6 +712,8 @@ int book_fold(struct book *b, const struct journal_entry *entry, struct err *e)
 		rc = fold_envelope(b, entry, e);
 	else if (entry->kind == ENTRY_REQUEST)
 		rc = fold_request(b, entry, e);
+	else if (entry->kind == ENTRY_NOTE)
+		rc = fold_note(b, entry, e);
 	else if (entry->kind == ENTRY_OPEN)
 		b->was_opened = true;
 	if (rc < 0 || write_changes(b, e) < 0)

@@ -18,9 +18,10 @@ static const char *const tables =
 	"CREATE TABLE IF NOT EXISTS intent (key INTEGER PRIMARY KEY, kind INTEGER NOT NULL, audience TEXT NOT NULL, incident INTEGER"
 	" NOT NULL, other INTEGER NOT NULL, subject TEXT NOT NULL, state INTEGER NOT NULL, faults INTEGER NOT NULL, level INTEGER"
 	" NOT NULL, since INTEGER NOT NULL, at INTEGER NOT NULL, author TEXT NOT NULL, text TEXT NOT NULL, reason TEXT NOT NULL,"
-	" items TEXT NOT NULL);";
+	" items TEXT NOT NULL);"
+	"CREATE TABLE IF NOT EXISTS beat (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL, at INTEGER NOT NULL);";
 
-enum statement { PUT_INTENT, PUT_INCIDENT, OPEN_INCIDENTS, INCIDENTS, INTENTS, STATEMENTS };
+enum statement { PUT_INTENT, PUT_INCIDENT, OPEN_INCIDENTS, INCIDENTS, INTENTS, PUT_BEAT, LAST_BEAT, STATEMENTS };
 #define INCIDENT_COLUMNS                                                                           \
 	"id, phase, subject, reason, state, faults, since, opened, closed, acknowledged_by, acknowledged_until, assignee, flapping," \
 	" quiet, level, affected_count, affected"
@@ -33,6 +34,10 @@ static const char *const texts[STATEMENTS] = {
 	[INCIDENTS] = "SELECT " INCIDENT_COLUMNS " FROM incident WHERE opened >= ? ORDER BY opened DESC, id DESC",
 	[INTENTS] = "SELECT key, kind, incident, other, state, faults, level, since, at, audience, subject, author, text, reason FROM"
 		    " intent WHERE key > ? ORDER BY key",
+	/* Anew after a clock that was set back. */
+	[PUT_BEAT] = "INSERT INTO beat (one, number, at) VALUES (1, 1, ?1) ON CONFLICT (one) DO UPDATE SET number = number + 1,"
+		     " at = ?1 WHERE ?1 >= at + ?2 OR ?1 < at",
+	[LAST_BEAT] = "SELECT number, at FROM beat",
 };
 
 struct outbox {
@@ -171,7 +176,29 @@ int outbox_note(struct outbox *o, const struct incidents *all, uint64_t incident
 	return rc == SQLITE_DONE ? 0 : failed(o, "an incident is not kept", e);
 }
 
+int outbox_beat(struct outbox *o, int64_t at, struct err *e)
+{
+	return put(o, PUT_BEAT, (const int64_t[]){at, OUTBOX_BEAT}, 2, NULL, 0, e);
+}
+
 /* ---- reading */
+
+int outbox_last_beat(struct outbox *o, uint64_t *number, int64_t *at, struct err *e)
+{
+	sqlite3_stmt *s = o->statements[LAST_BEAT];
+	int rc;
+
+	*number = 0;
+	*at = 0;
+	sqlite3_reset(s);
+	rc = sqlite3_step(s);
+	if (rc == SQLITE_ROW) {
+		*number = (uint64_t)sqlite3_column_int64(s, 0);
+		*at = sqlite3_column_int64(s, 1);
+	}
+	sqlite3_reset(s);
+	return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : failed(o, "the beat is not readable", e);
+}
 
 static const char *text(sqlite3_stmt *s, int column)
 {

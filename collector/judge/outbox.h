@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "collector/judge/incident.h"
+#include "lib/clock.h"
 
 struct err;
 struct outbox;
@@ -37,6 +38,12 @@ struct outbox_incident {
 /* Newest first: open ones, or all that opened at or after `from`. */
 int outbox_incidents(struct outbox *, bool open_only, int64_t from,
 	void (*on_incident)(void *ctx, const struct outbox_incident *), void *ctx, struct err *);
+/* Once a minute: judgement lives. Who delivers sends each number to whoever watches us from outside; one that does not
+ * come there is an alarm there. The newest alone is kept. */
+#define OUTBOX_BEAT (60 * NS_PER_S)
+int outbox_beat(struct outbox *, int64_t at, struct err *);
+/* 0: none yet. */
+int outbox_last_beat(struct outbox *, uint64_t *number, int64_t *at, struct err *);
 /* Intents behind a key, in order. */
 int outbox_intents(struct outbox *, uint64_t behind, void (*on_intent)(void *ctx, const struct incident_intent *), void *ctx,
 	struct err *);

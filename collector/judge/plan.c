@@ -102,6 +102,21 @@ static void add_node(struct plan *p, const struct map *measures, const char *kin
 	free(subject);
 }
 
+/* The monitoring itself: what its own processes note of themselves, and the clock of each agent. */
+static void add_monitoring(const struct inventory *inv, struct plan *p, const struct map *measures)
+{
+	static const char *const matters[] = {"disk", "certificate", "series", "notice"};
+
+	for (size_t i = 0; i < sizeof matters / sizeof *matters; i++)
+		add_node(p, measures, "monitoring", matters[i], "");
+	for (size_t i = 0; i < inv->agents_count; i++) {
+		char *clock = mem_format("clock-%s", inv->agents[i].id);
+
+		add_node(p, measures, "monitoring", clock, "");
+		free(clock);
+	}
+}
+
 static void add_nodes(const struct inventory *inv, struct plan *p, const struct map *measures)
 {
 	for (size_t i = 0; i < inv->sites_count; i++)
@@ -114,6 +129,7 @@ static void add_nodes(const struct inventory *inv, struct plan *p, const struct 
 	}
 	for (size_t i = 0; i < inv->systems_count; i++)
 		add_node(p, measures, "system", inv->systems[i].id, inv->systems[i].unit);
+	add_monitoring(inv, p, measures);
 }
 
 static uint32_t node_of(const struct plan *p, const char *kind, const char *id)

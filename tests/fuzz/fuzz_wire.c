@@ -103,6 +103,7 @@ static void try_small(uint8_t which, const uint8_t *data, size_t len)
 		break;
 	case 7:
 		try_request(data, len);
+		wire_note_free(wire_note_decode(data, len, &e));
 		break;
 	default:
 		if (wire_decompress(data, len, &out, &e) == 0 && out.len > WIRE_BODY_MAX)

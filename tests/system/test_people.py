@@ -117,7 +117,8 @@ def main():
 
         kept = rows(pair, "SELECT author, accepted FROM request ORDER BY number")
         assert kept[2] == ("王芳", 1) and len(kept) == 12, kept
-        assert pair.stop("collector")[0] == 0
+        ended = pair.stop("collector")
+        assert ended[0] == 0, ended
         print(f"  figure: {len(kept)} requests in {time.monotonic() - began:.1f} s")
     except AssertionError as e:
         print(f"FAILED: {e}\n{pair.log('collector')[-3000:]}")

@@ -226,7 +226,7 @@ static void put_noise(struct writing *w, struct agent *a)
 	wire_packer_finish(w->packer, &head, &w->body);
 	put_envelope(w, a, ENTRY_BATCH, &refused);
 	put_now(w, a, a->sent < a->count ? a->sent : a->count - 1);
-	wire_note_encode(a->id, "skew", "behind", 0, &w->out);
+	wire_note_encode(&(struct wire_note){.agent = a->id, .word = "skew", .text = "behind", .subject = ""}, &w->out);
 	put(w, ENTRY_NOTE);
 	put(w, ENTRY_TICK);
 }

@@ -116,11 +116,14 @@ static struct result result_of(const char *check, enum family family, int second
 		.mono = (int64_t)(second + 1) * S};
 }
 
+static int64_t skew; /* of the agents' clocks */
+
 static void tell(struct fixture *f, const char *agent, const struct result *rows, size_t count, int received)
 {
 	struct wire_batch_head head = {.agent = agent, .epoch = 9, .first = 1, .last = count, .sent_boot = 7};
 	struct wire_packer *p = wire_packer_new(WIRE_BODY_MAX);
-	struct wire_envelope v = {.agent = agent, .offset = (START - 1) * S, .received_real = (START + received) * S};
+	struct wire_envelope v = {.agent = agent, .offset = (START - 1) * S, .received_real = (START + received) * S,
+		.skew = skew};
 	struct buf payload = {0}, body = {0};
 	struct err e;
 
@@ -641,6 +644,105 @@ static void planned_work_that_is_cancelled_ends_then(void **state)
 	end(&f);
 }
 
+/* ---- the monitoring itself */
+
+static void put_note(struct fixture *f, const char *subject, bool is_bad, const char *text)
+{
+	struct buf payload = {0};
+
+	wire_note_encode(&(struct wire_note){.agent = "", .word = "", .text = text, .real = START * S, .subject = subject,
+		.is_bad = is_bad}, &payload);
+	journal_append(f->journal, ENTRY_NOTE, payload.data, payload.len);
+	buf_fini(&payload);
+}
+
+static void ticks(struct fixture *f, int from, int until)
+{
+	for (int t = from; t < until; t++)
+		tick(f, t);
+}
+
+static int64_t open_of(struct fixture *f, const char *subject)
+{
+	char *query = mem_format("SELECT count(*) FROM incident WHERE phase < 2 AND subject = '%s'", subject);
+	int64_t n = count_of(f, query);
+
+	free(query);
+	return n;
+}
+
+static void what_our_processes_note_of_themselves_is_an_incident(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f);
+	ticks(&f, 1, 10);
+	put_note(&f, "monitoring/disk", false, "");
+	put_note(&f, "monitoring/certificate", true, "our certificate ends in 3.0 days");
+	put_note(&f, "system/a", true, "not for a note to say");
+	ticks(&f, 10, 30);
+	fold(&f, 5);
+	assert_int_equal(open_of(&f, "monitoring/disk"), 0);
+	assert_int_equal(open_of(&f, "monitoring/certificate"), 1);
+	assert_int_equal(count_of(&f, "SELECT count(*) FROM intent WHERE kind = 0 AND subject = 'monitoring/certificate' AND"
+				      " audience = '' AND reason = 'our certificate ends in 3.0 days'"), 1);
+	put_note(&f, "monitoring/certificate", false, "");
+	ticks(&f, 30, 400);
+	fold(&f, 1);
+	assert_int_equal(count_of(&f, "SELECT count(*) FROM incident WHERE phase < 2"), 0);
+	assert_int_equal(count_of(&f, "SELECT count(*) FROM incident"), 1);
+	end(&f);
+}
+
+static void a_clock_that_is_off_is_an_incident(void **state)
+{
+	static const int64_t skews[] = {0, 6 * S, 6 * S, 4 * S, 4 * S};
+	struct story s = {.cut_from = 9999};
+	struct fixture f;
+
+	(void)state;
+	begin(&f);
+	for (int round = 0; round < 5; round++) {
+		skew = -skews[round];
+		tell_round(&f, &s, 1, round);
+		ticks(&f, round * INTERVAL + 2, round * INTERVAL + 12);
+		fold(&f, 2);
+		assert_int_equal(open_of(&f, "monitoring/clock-v1"), round > 0);
+	}
+	skew = 0;
+	tell_round(&f, &s, 1, 5);
+	ticks(&f, 5 * INTERVAL + 2, 400);
+	fold(&f, 1);
+	assert_int_equal(open_of(&f, "monitoring/clock-v1"), 0);
+	assert_int_equal(count_of(&f, "SELECT count(*) FROM incident WHERE subject LIKE 'monitoring/%'"), 1);
+	end(&f);
+}
+
+static void judgement_beats_once_a_minute(void **state)
+{
+	struct outbox *o;
+	struct fixture f;
+	uint64_t number;
+	struct err e;
+	int64_t at;
+	char *path;
+
+	(void)state;
+	begin(&f);
+	ticks(&f, 1, 200);
+	fold(&f, 5);
+	path = mem_format("%s/%s", f.folder, BOOK_FILE);
+	o = outbox_open_file(path, &e);
+	assert_non_null(o);
+	assert_int_equal(outbox_last_beat(o, &number, &at, &e), 0);
+	assert_int_equal(number, 4);
+	assert_int_equal(at / S - START, 181);
+	outbox_close(o);
+	free(path);
+	end(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -651,6 +753,9 @@ int main(void)
 		cmocka_unit_test(a_request_that_was_judged_is_not_judged_again),
 		cmocka_unit_test(planned_work_is_noted_as_it_was),
 		cmocka_unit_test(planned_work_that_is_cancelled_ends_then),
+		cmocka_unit_test(what_our_processes_note_of_themselves_is_an_incident),
+		cmocka_unit_test(a_clock_that_is_off_is_an_incident),
+		cmocka_unit_test(judgement_beats_once_a_minute),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1221,7 +1221,8 @@ static void small_messages_are_written_as_by_version_1(void **state)
 	wire_envelope_encode(&plain_envelope, &out);
 	assert_golden("envelope-v1.bin", &out);
 	buf_clear(&out);
-	wire_note_encode("county-1", "skew", "clock is 7 s ahead", 1800000000000000000, &out);
+	wire_note_encode(&(struct wire_note){.agent = "county-1", .word = "skew", .text = "clock is 7 s ahead",
+		.real = 1800000000000000000, .subject = ""}, &out);
 	assert_golden("note-v1.bin", &out);
 	buf_clear(&out);
 	wire_lost_encode(&plain_lost, &out);
@@ -1229,6 +1230,33 @@ static void small_messages_are_written_as_by_version_1(void **state)
 	buf_clear(&out);
 	wire_request_encode(&plain_request, &out);
 	assert_golden("request-v1.bin", &out);
+	buf_fini(&out);
+}
+
+static void a_note_comes_back_as_it_was_or_is_refused(void **state)
+{
+	struct wire_note plain = {"", "", "1 MiB left", 5, "monitoring/disk", true}, *back;
+	struct wire_note bad[] = {plain, plain, plain, plain};
+	struct buf out = {0};
+	struct err e;
+
+	(void)state;
+	wire_note_encode(&plain, &out);
+	back = wire_note_decode(out.data, out.len, &e);
+	assert_non_null(back);
+	assert_string_equal(back->subject, plain.subject);
+	assert_string_equal(back->text, plain.text);
+	assert_true(back->is_bad && back->real == 5);
+	wire_note_free(back);
+	bad[0].real = -1;
+	bad[1].text = "a\tb";
+	bad[2].subject = "\xff";
+	bad[3].agent = "a-name-that-is-longer-than-the-id-of-any-agent-in-any-inventory-may-be";
+	for (size_t i = 0; i < 4; i++) {
+		buf_clear(&out);
+		wire_note_encode(&bad[i], &out);
+		assert_null(wire_note_decode(out.data, out.len, &e));
+	}
 	buf_fini(&out);
 }
 
@@ -1468,6 +1496,7 @@ int main(void)
 		cmocka_unit_test(a_batch_is_written_and_read_as_by_version_1),
 		cmocka_unit_test(a_now_is_written_and_read_as_by_version_1),
 		cmocka_unit_test(small_messages_are_written_as_by_version_1),
+		cmocka_unit_test(a_note_comes_back_as_it_was_or_is_refused),
 		cmocka_unit_test(a_request_comes_back_as_it_was),
 		cmocka_unit_test(a_request_that_makes_no_sense_is_refused),
 		cmocka_unit_test(lost_results_are_told_and_told_well),

@@ -1,0 +1,83 @@
+#include "collector/ingest_self.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define GIB (UINT64_C(1) << 30)
+
+static void a_disk_is_low_by_its_share_or_by_its_room(void **state)
+{
+	(void)state;
+	assert_false(self_disk_is_bad(1000 * GIB, 60 * GIB, false));
+	assert_true(self_disk_is_bad(1000 * GIB, 49 * GIB, false));
+	assert_true(self_disk_is_bad(1000 * GIB, 60 * GIB, true));
+	assert_false(self_disk_is_bad(1000 * GIB, 71 * GIB, true));
+	assert_true(self_disk_is_bad(9 * GIB, GIB / 3, false));
+	assert_false(self_disk_is_bad(GIB, GIB / 4, false));
+	assert_true(self_disk_is_bad(GIB, GIB / 25, false));
+}
+
+static void a_certificate_is_near_its_end(void **state)
+{
+	(void)state;
+	assert_false(self_certificate_is_bad(15, 365));
+	assert_true(self_certificate_is_bad(13, 365));
+	assert_true(self_certificate_is_bad(-1, 365));
+	assert_false(self_certificate_is_bad(12, 30));
+	assert_true(self_certificate_is_bad(9, 30));
+}
+
+struct noted {
+	int count[SELF_MATTERS];
+	bool is_bad[SELF_MATTERS];
+};
+
+static void note(void *ctx, enum self_matter m, bool is_bad, const char *words)
+{
+	struct noted *n = ctx;
+
+	n->count[m]++;
+	n->is_bad[m] = is_bad;
+	assert_int_equal(words[0] != '\0', is_bad);
+}
+
+static void what_changes_is_noted_and_nothing_else(void **state)
+{
+	struct noted n = {{0}, {false}};
+	struct self *s = self_new(note, &n);
+	int64_t t = 1000 * NS_PER_S;
+
+	(void)state;
+	for (int i = 0; i < 5; i++)
+		self_look(s, "/", "/nonexistent.pem", 10, 10, t += 60 * NS_PER_S);
+	for (int m = 0; m < SELF_MATTERS; m++)
+		assert_int_equal(n.count[m], 1);
+	assert_true(n.is_bad[SELF_CERTIFICATE]);
+	assert_false(n.is_bad[SELF_SERIES]);
+	/* Entries come and series stays where it is. */
+	self_look(s, "/", "/nonexistent.pem", 10, 1000, t + SELF_BEHIND - 300 * NS_PER_S);
+	assert_false(n.is_bad[SELF_SERIES]);
+	self_look(s, "/", "/nonexistent.pem", 10, 2000, t + SELF_BEHIND + NS_PER_S);
+	assert_true(n.is_bad[SELF_SERIES]);
+	self_look(s, "/", "/nonexistent.pem", 11, 2000, t + SELF_BEHIND + 60 * NS_PER_S);
+	assert_false(n.is_bad[SELF_SERIES]);
+	assert_int_equal(n.count[SELF_SERIES], 3);
+	assert_int_equal(n.count[SELF_CERTIFICATE], 1);
+	self_free(s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_disk_is_low_by_its_share_or_by_its_room),
+		cmocka_unit_test(a_certificate_is_near_its_end),
+		cmocka_unit_test(what_changes_is_noted_and_nothing_else),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
