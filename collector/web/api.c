@@ -156,6 +156,18 @@ static void put_metric(struct json *j, const struct metric *metric)
 	json_text(j, "label_en", metric->label_en);
 }
 
+/* The pair of families, where a check asks for both. Degraded is reached; one that is not known makes the pair unknown. */
+static const char *pair_name(const enum model_state families[MODEL_FAMILIES])
+{
+	enum model_state v4 = families[MODEL_V4], v6 = families[MODEL_V6];
+
+	if (v4 == MODEL_UNKNOWN || v6 == MODEL_UNKNOWN)
+		return "unknown";
+	if (v4 == MODEL_DOWN)
+		return v6 == MODEL_DOWN ? "down" : "v6-only";
+	return v6 == MODEL_DOWN ? "v4-only" : "up";
+}
+
 static void put_check(struct json *j, const struct model *m, const struct model_check *c)
 {
 	json_open(j, NULL, '{');
@@ -168,6 +180,9 @@ static void put_check(struct json *j, const struct model *m, const struct model_
 	json_bool(j, "priority", c->of->priority);
 	json_text(j, "v4", model_state_name(c->families[MODEL_V4]));
 	json_text(j, "v6", model_state_name(c->families[MODEL_V6]));
+	if (c->families[MODEL_V4] != MODEL_NONE && c->families[MODEL_V6] != MODEL_NONE &&
+		c->of->of_type->target != CATALOG_TARGET_NONE)
+		json_text(j, "pair", pair_name(c->families));
 	put_families(j, c->of);
 	put_vantages(j, m, c->of);
 	json_open(j, "rows", '[');

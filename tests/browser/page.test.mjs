@@ -160,6 +160,7 @@ const cases = {
 		await page.waitForFunction(() => document.querySelectorAll('.plot canvas').length >= 4);
 		await page.waitForTimeout(500);
 		assert((await colours(page)).every((n) => n > 20), 'a canvas is empty: ' + await colours(page));
+		assert(/IPv6 : IPv4.*总时间 \d+\.\d\d ×/.test(await page.locator('.parity').first().textContent()), 'the families are not compared');
 		await shoot(page, 'system', true);
 		const box = await page.locator('.u-over').first().boundingBox();
 		await page.mouse.move(box.x + 100, box.y + 50);

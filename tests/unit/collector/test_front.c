@@ -665,6 +665,37 @@ static void a_new_inventory_resets_open_pages(void **state)
 	free(request);
 }
 
+/* What is said of the pair of families of a check that asks for both. */
+static void assert_pair(enum outcome v4, enum outcome v6, const char *expected)
+{
+	json_t *v;
+	const char *pair;
+	int64_t end = clock_mono() + 20 * NS_PER_S;
+
+	fake_peers_set(w.peers, "eseal-http", FAMILY_V4, v4, "x");
+	fake_peers_set(w.peers, "eseal-http", FAMILY_V6, v6, "x");
+	do {
+		v = get_json("/api/v1/checks/eseal-http");
+		pair = json_string_value(json_object_get(json_array_get(json_object_get(v, "list"), 0), "pair"));
+		if (pair != NULL && strcmp(pair, expected) == 0) {
+			json_decref(v);
+			return;
+		}
+		json_decref(v);
+	} while (clock_mono() < end);
+	fail_msg("the pair does not become %s", expected);
+}
+
+static void a_check_of_both_families_is_a_pair(void **state)
+{
+	(void)state;
+	assert_pair(OUTCOME_UP, OUTCOME_DOWN, "v4-only");
+	assert_pair(OUTCOME_DOWN, OUTCOME_UP, "v6-only");
+	assert_pair(OUTCOME_DOWN, OUTCOME_DOWN, "down");
+	assert_pair(OUTCOME_UNKNOWN, OUTCOME_UP, "unknown");
+	assert_pair(OUTCOME_UP, OUTCOME_UP, "up");
+}
+
 /* The city without its checks. */
 static struct inventory *load_unchecked(void)
 {
@@ -777,6 +808,7 @@ int main(void)
 		test(figures_are_as_prometheus_wants_them),
 		test(what_judgement_says_is_handed_on),
 		test(a_new_inventory_resets_open_pages),
+		test(a_check_of_both_families_is_a_pair),
 		test(checks_that_come_with_a_reload_are_known_though_a_question_is_under_way),
 		test(clients_that_leave_early_leave_nothing),
 		test(answers_are_fast),

@@ -23,7 +23,7 @@ export interface Row {
 }
 export interface Check {
 	id: string; type: string; target?: string; subject: string; interval: number; priority: boolean;
-	v4: State; v6: State; families: Family[]; vantages: { id: string; name: string }[]; rows: Row[];
+	v4: State; v6: State; pair?: 'up' | 'v4-only' | 'v6-only' | 'down' | 'unknown'; families: Family[]; vantages: { id: string; name: string }[]; rows: Row[];
 }
 export interface Named { id: string; name: string; name_en: string }
 export interface Ref extends States, Named { kind: Kind }

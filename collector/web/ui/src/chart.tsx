@@ -3,7 +3,7 @@
 import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
 import type { Values } from './api';
-import { currentLanguage, formatClock, formatDay, formatMinute, formatMonth, formatTime, t } from './words';
+import { type Key, currentLanguage, formatClock, formatDay, formatMinute, formatMonth, formatTime, t } from './words';
 
 export interface Drawing { kind: 'smoke' | 'phases' | 'lines'; times: number[]; columns: (number | null)[][]; labels: string[]; up: (number | null)[]; max: number }
 
@@ -191,6 +191,34 @@ export function Chart(p: { values: Values; type: string; interval: number; label
 		</figure>
 	);
 }
+
+/** How much longer a time is over IPv6 than over IPv4: by the moments at which both were measured. */
+export function Parity({ v4, v6 }: { v4: Values; v6: Values }) {
+	const at = new Map(Array.from({ length: v4.rows }, (_, i) => [v4.start + (i + 1) * v4.step, i]));
+	const ratios = v4.columns.filter((c) => c.unit === 's' && c.function === 'average').map((c) => {
+		const other = columnOf(v6, c.name);
+		let sum4 = 0, sum6 = 0;
+		(other ?? []).forEach((x, i) => {
+			const k = at.get(v6.start + (i + 1) * v6.step);
+			const y = k === undefined ? null : c.values[k];
+			if (x !== null && y != null) {
+				sum4 += y;
+				sum6 += x;
+			}
+		});
+		return { name: c.name, ratio: sum4 > 0 ? sum6 / sum4 : 0 };
+	}).filter((r) => r.ratio > 0);
+	if (ratios.length === 0)
+		return null;
+	return (
+		<p class="parity"><b>IPv6 : IPv4</b> {ratios.map((r) => <span key={r.name}>{metricName(r.name)} {r.ratio.toFixed(2)} ×</span>)}</p>
+	);
+}
+
+const metricWords: Record<string, Key> = {
+	connect: 'connect', total: 'total', resolve: 'resolve', tls: 'tls', first_byte: 'firstByte', rtt_min: 'rttMin', rtt_max: 'rttMax', rtt_median: 'median',
+};
+const metricName = (name: string) => name in metricWords ? t(metricWords[name]!) : name;
 
 /** Numbers beside the picture: for those who cannot see it, and for whoever copies them. */
 export function Summary({ values, type, label }: { values: Values; type: string; label: string }) {

@@ -1,7 +1,7 @@
 // One system, link, site or agent: its checks with the latest outcome per vantage, family and address, and their graphs.
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import { type Check, Failure, type Kind, type Ref, type Row, type Subject, type Values, get, query, worstFirst, type Family } from './api';
-import { Chart, Summary, drawingOf } from './chart';
+import { Chart, Parity, Summary, drawingOf } from './chart';
 import { Bars } from './judged';
 import { Legend, Pair, StateWord } from './marks';
 import { href, setQuery, store, usePlace, useStore } from './store';
@@ -165,6 +165,7 @@ function Graphs({ check, subject }: { check: Check; subject: Subject }) {
 					);
 				})}
 			</div>
+			{check.families.length === 2 && shown?.values[0] && shown.values[1] && <Parity v4={shown.values[0]} v6={shown.values[1]} />}
 		</div>
 	);
 }
