@@ -13,6 +13,7 @@
 
 #include <net-snmp/net-snmp-includes.h>
 #include <net-snmp/library/large_fd_set.h>
+#include <net-snmp/library/lcd_time.h>
 
 struct err;
 
@@ -23,7 +24,7 @@ struct err;
 	X(netsnmp_large_fd_set_init) X(netsnmp_large_fd_set_cleanup) X(netsnmp_large_fd_setfd)     \
 	X(snmp_pdu_create) X(snmp_free_pdu) X(snmp_add_null_var) X(snmpv3_get_report_type)         \
 	X(usm_create_user_from_session) X(usm_get_user) X(usm_remove_user) X(usm_free_user)        \
-	X(generate_Ku) X(snmp_api_errstring)
+	X(generate_Ku) X(snmp_api_errstring) X(set_enginetime)
 
 struct snmp_library {
 #define SNMP_MEMBER(name) __typeof__(name) *name;

@@ -155,6 +155,16 @@ static bool become_user(struct snmp_talk *t, netsnmp_session *s)
 	return t->stack->lib.usm_create_user_from_session(s) == SNMPERR_SUCCESS;
 }
 
+/* The library believes the highest count of boots that it ever saw, so that a device that was set back, or that has the engine
+ * of another one, would not be heard until the agent is started again. Each run learns the clock anew, by one Report more: a
+ * replay gains nothing, as an answer must have the numbers of the request. Not free_enginetime, which frees those of others. */
+static void forget_clock(struct snmp_talk *t)
+{
+	netsnmp_session *s = t->stack->lib.snmp_sess_session(t->session);
+
+	t->stack->lib.set_enginetime(s->securityEngineID, (u_int)s->securityEngineIDLen, 0, 0, 1);
+}
+
 static void leave_user(struct snmp_talk *t)
 {
 	struct user *u;
@@ -164,6 +174,7 @@ static void leave_user(struct snmp_talk *t)
 	u = map_find(t->stack->users, t->user_key);
 	if (--u->count == 0) {
 		forget_user(t->stack, t->stack->lib.snmp_sess_session(t->session), t->user_name);
+		forget_clock(t);
 		map_remove(t->stack->users, t->user_key);
 		free(u);
 	}
@@ -305,7 +316,7 @@ static int on_message(int operation, netsnmp_session *s, int id, netsnmp_pdu *pd
 			t->has_failed = true;
 		break;
 	case NETSNMP_CALLBACK_OP_RESEND:
-		t->counts.again++;
+		t->counts.again += t->report == 0; /* not when a Report has told the clock */
 		t->report = 0;
 		break;
 	case NETSNMP_CALLBACK_OP_SEC_ERROR:
@@ -496,6 +507,9 @@ static void on_packet(void *ctx, const struct datagram_packet *p)
 	t->stack->lib.snmp_sess_read2(t->session, &t->stack->readable);
 	t->packet = NULL;
 	if (!t->was_heard) {
+		if (t->user_key != NULL &&
+			t->stack->lib.snmp_sess_session(t->session)->s_snmp_errno == SNMPERR_USM_NOTINTIMEWINDOW)
+			forget_clock(t); /* the next try asks for it */
 		t->counts.foreign++;
 		snprintf(t->trouble, sizeof t->trouble, p->len == DATAGRAM_MAX ? "an answer was too long"
 			: "what came did not answer the request");

@@ -36,12 +36,13 @@ class Snmpd:
     """snmpd in the foreground on a port of all of loopback, with a UPS and a sensor made up."""
 
     def __init__(self, folder):
-        self.port = pair.free_port()
+        self.folder, self.port = folder, pair.free_port()
         overrides = {UPS + "2.1.0": 2, UPS + "2.4.0": 87, UPS + "4.1.0": 5, UPS + "4.4.1.5.1": 33, SENSOR + "1.7": 8,
                      SENSOR + "2.7": 9, SENSOR + "3.7": 1, SENSOR + "4.7": 415, SENSOR + "5.7": 1}
         with open(f"{folder}/snmpd.conf", "w", encoding="utf-8", errors="surrogateescape") as f:
             f.write(f"""rocommunity {SECRET} 127.0.0.0/8
 rocommunity6 {SECRET} ::1
+exactEngineID 0x8000000001020304
 createUser both SHA-256 "{SECRET}-1" AES "{SECRET}-2"
 createUser strong SHA-512 "{SECRET}-1" AES-256 "{SECRET}-2"
 createUser auth SHA "{SECRET}-1"
@@ -51,10 +52,18 @@ rouser auth auth
 """)
             f.writelines(f"override {oid} integer {value}\n" for oid, value in overrides.items())
             f.write('override .1.3.6.1.2.1.47.1.1.1.1.7.7 octet_str "CPU <b>\udcff"\n')
+        self.start(200)
+
+    def start(self, boots):
+        """As one that was started so often; its engine stays the same."""
+        folder = self.folder
+        os.makedirs(f"{folder}/persistent", exist_ok=True)
+        with open(f"{folder}/persistent/snmpd.conf", "w", encoding="ascii") as f:
+            f.write(f"engineBoots {boots}\noldEngineID 0x8000000001020304\n")
         many = [f"udp:127.1.{n >> 8}.{n & 255}:{self.port}" for n in range(1, DEVICES + 1) if n != DEAD]
         with open(f"{folder}/snmpd.log", "wb") as log:
             self.process = subprocess.Popen(
-                ["snmpd", "-f", "-Lo", "-C", "-c", f"{folder}/snmpd.conf", "-p", f"{folder}/snmpd.pid",
+                ["snmpd", "-f", "-Lo", "-C", "-c", f"{folder}/snmpd.conf,{folder}/persistent/snmpd.conf", "-p", f"{folder}/snmpd.pid",
                  f"udp:127.0.0.1:{self.port}", f"udp6:[::1]:{self.port}", *many], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True, env=dict(os.environ, SNMP_PERSISTENT_DIR=f"{folder}/persistent", MIBS=""))
 
@@ -230,6 +239,13 @@ class Notified:
         check("each is counted", self.metric('notifications_total{end="taken"}') == 2)
         check("it is no state", self.metric('results_total{outcome="down"}') == 0)
 
+    def set_back(self, snmpd):
+        """The device is put back as it came from the factory: its engine counts its boots from 1 on."""
+        snmpd.end()
+        snmpd.start(1)
+        seen = self.metric('results_total{outcome="up"}')
+        pair.wait("the device is heard again", lambda: self.metric('results_total{outcome="up"}') > seen + 1, 15)
+
     def end(self):
         self.process.terminate()
         self.process.wait(10)
@@ -296,7 +312,7 @@ def main():
         for step in (lambda: what_is_told(folder, snmpd.port), lambda: who_is_refused(folder, snmpd.port),
                      lambda: who_lies(folder),
                      lambda: three_hundred(snmpd.port), lambda: an_agent(folder, snmpd.port),
-                     notified.tell):
+                     notified.tell, *([lambda: notified.set_back(snmpd)] if pair.FULL else [])):
             step()
             if pair.FULL:
                 print(f"  {time.monotonic() - began:.1f} s")
