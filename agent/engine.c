@@ -232,6 +232,13 @@ static const struct credential *find_credential(void *ctx, const char *id)
 	return credentials_find(&g->settings->credentials, id);
 }
 
+static void on_probe(void *ctx, const char *check)
+{
+	struct engine *g = ctx;
+
+	log_debug("the collector wants a check run now check=%s known=%d", check, patrol_hasten_check(g->patrol, check));
+}
+
 static bool on_notice(void *ctx, const char *address)
 {
 	struct engine *g = ctx;
@@ -347,7 +354,7 @@ static int open_uplink(struct engine *g, const struct agent_settings *s, struct 
 {
 	const struct uplink_options options = {.url = s->collector.url, .agent = s->id, .tls = s->collector.tls,
 		.address = *s->collector.address != '\0' ? s->collector.address : NULL,
-		.add_now = add_now, .on_assignments = on_assignments, .ctx = g};
+		.add_now = add_now, .on_assignments = on_assignments, .on_probe = on_probe, .ctx = g};
 
 	*out = NULL;
 	if (!has_collector(s))

@@ -258,6 +258,17 @@ size_t patrol_hasten(struct patrol *p, const char *address)
 	return hastened;
 }
 
+bool patrol_hasten_check(struct patrol *p, const char *check)
+{
+	struct check *c = map_find(p->checks, check);
+
+	if (c == NULL)
+		return false;
+	timetable_hasten(p->timetable, c->item, clock_mono());
+	start_due(p);
+	return true;
+}
+
 void patrol_set_concurrency(struct patrol *p, size_t concurrency)
 {
 	timetable_set_concurrency(p->timetable, concurrency);

@@ -12,6 +12,7 @@
 #ifndef AGENT_PATROL_H
 #define AGENT_PATROL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -50,6 +51,8 @@ void patrol_set(struct patrol *, struct assignments *, struct patrol_change *);
 /* Somebody at this address says that something has changed there: checks whose last results were from it begin at once.
  * How many. */
 size_t patrol_hasten(struct patrol *, const char *address);
+/* This check begins at once, as timetable_hasten bounds it. False: it is not ours. */
+bool patrol_hasten_check(struct patrol *, const char *check);
 void patrol_set_concurrency(struct patrol *, size_t);
 /* Adds the latest rows of all checks that the journal holds up to `synced`. */
 void patrol_add_now(const struct patrol *, struct position synced, struct wire_packer *);

@@ -87,6 +87,21 @@ int channel_passed_decode(const void *data, size_t len, char view[32], struct po
 	return done(&c);
 }
 
+void channel_probe_encode(const char *agent, const char *check, struct buf *out)
+{
+	add_text(out, agent);
+	add_text(out, check);
+}
+
+int channel_probe_decode(const void *data, size_t len, char agent[SAMPLE_ID_MAX + 1], char check[SAMPLE_ID_MAX + 1])
+{
+	struct cursor c = cursor_over(data, len);
+
+	copy_text(&c, agent, SAMPLE_ID_MAX + 1);
+	copy_text(&c, check, SAMPLE_ID_MAX + 1);
+	return done(&c);
+}
+
 void channel_ledger_encode(const char *subject, int64_t from, int64_t until, struct buf *out)
 {
 	add_text(out, subject);

@@ -4,6 +4,7 @@
  *
  *   ingest -> views   SYNCED   the journal is synced up to here: read on
  *   views  -> ingest  PASSED   the durable cursor of a view that must see all (series, judge)
+ *   judge  -> ingest  PROBE    an agent is to run one of its checks now
  *   web    -> series  LATEST   rows of the catalogue of series changed since a version
  *   web    -> series  FETCH    values of one series over a span
  *   web    -> judge   STATES   states of all subjects, when they are not those of a version
@@ -27,13 +28,16 @@ enum channel_type {
 	CHANNEL_SYNCED = 1, CHANNEL_PASSED, CHANNEL_LATEST, CHANNEL_LATEST_ROWS, CHANNEL_FETCH, CHANNEL_VALUES,
 	CHANNEL_RENDER, CHANNEL_PICTURE, CHANNEL_METRICS, CHANNEL_METRICS_TEXT, CHANNEL_FAILED, /* body: words */
 	CHANNEL_INCIDENTS, CHANNEL_LEDGER, CHANNEL_JSON, /* body of JSON: text for the page */
-	CHANNEL_STATES, CHANNEL_STATES_ROWS,
+	CHANNEL_STATES, CHANNEL_STATES_ROWS, CHANNEL_PROBE,
 };
 
 void channel_position_encode(struct position, struct buf *out);           /* SYNCED */
 int channel_position_decode(const void *, size_t, struct position *);
 void channel_passed_encode(const char *view, struct position, struct buf *out);
 int channel_passed_decode(const void *, size_t, char view[32], struct position *);
+
+void channel_probe_encode(const char *agent, const char *check, struct buf *out);
+int channel_probe_decode(const void *, size_t, char agent[SAMPLE_ID_MAX + 1], char check[SAMPLE_ID_MAX + 1]);
 
 /* A row of the catalogue of series with its latest outcome. Texts borrowed. */
 struct channel_row {

@@ -50,6 +50,7 @@
 #define SAVE_AGAIN_S 5
 #define LOOK_EVERY_S 60 /* at ourselves, and some seconds after the start */
 #define LOOK_FIRST_S 3
+#define PROBES_WITHIN (15 * NS_PER_S)
 #define UNREAD_MAX 4096 /* bytes of a channel: a view that does not read is told when it does */
 
 enum note_kind { NOTE_CLONED, NOTE_FORGED, NOTE_SKEW, NOTE_UNASSIGNED, NOTE_KINDS };
@@ -105,11 +106,16 @@ struct agent {
 	double tokens; /* batches that it may send now */
 	int64_t filled; /* mono */
 	int64_t told[NOTE_KINDS]; /* mono, 0: not */
+	/* Checks that judgement wants run now: go with the next answer, until some time has passed. */
+	size_t probes_count;
+	char probes[WIRE_PROBES_MAX][SAMPLE_ID_MAX + 1];
+	int64_t probes_until; /* mono */
 };
 
 struct pending {
 	struct evhttp_request *request;
 	struct wire_answer answer;
+	struct agent *agent; /* whose batch it answers, or NULL */
 };
 
 /* ---- answers */
@@ -138,13 +144,13 @@ static void ask_to_wait(struct ingest *in, struct evhttp_request *req, enum inge
 	ingest_server_answer(req, status, NULL, 0, seconds);
 }
 
-static void answer_after_sync(struct ingest *in, struct evhttp_request *req, const struct wire_answer *a)
+static void answer_after_sync(struct ingest *in, struct agent *agent, struct evhttp_request *req, const struct wire_answer *a)
 {
 	if (in->pending_count == in->pending_room) {
 		in->pending_room = in->pending_room == 0 ? 64 : in->pending_room * 2;
 		in->pending = mem_resize(in->pending, in->pending_room, sizeof *in->pending);
 	}
-	in->pending[in->pending_count++] = (struct pending){req, *a};
+	in->pending[in->pending_count++] = (struct pending){req, *a, agent};
 	event_active(in->sync, EV_TIMEOUT, 0);
 }
 
@@ -172,11 +178,25 @@ static void tell_views(struct ingest *in)
 	buf_fini(&b);
 }
 
+static void answer_synced(struct pending *p)
+{
+	struct agent *a = p->agent;
+
+	if (a != NULL && a->probes_count > 0) {
+		if (clock_mono() < a->probes_until) {
+			memcpy(p->answer.probes, a->probes, sizeof a->probes);
+			p->answer.probes_count = a->probes_count;
+		}
+		a->probes_count = 0;
+	}
+	answer_words(p->request, 200, &p->answer);
+}
+
 static void answer_pending(struct ingest *in, bool synced)
 {
 	for (size_t i = 0; i < in->pending_count; i++) {
 		if (synced)
-			answer_words(in->pending[i].request, 200, &in->pending[i].answer);
+			answer_synced(&in->pending[i]);
 		else
 			ask_to_wait(in, in->pending[i].request, REFUSED_BUSY, 503, 2);
 	}
@@ -436,7 +456,7 @@ static void take_batch(struct ingest *in, struct agent *a, struct evhttp_request
 	case MARKS_DUPLICATE:
 		/* Perhaps it was appended in this very turn: its sync comes first all the same. */
 		in->stats.duplicates++;
-		answer_after_sync(in, req, &answer);
+		answer_after_sync(in, a, req, &answer);
 		return;
 	case MARKS_ODD:
 		in->stats.cloned++;
@@ -449,7 +469,7 @@ static void take_batch(struct ingest *in, struct agent *a, struct evhttp_request
 	marks_take(in->marks, &b->head);
 	in->stats.batches++;
 	in->stats.entries += b->head.last - b->head.first + 1;
-	answer_after_sync(in, req, &answer);
+	answer_after_sync(in, a, req, &answer);
 }
 
 static void take_now(struct ingest *in, struct agent *a, struct evhttp_request *req, struct wire_batch *b,
@@ -459,7 +479,7 @@ static void take_now(struct ingest *in, struct agent *a, struct evhttp_request *
 
 	append(in, a, req, ENTRY_NOW, b, body);
 	in->stats.nows++;
-	answer_after_sync(in, req, &answer);
+	answer_after_sync(in, NULL, req, &answer);
 }
 
 /* ---- requests */
@@ -610,6 +630,28 @@ static int take_passed(struct ingest *in, const struct view *v, const struct ipc
 	return 0;
 }
 
+/* One of its checks for an agent that has come; more than fit are left out. */
+static int take_probe(struct ingest *in, const struct view *v, const struct ipc_message *m)
+{
+	char id[SAMPLE_ID_MAX + 1], check[SAMPLE_ID_MAX + 1];
+	const struct inventory_check *c;
+	struct agent *a;
+	bool is_its = false;
+
+	if (strcmp(v->cursor, "judge") != 0 || channel_probe_decode(m->body, m->len, id, check) < 0)
+		return -1;
+	a = map_find(in->agents, id);
+	c = inventory_check(process_inventory(in->process), check);
+	for (size_t i = 0; c != NULL && i < c->vantages.count; i++)
+		is_its |= strcmp(c->vantages.items[i], id) == 0;
+	if (a == NULL || !is_its || a->probes_count == WIRE_PROBES_MAX)
+		return 0;
+	strcpy(a->probes[a->probes_count++], check);
+	a->probes_until = clock_mono() + PROBES_WITHIN;
+	in->stats.probes++;
+	return 0;
+}
+
 static void view_close(struct view *v)
 {
 	ipc_free(v->ipc);
@@ -627,7 +669,7 @@ static void on_view_message(void *ctx, struct ipc_message *m)
 	if (m->type == CHANNEL_METRICS) {
 		write_metrics(in, &b);
 		ipc_send(v->ipc, CHANNEL_METRICS_TEXT, m->id, b.data, b.len, -1);
-	} else if (m->type != CHANNEL_PASSED || take_passed(in, v, m) < 0) {
+	} else if (m->type == CHANNEL_PROBE ? take_probe(in, v, m) < 0 : m->type != CHANNEL_PASSED || take_passed(in, v, m) < 0) {
 		log_error("a view sends what it may not, its channel is closed type=%u", m->type);
 		view_close(v);
 	}

@@ -112,6 +112,7 @@ void ingest_metrics_write(const struct ingest_stats *s, const struct ingest_serv
 	add(out, "untimed_results_total", "counter", "Results whose time of measurement is not known.", s->untimed);
 	add(out, "notes_total", "counter", "Notes about agents.", s->notes);
 	add(out, "asked_total", "counter", "Requests of people that were kept.", s->requests);
+	add(out, "probes_total", "counter", "Checks that agents are asked to run now.", s->probes);
 	write_syncs(s, out);
 	write_journal(journal, out);
 	add_head(out, "log_lines_total", "counter", "Lines logged at this level by the ingest process.");

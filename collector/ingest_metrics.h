@@ -23,7 +23,7 @@ struct ingest_stats {
 	uint64_t batches, nows, duplicates, cloned;
 	uint64_t entries, results, values; /* of batches and nows */
 	uint64_t unassigned, untimed; /* results that views leave out */
-	uint64_t notes, requests; /* about agents; of people */
+	uint64_t notes, requests, probes; /* about agents; of people; checks that agents are asked to run now */
 	uint64_t refused[REFUSED_KINDS];
 	uint64_t sync_failures;
 	uint64_t syncs[INGEST_SYNC_BUCKETS + 1]; /* by how long they took; the last: longer */

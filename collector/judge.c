@@ -31,6 +31,7 @@
 #define SLICE (10 * NS_PER_MS)       /* of reading, then messages are looked at */
 #define COMMIT_EVERY (500 * NS_PER_MS)
 #define RETRY NS_PER_S
+#define FRESH (10 * NS_PER_S)
 
 struct judge {
 	struct process *process;
@@ -74,6 +75,32 @@ static void tell_passed(struct judge *j)
 	ipc_send(j->ingest, CHANNEL_PASSED, 0, out.data, out.len, -1);
 	buf_fini(&out);
 	j->passed = cursor;
+}
+
+static void ask_check(struct judge *j, const struct inventory_check *c)
+{
+	for (size_t i = 0; i < c->vantages.count; i++) {
+		struct buf out = {0};
+
+		channel_probe_encode(c->vantages.items[i], c->id, &out);
+		ipc_send(j->ingest, CHANNEL_PROBE, 0, out.data, out.len, -1);
+		buf_fini(&out);
+	}
+}
+
+/* What judgement waits for to be seen. What it wanted some time ago, in a backlog, is of no use any more. */
+static void ask_probes(struct judge *j)
+{
+	const struct inventory *inv = process_inventory(j->process);
+	bool is_fresh = j->ingest != NULL && clock_real() - book_now(j->book) < FRESH;
+	const char *subject;
+
+	while ((subject = book_take_probe(j->book)) != NULL) {
+		for (size_t i = 0; is_fresh && i < inv->checks_count; i++) {
+			if (!inv->checks[i].anchor && strcmp(inv->checks[i].subject, subject) == 0)
+				ask_check(j, &inv->checks[i]);
+		}
+	}
 }
 
 /* ---- reading */
@@ -146,6 +173,7 @@ static void on_reading(evutil_socket_t fd, short what, void *ctx)
 		if (rc == 1)
 			j->at = entry.at;
 	}
+	ask_probes(j);
 	if (rc < 0)
 		reading_failed(j, &e);
 	else if (rc == 1)

@@ -324,6 +324,8 @@ static void on_taken(struct uplink *u)
 	move_cursor(u, a.durable);
 	widen_again(u);
 	push_next(u);
+	for (size_t i = 0; i < a.probes_count && u->options.on_probe != NULL; i++)
+		u->options.on_probe(u->options.ctx, a.probes[i]);
 }
 
 /* Goes where the collector wants us: back, when it lost what it had not called durable, or on. */

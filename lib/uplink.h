@@ -41,6 +41,8 @@ struct uplink_options {
 	/* Assignments arrived (checked and decodable bytes of wire.proto Assignments), also the same again after a
 	 * reconnect. May be NULL: then none are asked for. */
 	void (*on_assignments)(void *ctx, const void *data, size_t len);
+	/* The collector wants this check run now. May be NULL. */
+	void (*on_probe)(void *ctx, const char *check);
 	void *ctx;
 };
 

@@ -24,6 +24,7 @@ static char *unconst(const char *text)
 void wire_answer_encode(const struct wire_answer *a, struct buf *out)
 {
 	Xunjian__Wire__Answer p = XUNJIAN__WIRE__ANSWER__INIT;
+	char *probes[WIRE_PROBES_MAX];
 
 	p.epoch = a->accepted.epoch;
 	p.accepted = a->accepted.seq;
@@ -31,6 +32,10 @@ void wire_answer_encode(const struct wire_answer *a, struct buf *out)
 	p.expected_epoch = a->expected.epoch;
 	p.expected = a->expected.seq;
 	p.reason = unconst(a->reason);
+	for (size_t i = 0; i < a->probes_count; i++)
+		probes[i] = unconst(a->probes[i]);
+	p.n_probe = a->probes_count;
+	p.probe = probes;
 	wire_pb_pack(&p, out);
 }
 
@@ -45,6 +50,10 @@ int wire_answer_decode(const void *data, size_t len, struct wire_answer *a, stru
 		.durable = p->durable,
 		.expected = {p->expected_epoch, p->expected}};
 	text_clean(p->reason, strlen(p->reason), a->reason, sizeof a->reason);
+	for (size_t i = 0; i < p->n_probe && a->probes_count < WIRE_PROBES_MAX; i++) {
+		if (num_check_id(p->probe[i], e) == 0)
+			strcpy(a->probes[a->probes_count++], p->probe[i]);
+	}
 	wire_pb_free(p);
 	return 0;
 }

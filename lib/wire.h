@@ -27,6 +27,7 @@ struct err;
 #define WIRE_METRIC_MAX 65535
 #define WIRE_DECIMALS_MAX 9
 #define WIRE_INTERVAL_MAX 2678400     /* s: 31 days */
+#define WIRE_PROBES_MAX 8            /* in one answer; more are left out */
 #define WIRE_OPTIONS_MAX 64           /* of one assigned check */
 #define WIRE_OPTION_TEXT_MAX 4096     /* bytes of one option's value */
 /* All times are 0 .. this (offsets and skews also negative), so that sums of two never overflow. */
@@ -103,6 +104,8 @@ struct wire_answer {
 	uint64_t durable;
 	struct position expected; /* 409 */
 	char reason[SAMPLE_TEXT_MAX + 1];
+	size_t probes_count;
+	char probes[WIRE_PROBES_MAX][SAMPLE_ID_MAX + 1]; /* ids of checks */
 };
 void wire_answer_encode(const struct wire_answer *, struct buf *out);
 int wire_answer_decode(const void *data, size_t len, struct wire_answer *, struct err *);

@@ -74,6 +74,8 @@ struct book {
 	int64_t now, landmark, beaten;
 	bool in_transaction, was_opened, write_failed;
 	char *late_subject;
+	char *probes[BOOK_PROBES], *probe; /* to be probed; the one handed out */
+	size_t probes_count;
 	struct map *changed; /* subject -> int64_t: when its newest stretch began, where that was asked for */
 	struct err failure; /* of a write inside a callback */
 	struct book_counts counts;
@@ -193,6 +195,8 @@ void book_close(struct book *b)
 		sqlite3_finalize(b->statements[i]);
 	sqlite3_close(b->db);
 	free(b->late_subject);
+	while (book_take_probe(b) != NULL)
+		;
 	map_free(b->changed, free);
 	free(b);
 }
@@ -275,6 +279,19 @@ static int end_others(struct book *b, struct err *e)
 
 /* ---- to incidents and the outbox */
 
+static void add_probe(struct book *b, const char *subject)
+{
+	if (b->probes_count < BOOK_PROBES)
+		b->probes[b->probes_count++] = mem_strdup(subject);
+}
+
+const char *book_take_probe(struct book *b)
+{
+	free(b->probe);
+	b->probe = b->probes_count > 0 ? b->probes[--b->probes_count] : NULL;
+	return b->probe;
+}
+
 /* What incidents want is told by others; what they are is noted as it changes. */
 static int take_intents(struct book *b, struct err *e)
 {
@@ -285,7 +302,9 @@ static int take_intents(struct book *b, struct err *e)
 
 	for (size_t i = 0; i < count && rc == 0; i++) {
 		b->counts.intents++;
-		if (in[i].kind != INTENT_PROBE)
+		if (in[i].kind == INTENT_PROBE)
+			add_probe(b, in[i].subject);
+		else
 			rc = outbox_put(b->outbox, &in[i], e);
 		if (rc == 0 && in[i].incident != 0)
 			rc = outbox_note(b->outbox, b->incidents, in[i].incident, e);

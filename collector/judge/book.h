@@ -48,6 +48,10 @@ int book_fold(struct book *, const struct journal_entry *, struct err *);
 bool book_is_dirty(const struct book *);
 int book_commit(struct book *, struct err *);
 
+/* A subject that is to be probed now, by what was folded since; NULL: none. Once each; those that nobody takes in time
+ * (BOOK_PROBES of them) are left out. Text until the next call. */
+#define BOOK_PROBES 64
+const char *book_take_probe(struct book *);
 /* A window of late evidence that has been quiet for long enough. Texts until the next call. */
 struct book_late {
 	const char *subject;

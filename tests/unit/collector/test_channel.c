@@ -81,6 +81,20 @@ static void a_position_and_who_passed_it_come_back(void **state)
 	buf_fini(&b);
 }
 
+static void a_check_to_be_run_now_comes_back(void **state)
+{
+	char agent[SAMPLE_ID_MAX + 1], check[SAMPLE_ID_MAX + 1];
+	struct buf b = {0};
+
+	(void)state;
+	channel_probe_encode("agent-city", "portal-http", &b);
+	assert_int_equal(channel_probe_decode(b.data, b.len, agent, check), 0);
+	assert_string_equal(agent, "agent-city");
+	assert_string_equal(check, "portal-http");
+	assert_int_equal(channel_probe_decode(b.data, b.len - 1, agent, check), -1);
+	buf_fini(&b);
+}
+
 static void on_row(void *ctx, const struct channel_row *r)
 {
 	int *count = ctx;
@@ -193,6 +207,7 @@ int main(void)
 		cmocka_unit_test(values_come_back_as_they_went),
 		cmocka_unit_test(values_are_asked_of_a_span_that_can_be_reckoned_with),
 		cmocka_unit_test(a_position_and_who_passed_it_come_back),
+		cmocka_unit_test(a_check_to_be_run_now_comes_back),
 		cmocka_unit_test(rows_come_back_one_by_one),
 		cmocka_unit_test(a_picture_request_comes_back_with_its_layers),
 		cmocka_unit_test(cut_and_changed_bodies_are_survived),

@@ -774,6 +774,8 @@ static void a_now_without_rows_is_good(void **state)
 
 static const struct wire_answer plain_answer = {.accepted = {77, 12}, .durable = 11, .expected = {78, 13},
 	.reason = "克隆或回滚"};
+static const struct wire_answer probe_answer = {.accepted = {77, 12}, .durable = 12, .probes_count = 3,
+	.probes = {"portal-http", "Not an id", "link-1"}};
 
 static void an_answer_comes_back_as_it_was(void **state)
 {
@@ -790,6 +792,12 @@ static void an_answer_comes_back_as_it_was(void **state)
 	assert_int_equal(back.expected.epoch, 78);
 	assert_int_equal(back.expected.seq, 13);
 	assert_string_equal(back.reason, plain_answer.reason);
+	assert_int_equal(back.probes_count, 0);
+	buf_clear(&out);
+	wire_answer_encode(&probe_answer, &out);
+	assert_int_equal(wire_answer_decode(out.data, out.len, &back, &e), 0);
+	assert_int_equal(back.probes_count, 2);
+	assert_string_equal(back.probes[1], "link-1");
 	assert_int_equal(wire_answer_decode("<html>", 6, &back, &e), -1);
 	buf_fini(&out);
 }
