@@ -236,7 +236,9 @@ static void on_probe(void *ctx, const char *check)
 {
 	struct engine *g = ctx;
 
-	log_debug("the collector wants a check run now check=%s known=%d", check, patrol_hasten_check(g->patrol, check));
+	bool is_known = patrol_hasten_check(g->patrol, check);
+
+	log_debug("the collector wants a check run now check=%s known=%d", check, is_known);
 }
 
 static bool on_notice(void *ctx, const char *address)
