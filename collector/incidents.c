@@ -71,11 +71,13 @@ static void print_row(void *ctx, const struct outbox_incident *i)
 
 	if (w->period.until != 0 && v->opened >= w->period.until)
 		return;
-	printf("%-6" PRIu64 " %-8s %-9s %-20s %-20s %-32s %8zu  %s%s%s%s\n", v->id, answer_phase(v->phase), verdict_state_name(v->state),
+	printf("%-6" PRIu64 " %-8s %-9s %-20s %-20s %-32s %8zu  %s%s%s%s%s\n", v->id, answer_phase(v->phase), verdict_state_name(v->state),
 		clock_format_utc(v->since, since, sizeof since),
 		v->closed == 0 ? "-" : clock_format_utc(v->closed, until, sizeof until), v->subject, i->affected_count, v->reason,
 		v->is_flapping ? " [flapping]" : "", v->is_acknowledged ? " [acknowledged by " : "",
-		v->is_acknowledged ? v->acknowledged_by : "");
+		v->is_acknowledged ? v->acknowledged_by : "", v->is_acknowledged ? "]" : "");
+	if (v->assignee != NULL && v->assignee[0] != '\0')
+		printf("       assigned to %s\n", v->assignee);
 	if (i->affected_count > 1)
 		printf("       affects %s%s\n", i->affected, i->affected_count > OUTBOX_AFFECTED ? " ..." : "");
 }

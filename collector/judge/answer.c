@@ -57,6 +57,8 @@ void answer_incident(struct json *j, const struct outbox_incident *i)
 		json_text(j, "acknowledged_by", v->acknowledged_by);
 	else
 		json_nothing(j, "acknowledged_by");
+	json_time(j, "acknowledged_until", v->is_acknowledged ? v->acknowledged_until : 0);
+	json_text(j, "assignee", v->assignee != NULL ? v->assignee : "");
 	json_int(j, "affected_count", (int64_t)i->affected_count);
 	put_affected(j, i->affected);
 	json_close(j, '}');

@@ -87,6 +87,7 @@ def main():
         assert f"incident {number} is acknowledged" in command(pair, "ack", number, "--comment", "看一下", author="王芳")
         took = time.monotonic()
         assert f"incident {number} is assigned" in command(pair, "assign", number, "network team")
+        assert open_incident(pair)["assignee"] == "network team"
         print(f"  figure: a request was kept, judged and told in {time.monotonic() - took:.2f} s")
         assert "is not open" in command(pair, "ack", "999", status=1)
         assert "has passed" in command(pair, "ack", number, "--until", "2020-01-01", status=1)
