@@ -48,6 +48,15 @@ void icmp_packet_encode(enum family f, const struct icmp_packet_name *name, uint
 		put_be16(out + 2, checksum(out, ICMP_PACKET_HEAD));
 }
 
+void icmp_packet_level(enum family f, uint8_t out[ICMP_PACKET_HEAD + ICMP_PACKET_LEVEL])
+{
+	put_be16(out + 2, 0xc0de);
+	put_be16(out + ICMP_PACKET_HEAD, 0);
+	put_be16(out + ICMP_PACKET_HEAD, checksum(out, ICMP_PACKET_HEAD + ICMP_PACKET_LEVEL));
+	if (f == FAMILY_V6)
+		put_be16(out + 2, 0);
+}
+
 /* ---- in */
 
 /* Steps over an IPv4 header; false when it is none or holds something else than ICMP. */

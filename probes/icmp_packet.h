@@ -43,6 +43,10 @@ struct icmp_packet {
 /* The first ICMP_PACKET_HEAD bytes of a request whose rest is zeros; the IPv4 checksum is in it,
  * that of ICMPv6 is the kernel's affair. */
 void icmp_packet_encode(enum family, const struct icmp_packet_name *, uint8_t out[ICMP_PACKET_HEAD]);
+/* Puts two bytes behind such a head that make the checksum the same for all packets, so that routers that share load by
+ * it (the first four bytes behind the IP header) treat all as one flow. */
+#define ICMP_PACKET_LEVEL 2
+void icmp_packet_level(enum family, uint8_t out[ICMP_PACKET_HEAD + ICMP_PACKET_LEVEL]);
 /* A packet as a socket hands it out: with its IPv4 header when with_header, IPv6 never has one.
  * Bytes may be cut short at any place. */
 void icmp_packet_decode(enum family, bool with_header, const void *data, size_t len,

@@ -139,6 +139,18 @@ uint32_t icmp_socket_overflows(const struct icmp_socket *s)
 	return s->overflows;
 }
 
+int icmp_socket_keep_whole(struct icmp_socket *s)
+{
+	int probe = IP_PMTUDISC_PROBE, probe6 = IPV6_PMTUDISC_PROBE, on = 1, failed;
+
+	if (s->family == FAMILY_V4)
+		failed = setsockopt(s->fd, IPPROTO_IP, IP_MTU_DISCOVER, &probe, sizeof probe);
+	else
+		failed = setsockopt(s->fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &probe6, sizeof probe6) ||
+			setsockopt(s->fd, IPPROTO_IPV6, IPV6_DONTFRAG, &on, sizeof on);
+	return failed ? errno : 0;
+}
+
 /* ---- in */
 
 static void make_ready(struct reading *r, int count)
@@ -306,8 +318,25 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
 struct writing {
 	struct mmsghdr messages[ICMP_SOCKET_BATCH];
 	struct iovec iov[ICMP_SOCKET_BATCH][2];
-	uint8_t heads[ICMP_SOCKET_BATCH][ICMP_PACKET_HEAD];
+	uint8_t heads[ICMP_SOCKET_BATCH][ICMP_PACKET_HEAD + ICMP_PACKET_LEVEL];
+	union {
+		struct cmsghdr align;
+		uint8_t bytes[CMSG_SPACE(sizeof(int))];
+	} ttls[ICMP_SOCKET_BATCH];
 };
+
+static void set_ttl(const struct icmp_socket *s, int ttl, struct writing *w, size_t i)
+{
+	struct msghdr *m = &w->messages[i].msg_hdr;
+	struct cmsghdr *h = &w->ttls[i].align;
+
+	h->cmsg_level = s->family == FAMILY_V4 ? IPPROTO_IP : IPPROTO_IPV6;
+	h->cmsg_type = s->family == FAMILY_V4 ? IP_TTL : IPV6_HOPLIMIT;
+	h->cmsg_len = CMSG_LEN(sizeof ttl);
+	memcpy(CMSG_DATA(h), &ttl, sizeof ttl);
+	m->msg_control = w->ttls[i].bytes;
+	m->msg_controllen = sizeof w->ttls[i].bytes;
+}
 
 static void fill_messages(const struct icmp_socket *s, const struct icmp_request *requests, size_t count,
 	struct writing *w)
@@ -316,13 +345,18 @@ static void fill_messages(const struct icmp_socket *s, const struct icmp_request
 
 	for (size_t i = 0; i < count; i++) {
 		const struct icmp_request *q = &requests[i];
-		bool padded = q->size > ICMP_PACKET_NAME;
+		size_t level = q->one_flow ? ICMP_PACKET_LEVEL : 0, rest = q->size - ICMP_PACKET_NAME - level;
+		bool padded = rest > 0;
 
 		icmp_packet_encode(s->family, &q->name, w->heads[i]);
-		w->iov[i][0] = (struct iovec){w->heads[i], ICMP_PACKET_HEAD};
-		w->iov[i][1] = (struct iovec){(void *)(uintptr_t)zeros, q->size - ICMP_PACKET_NAME};
+		if (q->one_flow)
+			icmp_packet_level(s->family, w->heads[i]);
+		w->iov[i][0] = (struct iovec){w->heads[i], ICMP_PACKET_HEAD + level};
+		w->iov[i][1] = (struct iovec){(void *)(uintptr_t)zeros, rest};
 		w->messages[i].msg_hdr = (struct msghdr){.msg_name = (void *)(uintptr_t)q->to,
 			.msg_namelen = q->to_len, .msg_iov = w->iov[i], .msg_iovlen = padded ? 2 : 1};
+		if (q->ttl != 0)
+			set_ttl(s, q->ttl, w, i);
 	}
 }
 

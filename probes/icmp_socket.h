@@ -25,7 +25,9 @@ struct icmp_request {
 	struct icmp_packet_name name;
 	const struct sockaddr *to; /* port 0 */
 	socklen_t to_len;
-	size_t size;               /* payload bytes, >= ICMP_PACKET_NAME */
+	size_t size;               /* payload bytes, >= ICMP_PACKET_NAME; of one flow: + ICMP_PACKET_LEVEL */
+	int ttl;                   /* 0: the host's default */
+	bool one_flow;             /* all such requests look alike to routers that share load */
 };
 
 struct icmp_arrival {
@@ -45,6 +47,9 @@ struct icmp_socket_events {
 /* Takes the descriptor. */
 struct icmp_socket *icmp_socket_new(struct event_base *, int fd, enum family, const struct icmp_socket_events *);
 void icmp_socket_free(struct icmp_socket *); /* accepts NULL */
+/* What is sent from now on is never cut into fragments: EMSGSIZE when it does not fit the interface, and what routers told
+ * of the way before does not count. 0 or an errno. */
+int icmp_socket_keep_whole(struct icmp_socket *);
 /* How many of the requests went out, from the first on; if not all, *error is errno of the next one. */
 size_t icmp_socket_send(struct icmp_socket *, const struct icmp_request *, size_t count, int *error);
 uint32_t icmp_socket_overflows(const struct icmp_socket *); /* packets dropped on our side so far */
