@@ -96,6 +96,7 @@ void run_unknown(struct run *, const char *why, ...) __attribute__((format(print
 #define RUN_PARTS_MAX 256
 struct run_part;
 struct run_part *run_add_part(struct run *, const char *label);
+void run_part_address(struct run_part *, const char *address); /* its own, where it has another than the run */
 void run_part_value(struct run_part *, uint32_t metric, double number);
 void run_part_down(struct run_part *, const char *why, ...) __attribute__((format(printf, 2, 3)));
 void run_part_unknown(struct run_part *, const char *why, ...) __attribute__((format(printf, 2, 3)));

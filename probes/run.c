@@ -22,7 +22,7 @@ _Static_assert(RUN_ADDRESSES_MAX == RESOLVE_MAX, "every address of an answer has
 struct run_part {
 	TAILQ_ENTRY(run_part) link;
 	struct result result;
-	char label[SAMPLE_TEXT_MAX + 1], reason[SAMPLE_TEXT_MAX + 1];
+	char label[SAMPLE_TEXT_MAX + 1], address[64], reason[SAMPLE_TEXT_MAX + 1];
 };
 
 /* One measurement; also the place of a result that needed none (no record, not allowed). */
@@ -182,6 +182,11 @@ struct run_part *run_add_part(struct run *r, const char *label)
 	TAILQ_INSERT_TAIL(&r->parts, p, link);
 	r->parts_count++;
 	return p;
+}
+
+void run_part_address(struct run_part *p, const char *address)
+{
+	p->result.address = text_clean(address, strlen(address), p->address, sizeof p->address);
 }
 
 void run_part_value(struct run_part *p, uint32_t metric, double number)
