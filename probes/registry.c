@@ -10,6 +10,7 @@
 #include "probes/http.h"
 #include "probes/icmp.h"
 #include "probes/ntp.h"
+#include "probes/path.h"
 #include "probes/probe.h"
 #include "probes/scorecard.h"
 #include "probes/sip.h"
@@ -18,7 +19,7 @@
 #include "probes/tls.h"
 
 const struct probe_type *const registry_types[] = {&icmp_probe, &tcp_probe, &http_probe, &dns_probe, &ntp_probe,
-	&tls_probe, &sip_probe, &snmp_probe, &scorecard_probe, &exec_probe,
+	&tls_probe, &sip_probe, &snmp_probe, &path_probe, &scorecard_probe, &exec_probe,
 	&cpu_probe, &memory_probe, &load_probe, &disk_probe, &interface_probe, &pressure_probe, &protocol_probe,
 	&process_probe, &descriptors_probe, &entropy_probe, &uptime_probe, &users_probe, &self_probe, &clock_probe, NULL};
 

@@ -1,0 +1,93 @@
+/*
+ * path_trace: the bookkeeping of one look at a path: what is sent next, whose answer came when, which
+ * sizes pass, and how two paths differ. Pure.
+ *
+ *   path_trace_init -> _next, _sent ... _answer -> (sizes: path_sizes_begin, _next, _end ...) -> figures
+ *
+ * Hops are asked in rounds, near ones first, no farther than the destination once its distance is known. Sizes are
+ * tried in waves between the largest that passed and the smallest that did not, PATH_SIZE_TRIES packets each.
+ * Times in ns.
+ */
+#ifndef PROBES_PATH_TRACE_H
+#define PROBES_PATH_TRACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lib/sample.h"
+
+#define PATH_HOPS_MAX 30
+#define PATH_TRIES_MAX 10
+#define PATH_SIZE_MAX 9216
+#define PATH_SIZE_MIN_V4 576  /* every host takes so much (RFC 791 section 3.2) */
+#define PATH_SIZE_MIN_V6 1280 /* RFC 8200 section 5 */
+#define PATH_SIZE_TRIES 2
+#define PATH_WAVE 32          /* sizes of a wave */
+#define PATH_WAVES_MAX 4
+#define PATH_PROBES_MAX (PATH_HOPS_MAX * PATH_TRIES_MAX + PATH_WAVES_MAX * PATH_WAVE * PATH_SIZE_TRIES)
+#define PATH_ADDRESS 64
+
+struct path_probe {
+	uint8_t ttl;    /* 0: of a size */
+	uint16_t size;  /* 0: of a hop */
+	bool is_answered;
+	int64_t sent;
+};
+
+struct path_hop {
+	char address[PATH_ADDRESS]; /* who answered first; "" silent */
+	unsigned sent, answered;
+	int64_t min, max, sum;
+};
+
+struct path_known {
+	unsigned count;
+	char hops[PATH_HOPS_MAX][PATH_ADDRESS]; /* "" silent */
+};
+
+struct path_trace {
+	unsigned hops_max, tries;
+	unsigned destination; /* its distance; 0: it has not answered */
+	struct path_hop hops[PATH_HOPS_MAX + 1]; /* from 1 on */
+	struct path_probe probes[PATH_PROBES_MAX];
+	unsigned count, round, next_ttl;
+	/* sizes */
+	unsigned passed, failed; /* largest answered, smallest that was not */
+	unsigned wave_at, wave_step, wave_try, waves, wave_first;
+	bool is_told; /* somebody said too big */
+};
+
+enum path_answer {
+	PATH_ANSWER_HOP,         /* time exceeded */
+	PATH_ANSWER_DESTINATION, /* it came to its end */
+	PATH_ANSWER_TOO_BIG,
+	PATH_ANSWER_UNREACHABLE, /* somebody on the way says that it goes no further */
+};
+
+void path_trace_init(struct path_trace *, unsigned hops_max, unsigned tries);
+unsigned path_trace_next(struct path_trace *); /* the hop to ask now; 0: all were asked */
+unsigned path_trace_sent(struct path_trace *, unsigned ttl, unsigned size, int64_t now); /* index of the probe */
+/* False: no such probe is out, or it has its answer. */
+bool path_trace_answer(struct path_trace *, unsigned index, enum path_answer, const char *from, int64_t now);
+bool path_trace_is_complete(const struct path_trace *); /* all that were asked, up to the destination, answered */
+unsigned path_trace_silent(const struct path_trace *);  /* hops before the destination, or before the last answer */
+unsigned path_trace_last(const struct path_trace *);    /* the farthest hop that answered; 0 none */
+
+void path_sizes_begin(struct path_trace *, enum family, unsigned mtu);
+unsigned path_sizes_next(struct path_trace *);    /* the size to send now; 0: the wave is out */
+bool path_sizes_are_answered(const struct path_trace *); /* all of this wave */
+bool path_sizes_end(struct path_trace *);         /* of a wave; true: another one begins */
+bool path_sizes_know(const struct path_trace *);  /* the path MTU is path_trace.passed */
+
+void path_known_take(struct path_known *, const struct path_trace *);
+/* A hop that was silent once is no change. False: the same path. words: the hops that differ, of both. */
+bool path_known_differs(const struct path_known *was, const struct path_known *now, char *words, size_t room);
+
+/* ---- what udp packets carry, so that the quotes in errors name them: the sum of all is the same (one flow) */
+#define PATH_PAYLOAD 16
+void path_payload_encode(uint64_t nonce, uint16_t index, uint8_t out[PATH_PAYLOAD]);
+/* -1: not ours, or cut too short. */
+int path_payload_decode(uint64_t nonce, const void *data, size_t len);
+
+#endif
