@@ -136,6 +136,7 @@ static const struct command commands[] = {
 	{"maintain", "SUBJECT ... [OPTIONS]", "planned work, whose trouble wakes nobody", people_main},
 	{"cancel", "MAINTENANCE", "planned work that will not be", people_main},
 	{"correct", "SUBJECT [OPTIONS]", "what the ledger should have said", people_main},
+	{"requests", "[-c FILE] [--json]", "what people asked, and what came of it", requests_main},
 	{"ca", "init|issue ...", "a small certificate authority for agents and collectors", ca_main},
 	{"version", "", "print the version", command_version},
 };

@@ -323,3 +323,87 @@ int people_main(int argc, char **argv)
 	settings_free(settings);
 	return status;
 }
+
+/* ---- what was asked */
+
+static void print_asked(void *ctx, const struct people_asked *a)
+{
+	char at[32];
+
+	(void)ctx;
+	printf("%-6" PRId64 " %-20s %-16s %-13s %-8s %s\n", a->number, clock_format_utc(a->at, at, sizeof at), a->author, a->what,
+		a->is_accepted ? "accepted" : "refused", a->words);
+}
+
+static void add_asked(void *ctx, const struct people_asked *a)
+{
+	struct json *j = ctx;
+
+	json_open(j, NULL, '{');
+	json_int(j, "number", a->number);
+	json_time(j, "at", a->at);
+	json_text(j, "author", a->author);
+	json_text(j, "what", a->what);
+	json_bool(j, "accepted", a->is_accepted);
+	json_text(j, "words", a->words);
+	json_close(j, '}');
+}
+
+static int print_all(const char *state, bool is_json, struct err *e)
+{
+	char *path = mem_format("%s/%s", state, BOOK_FILE);
+	sqlite3 *db = database_open_read(path, e);
+	struct json j = {0};
+	int rc = -1;
+
+	free(path);
+	if (db == NULL)
+		return -1;
+	if (is_json) {
+		json_open(&j, NULL, '[');
+		rc = people_list(db, add_asked, &j, e);
+		json_close(&j, ']');
+		if (rc == 0)
+			printf("%.*s\n", (int)j.out.len, (const char *)j.out.data);
+		json_fini(&j);
+	} else {
+		printf("%-6s %-20s %-16s %-13s %-8s %s\n", "number", "at", "author", "what", "verdict", "words");
+		rc = people_list(db, print_asked, NULL, e);
+	}
+	sqlite3_close(db);
+	return rc;
+}
+
+int requests_main(int argc, char **argv)
+{
+	static const struct option known[] = {{"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+	const char *path = DEFAULT_SETTINGS;
+	struct settings *settings;
+	bool is_json = false;
+	struct err e;
+	int option, status;
+
+	optind = 1;
+	while ((option = getopt_long(argc, argv, "c:", known, NULL)) != -1) {
+		if (option == 'h') {
+			puts("usage: xunjian-collector requests [-c FILE] [--json]\n\nWhat people asked, and the verdicts, newest first.");
+			return EXIT_FINE;
+		}
+		if (option == 'c')
+			path = optarg;
+		else if (option == 'j')
+			is_json = true;
+		else
+			return EXIT_USAGE; /* getopt has said why */
+	}
+	if (optind < argc) {
+		fprintf(stderr, "requests: \"%s\" is one word too many; see --help\n", argv[optind]);
+		return EXIT_USAGE;
+	}
+	settings = settings_load(path, &e);
+	status = settings == NULL ? EXIT_CONFIG : print_all(settings->state, is_json, &e) < 0 ? EXIT_RUNTIME : EXIT_FINE;
+	if (status != EXIT_FINE)
+		fprintf(stderr, "requests: %s\n", e.text);
+	settings_free(settings);
+	return status;
+}

@@ -14,6 +14,9 @@ struct wire_request;
 /* argv[0]: the command. The exit status: 0, 1 refused or runtime, 2 usage, 3 configuration. */
 int people_main(int argc, char **argv);
 
+/* What people asked, and the verdicts: the command `requests`. */
+int requests_main(int argc, char **argv);
+
 /* What the words ask for. Texts are borrowed from them. 0; 1 help is asked for; -1 with words. */
 struct people_wish {
 	const char *settings;

@@ -245,7 +245,7 @@ static int plan(struct asked *a)
 		return rc;
 	}
 	strcpy(a->verdict.made, made);
-	say(a, "maintenance %s is planned", made);
+	say(a, "maintenance %s of %.200s%s is planned", made, r->subjects[0], r->subjects_count > 1 ? " and others" : "");
 	return 1;
 }
 
@@ -364,4 +364,27 @@ int people_find(sqlite3 *db, struct position at, struct people_verdict *out, str
 	}
 	sqlite3_finalize(s);
 	return rc == SQLITE_ROW ? 1 : rc == SQLITE_DONE ? 0 : -1;
+}
+
+int people_list(sqlite3 *db, void (*on_asked)(void *ctx, const struct people_asked *), void *ctx, struct err *e)
+{
+	static const char *const kinds[] = {[REQUEST_ACKNOWLEDGE] = "acknowledge", [REQUEST_UNACKNOWLEDGE] = "unacknowledge",
+		[REQUEST_ASSIGN] = "assign", [REQUEST_COMMENT] = "comment", [REQUEST_PLAN] = "maintain",
+		[REQUEST_CANCEL] = "cancel", [REQUEST_CORRECT] = "correct"};
+	sqlite3_stmt *s;
+	int rc;
+
+	if (sqlite3_prepare_v2(db, "SELECT number, at, kind, author, words, accepted FROM request ORDER BY number DESC", -1, &s,
+			NULL) != SQLITE_OK)
+		return failed(db, "not readable", e);
+	while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
+		int kind = sqlite3_column_int(s, 2);
+
+		on_asked(ctx, &(struct people_asked){.number = sqlite3_column_int64(s, 0), .at = sqlite3_column_int64(s, 1),
+			.what = kind >= REQUEST_ACKNOWLEDGE && kind <= REQUEST_CORRECT ? kinds[kind] : "?",
+			.author = (const char *)sqlite3_column_text(s, 3), .words = (const char *)sqlite3_column_text(s, 4),
+			.is_accepted = sqlite3_column_int(s, 5) != 0});
+	}
+	sqlite3_finalize(s);
+	return rc == SQLITE_DONE ? 0 : failed(db, "not readable", e);
 }

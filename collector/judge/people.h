@@ -42,4 +42,12 @@ struct people_verdict {
 /* On a connection that reads. 1; 0: not judged yet; -1 with err. */
 int people_find(struct sqlite3 *, struct position, struct people_verdict *, struct err *);
 
+/* What was asked, newest first. Texts during the call. */
+struct people_asked {
+	int64_t number, at;
+	const char *what, *author, *words; /* what: "acknowledge", "plan" ... */
+	bool is_accepted;
+};
+int people_list(struct sqlite3 *, void (*on_asked)(void *ctx, const struct people_asked *), void *ctx, struct err *);
+
 #endif

@@ -117,6 +117,10 @@ def main():
         stranger_is_refused(pair)
 
         kept = rows(pair, "SELECT author, accepted FROM request ORDER BY number")
+        listed = json.loads(subprocess.run([COLLECTOR, "requests", "-c", pair.path("collector.conf"), "--json"], stdout=subprocess.PIPE,
+                                           check=True, text=True).stdout)
+        assert listed[-3]["author"] == "王芳" and listed[-3]["what"] == "acknowledge" and listed[-3]["accepted"], listed
+        assert listed[-2]["words"] == "maintenance m2 of site/city is planned", listed
         assert kept[2] == ("王芳", 1) and len(kept) == 12, kept
         ended = pair.stop("collector")
         assert ended[0] == 0, ended
