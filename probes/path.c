@@ -173,6 +173,8 @@ static void end_unreached(struct run *run, const struct look *l)
 
 	if (l->error[0] != '\0')
 		run_down(run, "%s", l->error);
+	else if (l->trace.round == 0 && l->trace.next_ttl <= l->trace.hops_max)
+		run_unknown(run, "time for %u of %u hops only", l->trace.next_ttl - 1, l->trace.hops_max);
 	else if (last == 0)
 		run_down(run, "no answer from any of %u hops", l->trace.hops_max);
 	else
@@ -203,6 +205,8 @@ static void finish(struct look *l)
 			t->failed, t->passed);
 	else if (changed)
 		run_up_noting(run, "%s", words);
+	else if (l->phase == PHASE_SIZES && !path_sizes_know(t))
+		run_up_noting(run, "no time to find the path MTU: it is %u or more", t->passed);
 	else
 		run_up(run);
 	look_free(l);

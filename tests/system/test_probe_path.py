@@ -149,6 +149,9 @@ def silent(n):
     n.sh("target", "nft", "add table inet t; add chain inet t in { type filter hook input priority 0; };"
          "add rule inet t in icmp type echo-request drop; add rule inet t in icmpv6 type echo-request drop")
     for family in (4, 6):
+        r = probe(family, "timeout=100ms", "spacing=20ms")
+        check(f"IPv{family}: time for a few hops only is unknown", r["outcome"] == "unknown" and r["status"] == 3 and
+              r["reason"].endswith(" of 30 hops only"), r)
         r = probe(family, "wait=300ms", "hops=6")
         check(f"IPv{family}: a destination that is silent", r["outcome"] == "down" and
               r["reason"].startswith("no answer from the destination; the last that answers is hop 3, "), r)
