@@ -98,6 +98,7 @@ int catalog_target_host(const struct catalog_type *t, const void *options, char 
 
 const struct catalog_type *const catalog_types[] = {&catalog_icmp, &catalog_tcp, &catalog_http, &catalog_dns,
 	&catalog_ntp, &catalog_tls, &catalog_sip, &catalog_snmp, &catalog_path, &catalog_scorecard, &catalog_exec,
+	&catalog_heartbeat,
 	/* the own host */
 	&catalog_cpu, &catalog_memory, &catalog_load, &catalog_disk, &catalog_interface, &catalog_pressure,
 	&catalog_protocol, &catalog_process, &catalog_descriptors, &catalog_entropy, &catalog_uptime, &catalog_users,

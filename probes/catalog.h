@@ -34,7 +34,8 @@ struct catalog_type {
 
 /* Each stands in catalog_<type>.c, its options and the numbers of its metrics in catalog_<type>.h. */
 extern const struct catalog_type catalog_icmp, catalog_tcp, catalog_http, catalog_dns, catalog_ntp, catalog_tls,
-	catalog_sip, catalog_snmp, catalog_path, catalog_scorecard, catalog_exec;
+	catalog_sip, catalog_snmp, catalog_path, catalog_scorecard, catalog_exec,
+	catalog_heartbeat;
 /* All in catalog_host.c. */
 extern const struct catalog_type catalog_cpu, catalog_memory, catalog_load, catalog_disk, catalog_interface, catalog_pressure,
 	catalog_protocol, catalog_process, catalog_descriptors, catalog_entropy, catalog_uptime, catalog_users, catalog_self,

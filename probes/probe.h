@@ -34,6 +34,7 @@ struct event_base;
 struct exec_call;
 struct exec_end;
 struct exec_request;
+struct heartbeat_seen;
 struct http_client;
 struct resolver;
 struct run;
@@ -57,6 +58,8 @@ struct probe_env {
 	/* What devices are asked with, by its id in the agent's own file (credentials.h); borrowed during the call. NULL: there
 	 * is none. May be NULL. */
 	const struct credential *(*credential)(void *ctx, const char *id);
+	/* What was heard of a window (heartbeat.h); false: it is not known. NULL: nothing is heard here. */
+	bool (*heartbeat)(void *ctx, const char *window, struct heartbeat_seen *);
 	void *ctx;
 };
 

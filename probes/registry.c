@@ -6,6 +6,7 @@
 #include "probes/catalog.h"
 #include "probes/dns.h"
 #include "probes/exec.h"
+#include "probes/heartbeat.h"
 #include "probes/host/types.h"
 #include "probes/http.h"
 #include "probes/icmp.h"
@@ -19,7 +20,7 @@
 #include "probes/tls.h"
 
 const struct probe_type *const registry_types[] = {&icmp_probe, &tcp_probe, &http_probe, &dns_probe, &ntp_probe,
-	&tls_probe, &sip_probe, &snmp_probe, &path_probe, &scorecard_probe, &exec_probe,
+	&tls_probe, &sip_probe, &snmp_probe, &path_probe, &scorecard_probe, &exec_probe, &heartbeat_probe,
 	&cpu_probe, &memory_probe, &load_probe, &disk_probe, &interface_probe, &pressure_probe, &protocol_probe,
 	&process_probe, &descriptors_probe, &entropy_probe, &uptime_probe, &users_probe, &self_probe, &clock_probe, NULL};
 
