@@ -49,7 +49,7 @@ static const char *const *readable_paths(const struct agent_settings *s)
 		 * memory, and a rule on one of them is then a rule on nothing. */
 		"/proc", "/run/utmp", "/etc/fstab", "/sys/block", "/sys/class/net", "/sys/devices"};
 	const size_t count = sizeof libraries / sizeof *libraries;
-	const char **paths = arena_alloc(s->arena, (count + s->readable.count + 6) * sizeof *paths);
+	const char **paths = arena_alloc(s->arena, (count + s->readable.count + 9) * sizeof *paths);
 	size_t n = 0;
 
 	while (n < count) {
@@ -61,6 +61,12 @@ static const char *const *readable_paths(const struct agent_settings *s)
 	paths[n++] = folder_of(s->arena, s->path);
 	if (*s->credentials_path != '\0')
 		paths[n++] = folder_of(s->arena, s->credentials_path);
+	if (*s->heartbeat.tokens != '\0')
+		paths[n++] = folder_of(s->arena, s->heartbeat.tokens);
+	if (*s->heartbeat.certificate != '\0') {
+		paths[n++] = folder_of(s->arena, s->heartbeat.certificate);
+		paths[n++] = folder_of(s->arena, s->heartbeat.key);
+	}
 	if (*s->collector.url != '\0') {
 		paths[n++] = folder_of(s->arena, s->collector.tls.ca);
 		paths[n++] = folder_of(s->arena, s->collector.tls.certificate);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "agent/assignments.h"
+#include "agent/beats.h"
 #include "agent/confine.h"
 #include "agent/helper.h"
 #include "agent/metrics.h"
@@ -65,6 +66,7 @@ struct engine {
 	uint64_t uplink_files;             /* what the files of TLS were when it was made */
 	struct metrics *metrics;
 	struct traps *traps;
+	struct beats *beats;
 	int64_t start_real, start_mono;
 	int64_t last_sync;
 	bool sync_failed;
@@ -241,6 +243,13 @@ static void on_probe(void *ctx, const char *check)
 	log_debug("the collector wants a check run now check=%s known=%d", check, is_known);
 }
 
+static bool ask_heartbeat(void *ctx, const char *window, struct heartbeat_seen *out)
+{
+	struct engine *g = ctx;
+
+	return beats_ask(g->beats, window, out);
+}
+
 static bool on_notice(void *ctx, const char *address)
 {
 	struct engine *g = ctx;
@@ -391,6 +400,7 @@ static void collect(void *ctx, struct metrics_figures *f)
 	f->now_real = clock_real();
 	patrol_stats(g->patrol, &f->patrol);
 	f->traps = traps_stats(g->traps);
+	f->beats = beats_stats(g->beats);
 	spool_stats(g->spool, &f->spool);
 	journal_stats(g->journal, &f->journal);
 	f->has_collector = g->uplink != NULL;
@@ -432,6 +442,8 @@ static void tell_what_stays(const struct agent_settings *old, const struct agent
 	tell_restart(strcmp(old->plugins, now->plugins) != 0, "plugins");
 	tell_restart(strcmp(old->plugin_user, now->plugin_user) != 0, "plugin_user");
 	tell_restart(!same_texts(&old->traps.listen, &now->traps.listen), "traps");
+	tell_restart(!same_texts(&old->heartbeat.listen_https, &now->heartbeat.listen_https) ||
+		!same_texts(&old->heartbeat.listen_udp, &now->heartbeat.listen_udp), "heartbeat.listen");
 	tell_restart(old->journal.segment_bytes != now->journal.segment_bytes ||
 		old->journal.max_bytes != now->journal.max_bytes ||
 		old->journal.max_age != now->journal.max_age, "journal");
@@ -482,6 +494,8 @@ static int change_parts(struct engine *g, const struct agent_settings *now, stru
 	}
 	if (resolver_reload(g->env.resolver, servers_of(now), e) < 0)
 		log_warn("name servers stay as they were: %s", e->text);
+	if (beats_reload(g->beats, &now->heartbeat, e) < 0)
+		log_warn("windows and certificate of heartbeats stay as they were: %s", e->text);
 	if (!same) {
 		uplink_free(g->uplink);
 		g->uplink = uplink;
@@ -542,6 +556,8 @@ int engine_check_files(const struct agent_settings *s, struct err *e)
 {
 	char identity[TLS_NAME_MAX + 1];
 
+	if (beats_check(&s->heartbeat, e) < 0)
+		return -1;
 	if (!has_collector(s))
 		return 0;
 	if (tls_own_identity(s->collector.tls.certificate, identity, sizeof identity, e) < 0)
@@ -586,7 +602,7 @@ static int open_parts(struct engine *g, struct err *e)
 		return -1;
 	g->env = (struct probe_env){.base = g->base, .priv_open_icmp = open_icmp, .may_probe = may_probe,
 		.exec_start = exec_start, .exec_cancel = exec_cancel, .credential = find_credential,
-		.ctx = g};
+		.heartbeat = ask_heartbeat, .ctx = g};
 	g->env.http = http_client_new(g->base);
 	g->env.resolver = resolver_new(g->base, servers_of(s), e);
 	if (g->env.resolver == NULL)
@@ -662,12 +678,14 @@ static int start(struct engine *g, struct err *e)
 	raise_limits();
 	/* Before the right to low ports is gone. */
 	g->traps = traps_listen(&g->settings->traps.listen, e);
-	if (g->traps == NULL)
+	g->beats = g->traps != NULL ? beats_listen(&g->settings->heartbeat, e) : NULL;
+	if (g->beats == NULL)
 		return -1;
 	if (fence_drop_rights(g->settings->user, e) < 0)
 		return -1;
 	open_events(g);
-	if (open_parts(g, e) < 0 || confine_engine(g->settings, &g->has_paths, e) < 0)
+	if (open_parts(g, e) < 0 || beats_start(g->beats, g->base, &g->settings->heartbeat, e) < 0 ||
+		confine_engine(g->settings, &g->has_paths, e) < 0)
 		return -1;
 	if (!g->has_paths)
 		log_warn("this kernel has no Landlock: paths are bounded by the rights of the user alone");
@@ -705,6 +723,7 @@ static void close_events(struct engine *g)
 static void stop(struct engine *g)
 {
 	traps_close(g->traps);
+	beats_close(g->beats);
 	metrics_close(g->metrics);
 	patrol_free(g->patrol);
 	runner_free(g->runner);

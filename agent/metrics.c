@@ -62,6 +62,14 @@ static void add_checks(struct buf *out, const struct metrics_figures *f)
 		"xunjian_agent_notifications_total{end=\"foreign\"} %llu\n",
 		(unsigned long long)f->traps.taken, (unsigned long long)f->traps.other,
 		(unsigned long long)f->traps.foreign);
+	head(out, "heartbeats_total", "counter", "Reports of windows by what came of them.");
+	buf_add_format(out,
+		"xunjian_agent_heartbeats_total{end=\"taken\"} %llu\n"
+		"xunjian_agent_heartbeats_total{end=\"replayed\"} %llu\n"
+		"xunjian_agent_heartbeats_total{end=\"foreign\"} %llu\n"
+		"xunjian_agent_heartbeats_total{end=\"malformed\"} %llu\n",
+		(unsigned long long)f->beats.taken, (unsigned long long)f->beats.replayed,
+		(unsigned long long)f->beats.foreign, (unsigned long long)f->beats.malformed);
 }
 
 static void add_journal(struct buf *out, const struct metrics_figures *f)

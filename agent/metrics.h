@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "agent/beats.h"
 #include "agent/patrol.h"
 #include "agent/spool.h"
 #include "agent/traps.h"
@@ -34,6 +35,7 @@ struct metrics_figures {
 	int64_t now_mono, now_real;
 	struct patrol_stats patrol;
 	struct traps_stats traps;
+	struct beats_stats beats;
 	struct spool_stats spool;
 	struct journal_stats journal;
 	struct uplink_stats uplink;

@@ -171,6 +171,26 @@ static const struct config_field traps_fields[] = {
 };
 static const struct config_schema traps_schema = {sizeof(struct agent_settings_traps), traps_fields, -1};
 
+static const struct config_field heartbeat_fields[] = {
+	{.name = "listen_https", .kind = CONFIG_TEXTS, .offset = AT(_heartbeat, listen_https), .fallback = "", .max = 4,
+		.check = check_endpoint, .help = "addresses with port, as in \"[::]:8444\", that take reports over HTTPS; from the "
+			"start on"},
+	{.name = "listen_udp", .kind = CONFIG_TEXTS, .offset = AT(_heartbeat, listen_udp), .fallback = "", .max = 4,
+		.check = check_endpoint, .help = "the same of sealed datagrams; from the start on"},
+	{.name = "certificate", .kind = CONFIG_TEXT, .offset = AT(_heartbeat, certificate), .fallback = "", .max = PATH_MAX,
+		.help = "PEM file of the certificate of listen_https and of those between it and its root"},
+	{.name = "key", .kind = CONFIG_TEXT, .offset = AT(_heartbeat, key), .fallback = "", .max = PATH_MAX,
+		.help = "PEM file of its key, which the user can read"},
+	{.name = "tokens", .kind = CONFIG_TEXT, .offset = AT(_heartbeat, tokens), .fallback = "", .max = PATH_MAX,
+		.help = "file of the windows and their tokens, which only its owner can read; to be read again by a reload it must "
+			"be the user's"},
+	{.name = "skew", .kind = CONFIG_DURATION, .offset = AT(_heartbeat, skew), .fallback = "30s", .min = NS_PER_S,
+		.max = 600 * NS_PER_S, .help = "how far the clock of a window may be from ours, for datagrams"},
+	{.name = NULL},
+};
+static const struct config_schema heartbeat_schema = {sizeof(struct agent_settings_heartbeat), heartbeat_fields,
+	AT(_heartbeat, where)};
+
 static const struct config_field check_fields[] = {
 	{.name = "id", .kind = CONFIG_ID, .offset = AT(_check, id), .help = "its id, once in the list"},
 	{.name = "type", .kind = CONFIG_TEXT, .offset = AT(_check, type), .min = 1, .max = 63,
@@ -207,6 +227,8 @@ static const struct config_field fields[] = {
 		.sub = &metrics_schema, .help = "figures about the agent itself"},
 	{.name = "traps", .kind = CONFIG_GROUP, .offset = AT(, traps), .fallback = "",
 		.sub = &traps_schema, .help = "notifications of devices"},
+	{.name = "heartbeat", .kind = CONFIG_GROUP, .offset = AT(, heartbeat), .fallback = "",
+		.sub = &heartbeat_schema, .help = "end points that report in"},
 	{.name = "allow_targets", .kind = CONFIG_TEXTS, .offset = AT(, allow_targets), .fallback = "",
 		.max = 1000, .check = check_net, .help = "networks that may be probed; none: all but the metadata services of "
 			"clouds, which never may"},
@@ -289,6 +311,21 @@ static int check_collector(struct agent_settings *s, struct err *e)
 	return 0;
 }
 
+static int check_heartbeat(struct agent_settings *s, struct err *e)
+{
+	struct agent_settings_heartbeat *h = &s->heartbeat;
+	bool listens = h->listen_https.count + h->listen_udp.count > 0;
+
+	if (listens != (*h->tokens != '\0'))
+		return config_error(&h->where, e, "heartbeat: tokens and listen_https or listen_udp must stand together");
+	if ((h->listen_https.count > 0) != (*h->certificate != '\0') || (*h->certificate != '\0') != (*h->key != '\0'))
+		return config_error(&h->where, e, "heartbeat: listen_https, certificate and key must stand together");
+	h->certificate = absolute(s, h->certificate);
+	h->key = absolute(s, h->key);
+	h->tokens = absolute(s, h->tokens);
+	return listens ? beat_windows_load(h->tokens, s->arena, &h->windows, e) : 0;
+}
+
 /* What becomes of one check: its type is known, its options are good, its id is its own. */
 static int check_check(struct agent_settings *s, struct agent_settings_check *c, struct map *ids,
 	struct err *e)
@@ -333,7 +370,7 @@ static int check_all(struct agent_settings *s, struct err *e)
 	s->state = absolute(s, s->state);
 	s->plugins = absolute(s, s->plugins);
 	s->credentials_path = absolute(s, s->credentials_path);
-	if (check_collector(s, e) < 0)
+	if (check_collector(s, e) < 0 || check_heartbeat(s, e) < 0)
 		return -1;
 	if (*s->credentials_path != '\0' && credentials_load(s->credentials_path, s->arena, &s->credentials, e) < 0)
 		return -1;

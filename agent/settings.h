@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "agent/beat_book.h"
 #include "agent/targets.h"
 #include "lib/config.h"
 #include "lib/tls.h"
@@ -35,6 +36,15 @@ struct agent_settings_journal {
 
 struct agent_settings_traps {
 	struct config_texts listen; /* addresses with port */
+};
+
+struct agent_settings_heartbeat {
+	struct config_texts listen_https, listen_udp; /* addresses with port */
+	const char *certificate, *key; /* PEM files of listen_https */
+	const char *tokens;     /* file of windows (beat_book.h) */
+	int64_t skew;           /* ns */
+	struct config_where where;
+	struct beat_windows windows; /* made by agent_settings_load */
 };
 
 struct agent_settings_metrics {
@@ -63,6 +73,7 @@ struct agent_settings {
 	struct agent_settings_journal journal;
 	struct agent_settings_metrics metrics;
 	struct agent_settings_traps traps;
+	struct agent_settings_heartbeat heartbeat;
 	struct config_texts allow_targets;
 	struct config_texts readable; /* files and folders besides that checks may read */
 	const char *plugins;    /* file of the plugins that checks may name (plugins.h); "": none */

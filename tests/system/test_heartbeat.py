@@ -1,0 +1,192 @@
+#!/usr/bin/env python3
+"""Counter windows that report in, over HTTPS with curl and by sealed datagrams in both families: what becomes of it at the collector,
+who is refused, what a replay does before and after a restart of the agent, and what 1,845 windows cost."""
+
+import hashlib
+import hmac
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from pair import COLLECTOR, FULL, Pair, free_port, wait  # noqa: E402
+
+WINDOWS = 1845
+SKEW = 2
+failures = []
+
+
+def check(what, good, seen=""):
+    if not good:
+        failures.append(what)
+        print(f"FAIL {what}: {seen}", flush=True)
+
+
+def token(i):
+    return hashlib.sha256(b"window %d" % i).hexdigest()
+
+
+def datagram(i, counter, report="up", key=None, at=None):
+    said = f"xunjian1 window-{i:04} {int(at or time.time())} {counter} {report}".encode()
+    return said + b" " + hmac.new((key or token(i)).encode(), said, hashlib.sha256).hexdigest().encode()
+
+
+class Hall:
+    """An agent that hears, a collector, and the ways to report."""
+
+    def __init__(self):
+        self.pair, self.https, self.udp = Pair(), free_port(), free_port()
+        p = self.pair
+        subprocess.run([COLLECTOR, "ca", "issue", "--ca", p.path("pki"), "--ip", "127.0.0.1", "--ip", "::1", "hall"], check=True,
+                       stdout=subprocess.DEVNULL)
+        checks = ",\n".join(f'  {{ id = "window-{i:04}"; type = "heartbeat"; subject = "system/portal"; vantages = [ "agent-1" ]; '
+                            f'interval = "1s"; timeout = "900ms"; window = "window-{i:04}"; silent = "3s"; }}' for i in range(1, 5))
+        p.write("inventory.d/all.conf", f'''units = ( {{ id = "unit"; }} );
+systems = ( {{ id = "portal"; unit = "unit"; }} );
+sites = ( {{ id = "city"; level = "city"; }} );
+agents = ( {{ id = "agent-1"; site = "city"; }} );
+checks = (
+{checks}
+);
+''')
+        self.write_windows(range(1, WINDOWS + 1))
+        p.write_agent("agent", f'''heartbeat = {{ listen_https = [ "127.0.0.1:{self.https}", "[::1]:{self.https}" ];
+  listen_udp = [ "127.0.0.1:{self.udp}", "[::1]:{self.udp}" ]; skew = "{SKEW}s";
+  certificate = "pki/hall.pem"; key = "pki/hall.key"; tokens = "windows.conf"; }};
+''')
+        self.sockets = {4: socket.socket(socket.AF_INET, socket.SOCK_DGRAM), 6: socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)}
+
+    def write_windows(self, numbers):
+        self.pair.write("windows.conf", "windows = (\n" + ",\n".join(
+            f'  {{ id = "window-{i:04}"; token = "{token(i)}"; }}' for i in numbers) + "\n);\n")
+        os.chmod(self.pair.path("windows.conf"), 0o600)
+
+    def send(self, data, family=4):
+        self.sockets[family].sendto(data, ("127.0.0.1" if family == 4 else "::1", self.udp))
+
+    def curl(self, i, body="up", key=None, host="127.0.0.1", more=()):
+        """The status of the answer."""
+        self.pair.write("header", f"Authorization: Bearer {key or token(i)}\n")
+        p = subprocess.run(["curl", "-sS", "-m", "10", "--noproxy", "*", "--cacert", self.pair.path("pki/ca.pem"), "-o", "/dev/null", "-w",
+                            "%{http_code}", "-H", "@" + self.pair.path("header"), "-d", body, *more,
+                            f"https://{host}:{self.https}/heartbeat/window-{i:04}"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return p.stdout if p.returncode == 0 else p.stderr
+
+    def ends(self):
+        text = self.pair.ask("/metrics", self.pair.metrics)
+        return {k: int(v) for k, v in re.findall(r'heartbeats_total\{end="(\w+)"\} (\d+)', text)}
+
+    def rows(self, i):
+        return json.dumps(json.loads(self.pair.ask(f"/api/v1/checks/window-{i:04}")), ensure_ascii=False)
+
+
+def counted(hall, end, more, act):
+    before = hall.ends()[end]
+    act()
+    wait(f"{more} {end}", lambda: hall.ends()[end] == before + more, 5)
+
+
+def test_reports(hall):
+    check("curl over IPv4", hall.curl(1, "up 叫号正常") == "204")
+    check("curl over IPv6", hall.curl(2, "down 打印机缺纸", host="[::1]") == "204")
+    counted(hall, "taken", 2, lambda: (hall.send(datagram(3, 1)), hall.send(datagram(4, 1, "down no network"), 6)))
+    wait("what windows say are results", lambda: all(w in hall.rows(i) for i, w in (
+        (1, "叫号正常"), (2, "打印机缺纸"), (4, "no network"))), 8)
+    wait("up without words is up", lambda: hall.send(datagram(3, 2)) or '"outcome": "up", "reason": ""' in hall.rows(3), 8)
+
+
+def test_strangers(hall):
+    for what, status, argv in (("another's token", "401", {"i": 1, "key": token(2)}), ("no window", "401", {"i": 9999}),
+                               ("not a report", "400", {"i": 1, "body": "fine"}), ("a GET", "501", {"i": 1, "more": ["-X", "GET"]}),
+                               ("a body that is too long", "413", {"i": 1, "body": "up " + "x" * 5000})):
+        seen = hall.curl(**argv)
+        check(what, seen == status or (status in ("501", "413") and seen.startswith(("4", "5"))), seen)
+    counted(hall, "foreign", 3, lambda: (hall.send(datagram(3, 9, key=token(4))), hall.send(datagram(9999, 9)),
+                                         hall.send(datagram(3, 9, at=time.time() - SKEW - 3))))
+    counted(hall, "malformed", 3, lambda: (hall.send(b""), hall.send(os.urandom(900)), hall.send(b"xunjian1 " + b"x" * 3000)))
+
+
+def test_replay(hall):
+    last = datagram(3, 50, at=time.time() + 1)
+    counted(hall, "taken", 1, lambda: hall.send(last))
+    counted(hall, "replayed", 2, lambda: (hall.send(last), hall.send(last, 6)))
+    hall.pair.kill("agent")
+    hall.pair.start("agent")
+    wait("the agent hears again", lambda: hall.pair.ask("/-/ready", hall.pair.metrics), 5)
+    hall.send(last)
+    wait("a replay after a restart is refused", lambda: sum(hall.ends().values()) == 1, 5)
+    check("not taken", hall.ends()["taken"] == 0, hall.ends())
+    wait("a new one is taken when the time has come", lambda: hall.send(datagram(3, 51)) or hall.ends()["taken"] > 0, SKEW + 6)
+
+
+def test_silence(hall):
+    wait("silence is unknown, and says how long", lambda: re.search(r"silent for \d+s", hall.rows(3)), 10)
+
+
+def engine_cpu(hall):
+    return hall.pair.metric("process_cpu_seconds_total", hall.pair.metrics)
+
+
+def test_cost(hall):
+    """A minute's reports of all windows at once, as sealed datagrams."""
+    rounds = 20 if FULL else 3
+    reports = [datagram(i, n, at=time.time() + 1) for n in range(1000, 1000 + rounds) for i in range(1, WINDOWS + 1)]
+    before, began = hall.ends()["taken"], engine_cpu(hall)
+    for i, data in enumerate(reports):
+        hall.send(data, 4 if i % 2 else 6)
+        if i % 100 == 99:
+            time.sleep(0.002)
+    wait("they are taken", lambda: hall.ends()["taken"] - before >= 0.98 * len(reports), 10)
+    used, taken = engine_cpu(hall) - began, hall.ends()["taken"] - before
+    each = used / taken
+    print(f"  figure: {taken} of {len(reports)} datagrams taken, {each * 1e6:.1f} us CPU each: {WINDOWS} windows a minute are "
+          f"{each * WINDOWS / 60 * 100:.4f} % of a core")
+    requests = 400 if FULL else 60
+    began = engine_cpu(hall)
+    url = f"https://127.0.0.1:{hall.https}/heartbeat/window-0001"
+    # Each with a connection of its own, as windows have.
+    hall.pair.write("header", f"Authorization: Bearer {token(1)}\nConnection: close\n")
+    p = subprocess.run(["curl", "-sS", "--noproxy", "*", "--cacert", hall.pair.path("pki/ca.pem"), "-H", "@" + hall.pair.path("header"), "-o",
+                        "/dev/null", "-w", "%{http_code} %{num_connects}\n", "-d", "up", *[url] * requests],
+                       stdout=subprocess.PIPE, text=True, check=True)
+    lines = p.stdout.split("\n")[:-1]
+    check("each request is taken over a connection of its own", lines.count("204 1") >= requests - 1 or "204 1" in lines[0], lines[:3])
+    each = (engine_cpu(hall) - began) / requests
+    print(f"  figure: {each * 1e3:.2f} ms CPU for a report over HTTPS with its handshake: {WINDOWS} windows a minute are "
+          f"{each * WINDOWS / 60 * 100:.2f} % of a core")
+
+
+def test_reload(hall):
+    hall.write_windows(range(2, WINDOWS + 1))
+    hall.pair.processes["agent"].send_signal(signal.SIGHUP)
+    wait("it reloads", lambda: "reloaded" in hall.pair.log("agent"), 5)
+    check("who is not in the file is refused", hall.curl(1) == "401")
+    check("the others are taken", hall.curl(2) == "204")
+    wait("its check says so", lambda: "knows no window" in hall.rows(1), 8)
+
+
+def main():
+    hall = Hall()
+    try:
+        hall.pair.start("collector")
+        wait("the collector serves", lambda: hall.pair.ask("/-/ready"))
+        hall.pair.start("agent")
+        wait("the agent hears", lambda: hall.pair.ask("/-/ready", hall.pair.metrics))
+        wait("the clock has passed the start", lambda: hall.send(datagram(3, 0)) or hall.ends()["taken"] > 0, SKEW + 6)
+        for test in (test_reports, test_strangers, test_replay, test_silence, test_cost, test_reload):
+            test(hall)
+    except AssertionError as e:
+        print(f"FAILED: {e}\n{hall.pair.log('collector')[-1500:]}\n{hall.pair.log('agent')[-1500:]}")
+        failures.append("wait")
+    finally:
+        hall.pair.clear()
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
