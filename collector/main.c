@@ -1,6 +1,7 @@
 /*
  * xunjian-collector: the commands of the collector.
  */
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,6 +11,8 @@
 #include "collector/incidents.h"
 #include "collector/inventory.h"
 #include "collector/judge/calendar.h"
+#include "collector/notice/roster.h"
+#include "collector/notify_test.h"
 #include "collector/people.h"
 #include "collector/process.h"
 #include "collector/rules.h"
@@ -56,12 +59,28 @@ static int command_run(int argc, char **argv)
 	return process_parent_run(path);
 }
 
+/* Files that the settings name beside the inventory. */
+static int check_others(const struct settings *s, const struct inventory *inventory, struct err *e)
+{
+	struct calendar *calendar = s->calendar[0] != '\0' ? calendar_load(s->calendar, e) : NULL;
+	struct roster *roster = NULL;
+	bool is_good = calendar != NULL || s->calendar[0] == '\0';
+
+	if (is_good && s->notice[0] != '\0') {
+		roster = roster_load(s->notice, inventory, e);
+		is_good = roster != NULL;
+	}
+	calendar_free(calendar);
+	roster_free(roster);
+	return is_good ? 0 : -1;
+}
+
 static int command_check_config(int argc, char **argv)
 {
 	const char *path;
 	struct settings *settings;
 	struct inventory *inventory = NULL;
-	struct calendar *calendar = NULL;
+	bool is_good;
 	struct err e;
 
 	if (take_options(argc, argv, &path, 0) < 0)
@@ -69,14 +88,8 @@ static int command_check_config(int argc, char **argv)
 	settings = settings_load(path, &e);
 	if (settings != NULL)
 		inventory = inventory_load(settings->inventory, &e);
-	if (inventory != NULL && settings->calendar[0] != '\0') {
-		calendar = calendar_load(settings->calendar, &e);
-		if (calendar == NULL) {
-			inventory_free(inventory);
-			inventory = NULL;
-		}
-	}
-	if (inventory == NULL)
+	is_good = inventory != NULL && check_others(settings, inventory, &e) == 0;
+	if (!is_good)
 		fprintf(stderr, "%s\n", e.text);
 	else
 		printf("%s: good: %zu units, %zu systems, %zu sites, %zu links, %zu agents, %zu checks\n",
@@ -84,8 +97,7 @@ static int command_check_config(int argc, char **argv)
 			inventory->links_count, inventory->agents_count, inventory->checks_count);
 	settings_free(settings);
 	inventory_free(inventory);
-	calendar_free(calendar);
-	return inventory == NULL ? EXIT_CONFIG : EXIT_FINE;
+	return is_good ? EXIT_FINE : EXIT_CONFIG;
 }
 
 static int command_plan(int argc, char **argv)
@@ -137,6 +149,7 @@ static const struct command commands[] = {
 	{"cancel", "MAINTENANCE", "planned work that will not be", people_main},
 	{"correct", "SUBJECT [OPTIONS]", "what the ledger should have said", people_main},
 	{"requests", "[-c FILE] [--json]", "what people asked, and what came of it", requests_main},
+	{"notify-test", "[-c FILE] CHANNEL", "send a test notice and print what is answered", notify_test_main},
 	{"ca", "init|issue ...", "a small certificate authority for agents and collectors", ca_main},
 	{"version", "", "print the version", command_version},
 };

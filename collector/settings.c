@@ -191,6 +191,8 @@ static const struct config_field settings_fields[] = {
 	{.name = "calendar", .kind = CONFIG_TEXT, .offset = offsetof(struct settings, calendar), .fallback = "",
 		.help = "folder whose *.conf files tell holidays and make-up workdays; hours of service by workdays "
 			"need it"},
+	{.name = "notice", .kind = CONFIG_TEXT, .offset = offsetof(struct settings, notice), .fallback = "",
+		.help = "file of channels and of routes to them: xunjian-notice(5)"},
 	{.name = "user", .kind = CONFIG_TEXT, .offset = offsetof(struct settings, user), .fallback = "",
 		.max = 32, .help = "user to become when started as root; without it, the one that started us"},
 	{.name = "log_level", .kind = CONFIG_CHOICE, .offset = offsetof(struct settings, log_level),
@@ -317,6 +319,8 @@ static int make_paths(struct settings *s, const char *file, struct arena *a, str
 		make_absolute(paths[i], folder, a);
 	if (s->calendar[0] != '\0')
 		make_absolute(&s->calendar, folder, a);
+	if (s->notice[0] != '\0')
+		make_absolute(&s->notice, folder, a);
 	return 0;
 }
 

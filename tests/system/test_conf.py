@@ -49,6 +49,21 @@ def main():
     try:
         expect("the sample of the collector", run(COLLECTOR, "check-config", "-c", os.path.join(CONF, "collector.conf")), 0)
         expect("the sample of the agent", run(AGENT, "check-config", "-c", agent_sample(folder)), 0)
+        path = settings_for(folder, sample)
+        notice = os.path.join(folder, "notice.conf")
+        shutil.copy(os.path.join(CONF, "notice.conf"), notice)
+        with open(path, "a", encoding="utf-8") as f:
+            f.write('notice = "notice.conf";\n')
+        expect("the sample of notices", run(COLLECTOR, "check-config", "-c", path), 0)
+        expect("a channel that is none", run(COLLECTOR, "notify-test", "-c", path, "post"), 3, "there is no channel \"post\"")
+        expect("a secret that is not there", run(COLLECTOR, "notify-test", "-c", path, "ops-mail"), 3, "secrets/ops-mail")
+        with open(notice, "r+", encoding="utf-8") as f:
+            text = f.read().replace("unit/zsj", "unit/zzz")
+            f.seek(0)
+            f.write(text)
+        line = text[:text.index("unit/zzz")].count("\n") + 1
+        expect("a route to nobody", run(COLLECTOR, "check-config", "-c", path), 3,
+               f"notice.conf:{line}: audience \"unit/zzz\": the inventory has no such unit")
         path = settings_for(folder, city)
         expect("the example city", run(COLLECTOR, "check-config", "-c", path), 0, "33 units, 67 systems, 1508 sites")
         expect("a plan without change", run(COLLECTOR, "plan", "-c", path, city), 0, "checks: 80 -> 80 (0 added, 0 removed")

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "collector/inventory.h"
+#include "collector/notice/roster.h"
 #include "collector/rules.h"
 #include "collector/settings.h"
 #include "lib/config.h"
@@ -109,12 +110,19 @@ static void the_manual_of_rules_names_every_setting(void **state)
 	assert_holds("collector/xunjian-rules.5", "settings", print_schema(&rules_schema));
 }
 
+static void the_manual_of_notices_names_every_setting(void **state)
+{
+	(void)state;
+	assert_holds("collector/xunjian-notice.5", "settings", print_schema(&roster_schema));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(collector_conf_names_every_setting),
 		cmocka_unit_test(the_inventory_manual_names_every_setting_and_option),
 		cmocka_unit_test(the_manual_of_rules_names_every_setting),
+		cmocka_unit_test(the_manual_of_notices_names_every_setting),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,373 @@
+#include "collector/notice/phrase.h"
+
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "collector/inventory.h"
+#include "collector/judge/incident.h"
+#include "collector/notice/template.h"
+#include "lib/buf.h"
+#include "lib/clock.h"
+#include "lib/mem.h"
+
+#define SHANGHAI (8 * 3600)
+#define KINDS (INTENT_DIGEST + 1)
+
+struct told {
+	const struct inventory *inventory;
+	const struct incident_intent *intent;
+	const char *affected;
+	enum roster_language language;
+};
+
+struct words {
+	const char *title, *body;
+};
+
+#define ZH_FACTS "对象：{subject}{line}状态：{state}（{families}）{line}自：{since}{line}原因：{reason}{line}涉及系统：{systems}{line}事件 {incident}，通知 {key}"
+#define EN_FACTS "Subject: {subject}{line}State: {state} ({families}){line}Since: {since}{line}Reason: {reason}{line}Systems: {systems}{line}" \
+	"Incident {incident}, notice {key}"
+
+static const struct words built_in[ROSTER_LANGUAGES][KINDS] = {
+	[ROSTER_ZH] = {
+		[INTENT_PROBLEM] = {"【故障】{subject} {state}", ZH_FACTS},
+		[INTENT_CLOSE] = {"【恢复】{subject}", "恢复时间：{at}{line}" ZH_FACTS},
+		[INTENT_MERGED] = {"【合并】{subject} 并入事件 {other}", "时间：{at}{line}" ZH_FACTS},
+		[INTENT_FLAPPING] = {"【抖动】{subject} 时好时坏", "稳定后将通知结束。{line}" ZH_FACTS},
+		[INTENT_ESCALATE] = {"【升级 {level}】{subject} {state}，无人确认", ZH_FACTS},
+		[INTENT_ACKNOWLEDGED] = {"【已确认】{subject}", "确认人：{author}{line}说明：{text}{line}" ZH_FACTS},
+		[INTENT_UNACKNOWLEDGED] = {"【取消确认】{subject}", "操作人：{author}{line}" ZH_FACTS},
+		[INTENT_ASSIGNED] = {"【已指派】{subject}：{text}", "指派人：{author}{line}" ZH_FACTS},
+		[INTENT_COMMENTED] = {"【备注】{subject}", "{author}：{text}{line}" ZH_FACTS},
+		[INTENT_DIGEST] = {"【汇总】多条通知合并", "{at}{line}{items}{line}通知 {key}"},
+	},
+	[ROSTER_EN] = {
+		[INTENT_PROBLEM] = {"[PROBLEM] {subject} {state}", EN_FACTS},
+		[INTENT_CLOSE] = {"[CLOSED] {subject}", "Closed: {at}{line}" EN_FACTS},
+		[INTENT_MERGED] = {"[MERGED] {subject} into incident {other}", "At: {at}{line}" EN_FACTS},
+		[INTENT_FLAPPING] = {"[FLAPPING] {subject}", "Its end is told when it is quiet.{line}" EN_FACTS},
+		[INTENT_ESCALATE] = {"[ESCALATION {level}] {subject} {state}, not acknowledged", EN_FACTS},
+		[INTENT_ACKNOWLEDGED] = {"[ACKNOWLEDGED] {subject}", "By: {author}{line}Words: {text}{line}" EN_FACTS},
+		[INTENT_UNACKNOWLEDGED] = {"[NOT ACKNOWLEDGED] {subject}", "By: {author}{line}" EN_FACTS},
+		[INTENT_ASSIGNED] = {"[ASSIGNED] {subject}: {text}", "By: {author}{line}" EN_FACTS},
+		[INTENT_COMMENTED] = {"[COMMENT] {subject}", "{author}: {text}{line}" EN_FACTS},
+		[INTENT_DIGEST] = {"[DIGEST] several notices in one", "{at}{line}{items}{line}Notice {key}"},
+	},
+};
+
+/* ---- what came from outside */
+
+static size_t letter_length(const uint8_t *p)
+{
+	size_t n = *p < 0x80 ? 1 : *p < 0xc2 ? 0 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : *p < 0xf5 ? 4 : 0;
+
+	for (size_t i = 1; i < n; i++) {
+		if ((p[i] & 0xc0) != 0x80) /* the closing NUL too */
+			return 0;
+	}
+	if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) || (p[0] == 0xf0 && p[1] < 0x90) ||
+		(p[0] == 0xf4 && p[1] > 0x8f))
+		return 0;
+	return n;
+}
+
+/* Controls, line separators (U+2028, U+2029), marks of direction (U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069). */
+static bool is_control(const uint8_t *p, size_t n)
+{
+	if (n == 1)
+		return *p < 0x20 || *p == 0x7f;
+	if (n == 2)
+		return p[0] == 0xc2 && p[1] < 0xa0;
+	return n == 3 && p[0] == 0xe2 && ((p[1] == 0x80 && (p[2] == 0x8e || p[2] == 0x8f || (p[2] >= 0xa8 && p[2] <= 0xae))) ||
+		(p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9));
+}
+
+void phrase_add_clean(struct buf *out, const char *text)
+{
+	const uint8_t *p = (const uint8_t *)text;
+	size_t start = out->len;
+
+	while (*p != '\0') {
+		size_t n = letter_length(p);
+
+		if (out->len - start + 4 > PHRASE_VALUE_MAX) {
+			buf_add_text(out, "…");
+			return;
+		}
+		if (n == 0)
+			buf_add_u8(out, '?');
+		else if (is_control(p, n))
+			buf_add_u8(out, ' ');
+		else if (*p == '<' || *p == '>')
+			buf_add_text(out, *p == '<' ? "＜" : "＞");
+		else
+			buf_add(out, p, n);
+		p += n > 0 ? n : 1;
+	}
+}
+
+size_t phrase_cut(const char *text, size_t max)
+{
+	size_t len = strlen(text);
+
+	if (len <= max)
+		return len;
+	for (len = max; len > 0 && ((uint8_t)text[len] & 0xc0) == 0x80;)
+		len--;
+	return len;
+}
+
+/* ---- subjects */
+
+static bool is_own(const struct told *t, const char *subject, size_t len)
+{
+	const struct inventory_system *s;
+	char id[64];
+
+	if (t->intent->audience[0] == '\0')
+		return true;
+	if (len <= 7 || len - 7 >= sizeof id || strncmp(subject, "system/", 7) != 0)
+		return false;
+	memcpy(id, subject + 7, len - 7);
+	id[len - 7] = '\0';
+	s = inventory_system(t->inventory, id);
+	return s != NULL && strcmp(s->unit, t->intent->audience) == 0;
+}
+
+static const char *name_in(enum roster_language l, const char *zh, const char *en, const char *id)
+{
+	if (l == ROSTER_EN)
+		return en != NULL && en[0] != '\0' ? en : id;
+	return zh != NULL && zh[0] != '\0' ? zh : id;
+}
+
+static void add_subject(const struct told *t, const char *subject, size_t len, struct buf *out)
+{
+	char *id = mem_strdup(subject), *slash;
+	const struct inventory_system *system;
+	const struct inventory_link *link;
+	const char *name = NULL;
+
+	id[len] = '\0';
+	slash = strchr(id, '/');
+	if (slash != NULL && strncmp(id, "system/", 7) == 0 && (system = inventory_system(t->inventory, slash + 1)) != NULL)
+		name = name_in(t->language, system->name, system->name_en, id);
+	else if (slash != NULL && strncmp(id, "link/", 5) == 0 && (link = inventory_link(t->inventory, slash + 1)) != NULL)
+		name = name_in(t->language, link->name, NULL, id);
+	phrase_add_clean(out, name != NULL ? name : id);
+	if (name != NULL && strcmp(name, id) != 0) {
+		buf_add_text(out, " (");
+		phrase_add_clean(out, id);
+		buf_add_text(out, ")");
+	}
+	free(id);
+}
+
+/* Systems that are affected: all for operations, a unit's own for it. Their number comes back. */
+static size_t add_systems(const struct told *t, struct buf *out)
+{
+	size_t count = 0;
+
+	for (const char *p = t->affected; *p != '\0';) {
+		size_t len = strcspn(p, " ");
+
+		if (len > 7 && strncmp(p, "system/", 7) == 0 && is_own(t, p, len)) {
+			if (count++ > 0)
+				buf_add_text(out, t->language == ROSTER_ZH ? "、" : ", ");
+			add_subject(t, p, len, out);
+		}
+		p += len + strspn(p + len, " ");
+	}
+	return count;
+}
+
+static bool is_cause_own(const struct told *t)
+{
+	return is_own(t, t->intent->subject, strlen(t->intent->subject));
+}
+
+static void put_systems(const struct told *t, struct buf *out)
+{
+	if (add_systems(t, out) == 0)
+		buf_add_text(out, "-");
+}
+
+static void put_subject(const struct told *t, struct buf *out)
+{
+	if (is_cause_own(t))
+		add_subject(t, t->intent->subject, strlen(t->intent->subject), out);
+	else if (add_systems(t, out) == 0)
+		buf_add_text(out, t->language == ROSTER_ZH ? "本单位系统" : "systems of yours");
+}
+
+static void put_reason(const struct told *t, struct buf *out)
+{
+	if (is_cause_own(t))
+		phrase_add_clean(out, t->intent->reason);
+	else
+		buf_add_text(out, t->language == ROSTER_ZH ? "原因不在本单位系统" : "the cause is outside your systems");
+}
+
+/* ---- facts */
+
+static void put_state(const struct told *t, struct buf *out)
+{
+	static const char *const zh[] = {"未知", "正常", "未知", "降级", "中断", "维护"};
+	enum state s = t->intent->state;
+
+	buf_add_text(out, t->language == ROSTER_EN ? verdict_state_name(s) : s <= STATE_MAINTENANCE ? zh[s] : "未知");
+}
+
+static void put_families(const struct told *t, struct buf *out)
+{
+	unsigned faults = t->intent->faults & (FAULT_V4 | FAULT_V6);
+
+	buf_add_text(out, faults == FAULT_V4 ? "IPv4" : faults == FAULT_V6 ? "IPv6" : faults != 0 ? "IPv4, IPv6" : "-");
+}
+
+static void add_time(int64_t ns, struct buf *out)
+{
+	time_t s = (time_t)(ns / NS_PER_S) + SHANGHAI;
+	struct tm tm;
+	char text[40];
+
+	gmtime_r(&s, &tm);
+	strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S +08:00", &tm);
+	buf_add_text(out, text);
+}
+
+static void put_since(const struct told *t, struct buf *out)
+{
+	add_time(t->intent->since, out);
+}
+
+static void put_at(const struct told *t, struct buf *out)
+{
+	add_time(t->intent->at, out);
+}
+
+static void put_incident(const struct told *t, struct buf *out)
+{
+	buf_add_format(out, "%" PRIu64, t->intent->incident);
+}
+
+static void put_other(const struct told *t, struct buf *out)
+{
+	buf_add_format(out, "%" PRIu64, t->intent->other);
+}
+
+static void put_level(const struct told *t, struct buf *out)
+{
+	buf_add_format(out, "%u", t->intent->level);
+}
+
+static void put_key(const struct told *t, struct buf *out)
+{
+	buf_add_format(out, "%" PRIu64, t->intent->key);
+}
+
+static void put_author(const struct told *t, struct buf *out)
+{
+	phrase_add_clean(out, t->intent->author[0] != '\0' ? t->intent->author : "-");
+}
+
+/* Words of people about an incident of others may name anything of theirs. */
+static void put_text(const struct told *t, struct buf *out)
+{
+	phrase_add_clean(out, is_cause_own(t) ? t->intent->text : "-");
+}
+
+/* A unit is told which of its notices these are; the cause by name only when it is its own. */
+static void put_items(const struct told *t, struct buf *out)
+{
+	for (size_t i = 0; i < t->intent->items_count; i++) {
+		const struct incident_item *item = &t->intent->items[i];
+
+		buf_add_format(out, "%s %" PRIu64, incident_intent_name(item->kind), item->incident);
+		if (is_own(t, item->subject, strlen(item->subject))) {
+			buf_add_text(out, " ");
+			add_subject(t, item->subject, strlen(item->subject), out);
+		}
+		buf_add_text(out, "\n");
+	}
+}
+
+static void put_line(const struct told *t, struct buf *out)
+{
+	(void)t;
+	buf_add_text(out, "\n");
+}
+
+static void (*const puts_of[TEMPLATE_NONE])(const struct told *, struct buf *) = {
+	[TEMPLATE_INCIDENT] = put_incident,
+	[TEMPLATE_OTHER] = put_other,
+	[TEMPLATE_SUBJECT] = put_subject,
+	[TEMPLATE_SYSTEMS] = put_systems,
+	[TEMPLATE_STATE] = put_state,
+	[TEMPLATE_FAMILIES] = put_families,
+	[TEMPLATE_SINCE] = put_since,
+	[TEMPLATE_AT] = put_at,
+	[TEMPLATE_REASON] = put_reason,
+	[TEMPLATE_AUTHOR] = put_author,
+	[TEMPLATE_TEXT] = put_text,
+	[TEMPLATE_LEVEL] = put_level,
+	[TEMPLATE_ITEMS] = put_items,
+	[TEMPLATE_KEY] = put_key,
+	[TEMPLATE_LINE] = put_line,
+};
+
+static void fill(const char *template, const struct told *t, struct buf *out)
+{
+	const char *p = template;
+
+	while (*p != '\0') {
+		size_t len = strcspn(p, "{");
+
+		buf_add(out, p, len);
+		p += len;
+		if (*p == '{') {
+			puts_of[template_word_at(p, &len)](t, out); /* checked when it was read */
+			p += len;
+		}
+	}
+}
+
+static struct words words_of(const struct roster *r, enum incident_intent_kind kind, enum roster_language language)
+{
+	const struct roster_template *t = r != NULL ? r->templates.items : NULL;
+
+	for (size_t i = 0; r != NULL && i < r->templates.count; i++) {
+		if (t[i].kind == (int)kind && t[i].language == (int)language)
+			return (struct words){t[i].title, t[i].body};
+	}
+	return built_in[language][kind];
+}
+
+void phrase_make(const struct roster *r, const struct inventory *inventory, const struct incident_intent *intent,
+	const char *affected, enum roster_language language, struct phrase *out)
+{
+	const struct told t = {.inventory = inventory, .intent = intent, .affected = affected, .language = language};
+	struct words w = words_of(r, intent->kind, language);
+	struct buf title = {0}, body = {0};
+
+	fill(w.title, &t, &title);
+	fill(w.body, &t, &body);
+	for (size_t i = 0; i < title.len; i++) {
+		if (title.data[i] == '\n')
+			title.data[i] = ' ';
+	}
+	out->title = mem_strdup(buf_text(&title));
+	out->body = mem_strdup(buf_text(&body));
+	buf_fini(&title);
+	buf_fini(&body);
+}
+
+void phrase_fini(struct phrase *p)
+{
+	free(p->title);
+	free(p->body);
+	*p = (struct phrase){0};
+}

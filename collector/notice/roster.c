@@ -1,0 +1,302 @@
+#include "collector/notice/roster.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "collector/inventory.h"
+#include "collector/judge/incident.h"
+#include "collector/notice/template.h"
+#include "lib/err.h"
+#include "lib/mem.h"
+
+struct loaded {
+	struct roster public;
+	struct arena *arena;
+};
+
+/* In the order of enum incident_intent_kind. */
+#define KINDS "problem|close|merged|flapping|escalate|acknowledged|unacknowledged|assigned|commented|digest"
+static const char *const optional_kinds[] = {
+	"flapping", "escalate", "acknowledged", "unacknowledged", "assigned", "commented"};
+static const enum incident_intent_kind optional[] = {INTENT_FLAPPING, INTENT_ESCALATE, INTENT_ACKNOWLEDGED,
+	INTENT_UNACKNOWLEDGED, INTENT_ASSIGNED, INTENT_COMMENTED};
+#define OPTIONAL (sizeof optional / sizeof *optional)
+
+static int check_kind(const char *text, struct err *e)
+{
+	for (size_t i = 0; i < OPTIONAL; i++) {
+		if (strcmp(text, optional_kinds[i]) == 0)
+			return 0;
+	}
+	return err_set(e, "\"%.40s\" is none of flapping, escalate, acknowledged, unacknowledged, assigned, commented "
+		"(problem, close, merged and digest are always told)", text);
+}
+
+/* It stands in a header and in a command of SMTP. */
+static int check_mail_address(const char *text, struct err *e)
+{
+	const char *at = strchr(text, '@');
+	size_t clean = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.!#$%&'*+/=?^_`{|}~@-");
+
+	if (at == NULL || at == text || at[1] == '\0' || strchr(at + 1, '@') != NULL || text[clean] != '\0')
+		return err_set(e, "\"%.60s\" is no address of mail: write name@host", text);
+	return 0;
+}
+
+#define CHANNEL(field) offsetof(struct roster_channel, field)
+static const struct config_field channel_fields[] = {
+	{.name = "id", .kind = CONFIG_ID, .offset = CHANNEL(id), .help = "name of the channel"},
+	{.name = "kind", .kind = CONFIG_CHOICE, .offset = CHANNEL(kind),
+		.choices = "smtp|wecom|dingtalk|feishu|alertmanager|sms", .help = "what is spoken there"},
+	{.name = "url", .kind = CONFIG_TEXT, .offset = CHANNEL(url), .min = 8, .max = 1000,
+		.help = "smtps://host:465, smtp://host:587 (STARTTLS), https://...; of a bot without its key"},
+	{.name = "from", .kind = CONFIG_TEXT, .offset = CHANNEL(from), .fallback = "", .max = 200, .help = "mail: address of the sender"},
+	{.name = "to", .kind = CONFIG_TEXTS, .offset = CHANNEL(to), .fallback = "", .max = 100,
+		.help = "mail: addresses of the receivers; sms: their numbers"},
+	{.name = "user", .kind = CONFIG_TEXT, .offset = CHANNEL(user), .fallback = "", .max = 200, .help = "mail: name to log in with"},
+	{.name = "token_file", .kind = CONFIG_TEXT, .offset = CHANNEL(token_file), .fallback = "",
+		.help = "file (0600) with the password of the user, the key or token of the bot, the bearer token"},
+	{.name = "secret_file", .kind = CONFIG_TEXT, .offset = CHANNEL(secret_file), .fallback = "",
+		.help = "dingtalk, feishu: file (0600) with the secret that messages are signed with"},
+	{.name = "ca", .kind = CONFIG_TEXT, .offset = CHANNEL(ca), .fallback = "",
+		.help = "file with the roots to trust; without it, those of the machine"},
+	{.name = "body", .kind = CONFIG_TEXT, .offset = CHANNEL(body), .fallback = "", .max = 2000,
+		.help = "sms: body of the request, with {to} and {text}"},
+	{.name = "form", .kind = CONFIG_CHOICE, .offset = CHANNEL(form), .fallback = "json", .choices = "json|form",
+		.help = "sms: how the body is written and its values escaped"},
+	{.name = "success", .kind = CONFIG_TEXT, .offset = CHANNEL(success), .fallback = "code=0", .max = 200,
+		.help = "sms: member of the JSON answer, and its value when the message was taken"},
+	{.name = "fallback", .kind = CONFIG_TEXT, .offset = CHANNEL(fallback), .fallback = "", .max = 63,
+		.help = "id of the channel to use when this one fails"},
+	{.name = "per_minute", .kind = CONFIG_INT, .offset = CHANNEL(per_minute), .fallback = "20", .min = 1, .max = 1000,
+		.help = "messages that the provider takes"},
+	{.name = NULL},
+};
+static const struct config_schema channel_schema = {.size = sizeof(struct roster_channel), .fields = channel_fields,
+	.where_offset = CHANNEL(where)};
+
+#define ROUTE(field) offsetof(struct roster_route, field)
+static const struct config_field route_fields[] = {
+	{.name = "audience", .kind = CONFIG_TEXTS, .offset = ROUTE(audiences), .min = 1, .max = 4096,
+		.help = "operations, unit/<id>: a unit is told of its own systems alone"},
+	{.name = "channels", .kind = CONFIG_TEXTS, .offset = ROUTE(channels), .min = 1, .max = 64, .help = "ids of channels"},
+	{.name = "language", .kind = CONFIG_CHOICE, .offset = ROUTE(language), .fallback = "zh", .choices = "zh|en",
+		.help = "of the words"},
+	{.name = "kinds", .kind = CONFIG_TEXTS, .offset = ROUTE(kinds), .fallback = "flapping escalate", .max = OPTIONAL,
+		.check = check_kind, .help = "what is told beyond problem, close, merged and digest: flapping, escalate, "
+			"acknowledged, unacknowledged, assigned, commented"},
+	{.name = NULL},
+};
+static const struct config_schema route_schema = {.size = sizeof(struct roster_route), .fields = route_fields,
+	.where_offset = ROUTE(where)};
+
+#define TEMPLATE(field) offsetof(struct roster_template, field)
+static const struct config_field template_fields[] = {
+	{.name = "kind", .kind = CONFIG_CHOICE, .offset = TEMPLATE(kind), .choices = KINDS, .help = "of notice"},
+	{.name = "language", .kind = CONFIG_CHOICE, .offset = TEMPLATE(language), .choices = "zh|en", .help = "of the words"},
+	{.name = "title", .kind = CONFIG_TEXT, .offset = TEMPLATE(title), .min = 1, .max = 300, .check = template_check,
+		.help = "one line; " TEMPLATE_WORDS " stand for what is told"},
+	{.name = "body", .kind = CONFIG_TEXT, .offset = TEMPLATE(body), .min = 1, .max = 2000, .check = template_check,
+		.help = "the same; {line} begins a new line"},
+	{.name = NULL},
+};
+static const struct config_schema template_schema = {.size = sizeof(struct roster_template), .fields = template_fields,
+	.where_offset = TEMPLATE(where)};
+
+static const struct config_field roster_fields[] = {
+	{.name = "channels", .kind = CONFIG_LIST, .offset = offsetof(struct roster, channels), .fallback = "", .max = 64,
+		.sub = &channel_schema, .help = "where notices go"},
+	{.name = "routes", .kind = CONFIG_LIST, .offset = offsetof(struct roster, routes), .fallback = "", .max = 4096,
+		.sub = &route_schema, .help = "who is told there"},
+	{.name = "templates", .kind = CONFIG_LIST, .offset = offsetof(struct roster, templates), .fallback = "", .max = 64,
+		.sub = &template_schema, .help = "words in place of the built-in ones"},
+	{.name = NULL},
+};
+const struct config_schema roster_schema = {.size = sizeof(struct roster), .fields = roster_fields, .where_offset = -1};
+
+/* ---- what one value cannot show */
+
+const struct roster_channel *roster_channel(const struct roster *r, const char *id)
+{
+	const struct roster_channel *c = r->channels.items;
+
+	for (size_t i = 0; i < r->channels.count; i++) {
+		if (strcmp(c[i].id, id) == 0)
+			return &c[i];
+	}
+	return NULL;
+}
+
+static bool begins(const char *text, const char *with)
+{
+	return strncmp(text, with, strlen(with)) == 0;
+}
+
+static int check_mail(const struct roster_channel *c, struct err *e)
+{
+	struct err why;
+
+	if (!begins(c->url, "smtp://") && !begins(c->url, "smtps://"))
+		return config_error(&c->where, e, "channel %s: url of a mail server: write smtps://host:465 or smtp://host:587", c->id);
+	if (check_mail_address(c->from, &why) < 0)
+		return config_error(&c->where, e, "channel %s: from: %s", c->id, why.text);
+	for (size_t i = 0; i < c->to.count; i++) {
+		if (check_mail_address(c->to.items[i], &why) < 0)
+			return config_error(&c->where, e, "channel %s: to: %s", c->id, why.text);
+	}
+	if (c->to.count == 0)
+		return config_error(&c->where, e, "channel %s: nobody to write to: write to = ( \"name@host\" )", c->id);
+	if ((c->user[0] != '\0') != (c->token_file[0] != '\0'))
+		return config_error(&c->where, e, "channel %s: user and token_file (his password) go together", c->id);
+	return 0;
+}
+
+static int check_web(const struct roster_channel *c, struct err *e)
+{
+	bool is_bot = c->kind != ROSTER_ALERTMANAGER && c->kind != ROSTER_SMS;
+
+	if (!begins(c->url, "https://") && (is_bot || !begins(c->url, "http://")))
+		return config_error(&c->where, e, "channel %s: write url = \"https://...\"", c->id);
+	if (is_bot && strchr(c->url, '?') != NULL)
+		return config_error(&c->where, e, "channel %s: the key of a bot is a secret: write the url without it, and token_file",
+			c->id);
+	if (is_bot && c->token_file[0] == '\0')
+		return config_error(&c->where, e, "channel %s: token_file is missing", c->id);
+	if (c->kind == ROSTER_SMS && (c->to.count == 0 || strstr(c->body, "{text}") == NULL))
+		return config_error(&c->where, e, "channel %s: sms needs to, and a body with {text}", c->id);
+	if (c->kind == ROSTER_SMS && strchr(c->success, '=') == NULL)
+		return config_error(&c->where, e, "channel %s: write success = \"member=value\"", c->id);
+	return 0;
+}
+
+/* A chain of fall-backs that comes back would send for ever. */
+static int check_fallback(const struct roster *r, const struct roster_channel *c, struct err *e)
+{
+	const struct roster_channel *at = c;
+
+	for (size_t steps = 0; at->fallback[0] != '\0'; steps++) {
+		const struct roster_channel *next = roster_channel(r, at->fallback);
+
+		if (next == NULL)
+			return config_error(&at->where, e, "channel %s: fallback: there is no channel %s", at->id, at->fallback);
+		if (steps >= r->channels.count)
+			return config_error(&c->where, e, "channel %s: its fall-backs go round in a circle", c->id);
+		at = next;
+	}
+	return 0;
+}
+
+static int check_channels(const struct roster *r, struct err *e)
+{
+	const struct roster_channel *c = r->channels.items;
+
+	for (size_t i = 0; i < r->channels.count; i++) {
+		if (roster_channel(r, c[i].id) != &c[i])
+			return config_error(&c[i].where, e, "a second channel %s", c[i].id);
+		if ((c[i].kind == ROSTER_SMTP ? check_mail(&c[i], e) : check_web(&c[i], e)) < 0 || check_fallback(r, &c[i], e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int check_route(const struct roster *r, const struct roster_route *t, const struct inventory *inventory, struct err *e)
+{
+	for (size_t i = 0; i < t->audiences.count; i++) {
+		const char *a = t->audiences.items[i];
+
+		if (strcmp(a, "operations") == 0)
+			continue;
+		if (!begins(a, "unit/"))
+			return config_error(&t->where, e, "audience \"%.80s\": write operations or unit/<id>", a);
+		if (inventory_unit(inventory, a + 5) == NULL)
+			return config_error(&t->where, e, "audience \"%.80s\": the inventory has no such unit", a);
+	}
+	for (size_t i = 0; i < t->channels.count; i++) {
+		if (roster_channel(r, t->channels.items[i]) == NULL)
+			return config_error(&t->where, e, "there is no channel \"%.80s\"", t->channels.items[i]);
+	}
+	return 0;
+}
+
+static int check_routes(const struct roster *r, const struct inventory *inventory, struct err *e)
+{
+	const struct roster_route *t = r->routes.items;
+
+	for (size_t i = 0; i < r->routes.count; i++) {
+		if (check_route(r, &t[i], inventory, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static void make_paths(struct roster *r, const char *file, struct arena *a)
+{
+	struct roster_channel *c = r->channels.items;
+	const char *slash = strrchr(file, '/');
+	int len = slash != NULL ? (int)(slash - file) + 1 : 0;
+
+	for (size_t i = 0; i < r->channels.count; i++) {
+		const char **const paths[] = {&c[i].token_file, &c[i].secret_file, &c[i].ca};
+
+		for (size_t k = 0; k < 3; k++) {
+			if (**paths[k] != '\0' && **paths[k] != '/')
+				*paths[k] = arena_format(a, "%.*s%s", len, file, *paths[k]);
+		}
+	}
+}
+
+struct roster *roster_load(const char *path, const struct inventory *inventory, struct err *e)
+{
+	struct arena *arena = arena_new();
+	struct loaded *l = arena_alloc(arena, sizeof *l);
+
+	l->arena = arena;
+	if (config_load(path, &roster_schema, arena, &l->public, e) < 0 || check_channels(&l->public, e) < 0 ||
+		check_routes(&l->public, inventory, e) < 0) {
+		arena_free(arena);
+		return NULL;
+	}
+	make_paths(&l->public, path, arena);
+	return &l->public;
+}
+
+void roster_free(struct roster *r)
+{
+	if (r != NULL)
+		arena_free(((struct loaded *)r)->arena);
+}
+
+/* ---- routes */
+
+static bool is_audience(const char *written, const char *audience)
+{
+	if (audience[0] == '\0')
+		return strcmp(written, "operations") == 0;
+	return begins(written, "unit/") && strcmp(written + 5, audience) == 0;
+}
+
+static bool is_wanted(const struct roster_route *t, enum incident_intent_kind kind)
+{
+	for (size_t i = 0; i < OPTIONAL; i++) {
+		if (optional[i] != kind)
+			continue;
+		for (size_t k = 0; k < t->kinds.count; k++) {
+			if (strcmp(t->kinds.items[k], optional_kinds[i]) == 0)
+				return true;
+		}
+		return false;
+	}
+	return kind != INTENT_PROBE;
+}
+
+bool roster_takes(const struct roster_route *t, const struct incident_intent *intent)
+{
+	if (!is_wanted(t, intent->kind))
+		return false;
+	for (size_t i = 0; i < t->audiences.count; i++) {
+		if (is_audience(t->audiences.items[i], intent->audience))
+			return true;
+	}
+	return false;
+}

@@ -1,0 +1,74 @@
+/*
+ * roster: who is told of what, where and in which language: notice.conf as a struct. Channels (a mail server, a bot, a
+ * gateway of short messages), routes from an audience to channels, and templates that replace the built-in words.
+ *
+ *   roster_load (or an error with file:line) -> roster_takes of each route, roster_channel by id -> roster_free
+ *
+ * Secrets stand in files of their own, 0600, which only the process that sends reads.
+ * Thread: any, read only. Limits: 64 channels, 4096 routes, 64 templates.
+ */
+#ifndef COLLECTOR_NOTICE_ROSTER_H
+#define COLLECTOR_NOTICE_ROSTER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/config.h"
+
+struct err;
+struct incident_intent;
+struct inventory;
+
+enum roster_kind { ROSTER_SMTP, ROSTER_WECOM, ROSTER_DINGTALK, ROSTER_FEISHU, ROSTER_ALERTMANAGER, ROSTER_SMS };
+enum roster_language { ROSTER_ZH, ROSTER_EN, ROSTER_LANGUAGES };
+
+struct roster_channel {
+	const char *id;
+	int kind;               /* enum roster_kind */
+	const char *url;
+	const char *from;       /* mail: address of the sender */
+	struct config_texts to; /* addresses of mail, numbers of phones */
+	const char *user;       /* mail: name to log in with */
+	const char *token_file; /* password, key or token of a bot, bearer token */
+	const char *secret_file; /* bots: secret that messages are signed with */
+	const char *ca;         /* roots to trust; "": those of the machine */
+	const char *body;       /* sms: body of the request, with {to} and {text} */
+	int form;               /* sms: 0 json, 1 form: how values are escaped in the body */
+	const char *success;    /* sms: "code=0": member of the JSON answer, and its value when the message was taken */
+	const char *fallback;   /* id of the channel that is used when this one fails; "" none */
+	int64_t per_minute;     /* messages that the provider takes */
+	struct config_where where;
+};
+
+struct roster_route {
+	struct config_texts audiences; /* "operations", "unit/<id>" */
+	struct config_texts channels;  /* ids */
+	int language;                  /* enum roster_language */
+	struct config_texts kinds;     /* beyond problem, close, merged and digest, which nobody can leave out */
+	struct config_where where;
+};
+
+struct roster_template {
+	int kind;     /* enum incident_intent_kind */
+	int language; /* enum roster_language */
+	const char *title, *body;
+	struct config_where where;
+};
+
+struct roster {
+	struct config_list channels;  /* struct roster_channel */
+	struct config_list routes;    /* struct roster_route */
+	struct config_list templates; /* struct roster_template */
+};
+
+extern const struct config_schema roster_schema; /* for the manual */
+
+/* Reads and checks: units by the inventory, channels by each other, templates by their words in braces. Paths of files
+ * are relative to the file. */
+struct roster *roster_load(const char *path, const struct inventory *, struct err *);
+void roster_free(struct roster *); /* accepts NULL */
+const struct roster_channel *roster_channel(const struct roster *, const char *id);
+/* Is this for those at the end of the route? */
+bool roster_takes(const struct roster_route *, const struct incident_intent *);
+
+#endif

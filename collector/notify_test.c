@@ -1,0 +1,117 @@
+#include "collector/notify_test.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "collector/inventory.h"
+#include "collector/judge/incident.h"
+#include "collector/notice/phrase.h"
+#include "collector/notice/roster.h"
+#include "collector/notice/send.h"
+#include "collector/settings.h"
+#include "lib/clock.h"
+#include "lib/err.h"
+#include "lib/mem.h"
+
+#define DEFAULT_SETTINGS "/etc/xunjian/collector.conf"
+
+enum { EXIT_FINE = 0, EXIT_RUNTIME = 1, EXIT_USAGE = 2, EXIT_CONFIG = 3 };
+
+static const char *const help =
+	"usage: xunjian-collector notify-test [-c FILE] CHANNEL\n\n"
+	"Sends a test notice through a channel of the notice file and prints what was answered. Exit status: 0 taken,\n"
+	"1 not taken, 2 usage, 3 configuration not valid.\n";
+
+/* 0, or what to end with plus 1. */
+static int read_wish(int argc, char **argv, const char **settings)
+{
+	static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+	int option;
+
+	*settings = DEFAULT_SETTINGS;
+	optind = 1;
+	while ((option = getopt_long(argc, argv, "c:", options, NULL)) != -1) {
+		if (option == 'h') {
+			fputs(help, stdout);
+			return EXIT_FINE + 1;
+		}
+		if (option != 'c')
+			return EXIT_USAGE + 1; /* getopt has said why */
+		*settings = optarg;
+	}
+	if (optind == argc - 1)
+		return 0;
+	fputs("notify-test: expected one channel; see --help\n", stderr);
+	return EXIT_USAGE + 1;
+}
+
+static void write_letter(const struct settings *s, const struct roster_channel *c, const struct letter_facts *f, struct letter *out)
+{
+	/* The time in its place makes the key one of its own. */
+	struct incident_intent intent = {.key = (uint64_t)(f->now / NS_PER_MS), .kind = INTENT_DIGEST, .audience = "", .subject = "",
+		.author = "", .text = "", .reason = "", .since = f->now, .at = f->now};
+	struct phrase p = {.title = mem_strdup("【测试】巡检通知 [TEST] xunjian notice"),
+		.body = mem_format("采集中心 %s 的通道 %s 测试，无需处理。\nTest of channel %s of collector %s: nothing to do.", s->name, c->id, c->id,
+			s->name)};
+
+	letter_write(c, &intent, &p, f, out);
+	phrase_fini(&p);
+}
+
+static int send_test(const struct settings *s, const struct roster_channel *c)
+{
+	static const char *const words[] = {[LETTER_TAKEN] = "taken", [LETTER_AGAIN] = "not taken", [LETTER_SLOWER] = "too many",
+		[LETTER_REFUSED] = "refused"};
+	char token[SEND_SECRET_MAX], secret[SEND_SECRET_MAX];
+	struct letter_facts f = {.collector = s->name, .now = clock_real(), .token = token, .secret = secret};
+	int64_t began = clock_mono();
+	enum letter_outcome outcome;
+	struct letter letter;
+	struct send *send;
+	struct err e;
+
+	if (send_read_secret(c->token_file, token, &e) < 0 || send_read_secret(c->secret_file, secret, &e) < 0) {
+		fprintf(stderr, "notify-test: %s\n", e.text);
+		return EXIT_CONFIG;
+	}
+	write_letter(s, c, &f, &letter);
+	curl_global_init(CURL_GLOBAL_DEFAULT);
+	send = send_new(c, token, &letter);
+	outcome = send_outcome(send, curl_easy_perform(send_handle(send)), &e);
+	printf("%s: %s: %s, %lld ms\n", c->id, words[outcome], e.text, (long long)((clock_mono() - began) / NS_PER_MS));
+	send_free(send);
+	curl_global_cleanup();
+	return outcome == LETTER_TAKEN ? EXIT_FINE : EXIT_RUNTIME;
+}
+
+int notify_test_main(int argc, char **argv)
+{
+	const struct roster_channel *channel = NULL;
+	struct inventory *inventory = NULL;
+	struct roster *roster = NULL;
+	struct settings *settings;
+	const char *path;
+	struct err e;
+	int status = read_wish(argc, argv, &path);
+
+	if (status != 0)
+		return status - 1;
+	settings = settings_load(path, &e);
+	if (settings != NULL && settings->notice[0] == '\0')
+		err_set(&e, "%.200s: names no file of channels: write notice = \"notice.conf\"", path);
+	else if (settings != NULL)
+		inventory = inventory_load(settings->inventory, &e);
+	if (inventory != NULL)
+		roster = roster_load(settings->notice, inventory, &e);
+	if (roster != NULL && (channel = roster_channel(roster, argv[optind])) == NULL)
+		err_set(&e, "%.200s: there is no channel \"%.60s\"", settings->notice, argv[optind]);
+	if (channel == NULL)
+		fprintf(stderr, "notify-test: %s\n", e.text);
+	status = channel != NULL ? send_test(settings, channel) : EXIT_CONFIG;
+	roster_free(roster);
+	inventory_free(inventory);
+	settings_free(settings);
+	return status;
+}

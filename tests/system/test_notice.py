@@ -1,0 +1,223 @@
+#!/usr/bin/env python3
+"""Channels of notices spoken with real sockets and TLS: mail (smtps, STARTTLS, refused), bots that say no inside 200, webhooks.
+Each is tried by `xunjian-collector notify-test`; what arrived is read with Python's own parsers."""
+
+import base64
+import email
+import email.policy
+import hashlib
+import hmac
+import http.server
+import json
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import urllib.parse
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+COLLECTOR = os.path.join(ROOT, "build", "xunjian-collector")
+failures, mails, posts = [], [], []
+answers = {}
+
+
+def expect(what, condition, seen=""):
+    if not condition:
+        failures.append(what)
+        print(f"FAIL {what}: {seen}", flush=True)
+
+
+class Bots(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        posts.append((self.path, self.headers, body))
+        status, answer = answers.get(self.path.split("?")[0], (200, b"{}"))
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *args):
+        pass
+
+
+def converse(conn, context, begin_with_tls, refuse):
+    """One session of SMTP: (RFC 5321, 3207, 4954 PLAIN)."""
+    secure = begin_with_tls
+    if begin_with_tls:
+        conn = context.wrap_socket(conn, server_side=True)
+    lines = conn.makefile("rb")
+    say = lambda text: conn.sendall(text.encode() + b"\r\n")
+    seen = {"to": [], "tls": secure}
+    say("220 test")
+    while line := lines.readline():
+        word = line.decode().strip()
+        verb = word.split(" ")[0].upper()
+        if verb == "EHLO":
+            seen["ehlo"] = word.split(" ")[1]
+            say("250-test" + ("" if secure or context is None else "\r\n250-STARTTLS") + "\r\n250 AUTH PLAIN")
+        elif verb == "STARTTLS":
+            say("220 go")
+            conn = context.wrap_socket(conn, server_side=True)
+            lines, secure, seen["tls"] = conn.makefile("rb"), True, True
+        elif verb == "AUTH":
+            words = word.split(" ")
+            if len(words) < 3:
+                say("334 ")
+                words.append(lines.readline().decode().strip())
+            seen["auth"] = base64.b64decode(words[2])
+            say("235 in")
+        elif verb == "MAIL":
+            say("250 ok")
+        elif verb == "RCPT":
+            seen["to"].append(word)
+            say("550 no such user" if refuse else "250 ok")
+        elif verb == "DATA":
+            say("354 go")
+            data = b""
+            while (line := lines.readline()) != b".\r\n":
+                data += line
+            seen["data"] = data
+            mails.append(seen)
+            say("250 kept")
+        elif verb == "QUIT":
+            say("221 bye")
+            break
+        else:
+            say("502 what")
+    conn.close()
+
+
+def smtp_server(context, begin_with_tls=False, refuse=False):
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        while True:
+            conn, _ = listener.accept()
+            try:
+                converse(conn, context, begin_with_tls, refuse)
+            except (OSError, ssl.SSLError):
+                conn.close()
+
+    threading.Thread(target=serve, daemon=True).start()
+    return listener.getsockname()[1]
+
+
+def certificate(folder):
+    pem, key = os.path.join(folder, "server.pem"), os.path.join(folder, "server.key")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key,
+                    "-out", pem, "-days", "2", "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"],
+                   check=True, stderr=subprocess.DEVNULL)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem, key)
+    return pem, context
+
+
+def write(path, text, mode=0o600):
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+    os.chmod(path, mode)
+
+
+def main():
+    folder = tempfile.mkdtemp(prefix="xunjian-test-notice-")
+    try:
+        pem, context = certificate(folder)
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Bots)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        web = f"https://127.0.0.1:{server.server_address[1]}"
+        ports = smtp_server(context, begin_with_tls=True), smtp_server(context), smtp_server(context, refuse=True)
+        write(os.path.join(folder, "token"), "tok en&1\n")
+        write(os.path.join(folder, "secret"), "SEC42\n")
+        write(os.path.join(folder, "open"), "for all\n", 0o644)
+        mail = f'kind = "smtp"; from = "xj@example.cn"; to = ( "a@example.cn", "b@example.cn" ); user = "u"; token_file = "token"; ca = "{pem}";'
+        bot = f'token_file = "token"; ca = "{pem}";'
+        channels = [
+            f'{{ id = "smtps"; {mail} url = "smtps://127.0.0.1:{ports[0]}"; }}',
+            f'{{ id = "starttls"; {mail} url = "smtp://127.0.0.1:{ports[1]}"; }}',
+            f'{{ id = "no-user"; {mail} url = "smtp://127.0.0.1:{ports[2]}"; }}',
+            f'{{ id = "stranger"; {mail.replace(pem, "/etc/ssl/certs/ca-certificates.crt")} url = "smtps://127.0.0.1:{ports[0]}"; }}',
+            f'{{ id = "readable"; {mail.replace("token", "open", 2).replace("open_file", "token_file")} url = "smtps://127.0.0.1:{ports[0]}"; }}',
+            f'{{ id = "wecom"; kind = "wecom"; url = "{web}/wecom"; {bot} }}',
+            f'{{ id = "ding"; kind = "dingtalk"; url = "{web}/ding"; secret_file = "secret"; {bot} }}',
+            f'{{ id = "feishu"; kind = "feishu"; url = "{web}/feishu"; secret_file = "secret"; {bot} }}',
+            f'{{ id = "hook"; kind = "alertmanager"; url = "{web}/hook"; {bot} }}',
+            f'{{ id = "sms"; kind = "sms"; url = "{web}/sms"; to = "138"; form = "form"; body = "m={{to}}&t={{text}}"; success = "r=OK"; {bot} }}',
+        ]
+        write(os.path.join(folder, "notice.conf"), "channels = (\n" + ",\n".join(channels) + "\n);\n")
+        conf = os.path.join(folder, "collector.conf")
+        write(conf, f'name = "city"; state = "state"; inventory = "{ROOT}/conf/inventory.d"; notice = "notice.conf";\n')
+
+        def try_channel(name):
+            p = subprocess.run([COLLECTOR, "notify-test", "-c", conf, name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               text=True, timeout=60, check=False)
+            return p.returncode, p.stdout
+
+        for name in ("smtps", "starttls"):
+            mails.clear()
+            seen = try_channel(name)
+            expect(f"{name} is taken", seen[0] == 0 and f"{name}: taken: status 250" in seen[1] and len(mails) == 1, seen)
+            if len(mails) != 1:
+                continue
+            m = email.message_from_bytes(mails[0]["data"], policy=email.policy.default)
+            expect(f"{name} is encrypted", mails[0]["tls"])
+            expect(f"{name} greets by name", mails[0]["ehlo"] == "city", mails[0])
+            expect(f"{name} logs in", mails[0].get("auth") == b"\0u\0tok en&1", mails[0])
+            expect(f"{name} has all receivers", len(mails[0]["to"]) == 2 and m["To"].addresses[1].addr_spec == "b@example.cn", mails[0])
+            expect(f"{name} has its subject", m["Subject"] == "【测试】巡检通知 [TEST] xunjian notice", m["Subject"])
+            expect(f"{name} has its words", "无需处理" in m.get_content(), m.get_content())
+            expect(f"{name} has an id", m["Message-ID"].endswith(f"-{name}@city.xunjian>"), m["Message-ID"])
+            expect(f"{name} is well-formed", not m.defects, m.defects)
+        seen = try_channel("no-user")
+        expect("an unknown receiver is refused", seen[0] == 1 and "no-user: refused: " in seen[1] and "550" in seen[1], seen)
+        mails.clear()
+        seen = try_channel("stranger")
+        expect("a strange certificate gets no mail", seen[0] == 1 and "not taken" in seen[1] and not mails, seen)
+        seen = try_channel("readable")
+        expect("a secret that all may read is none", seen[0] == 3 and "chmod 600" in seen[1], seen)
+
+        cases = (  # channel, status, answer, exit status, words
+            ("wecom", 200, {"errcode": 0, "errmsg": "ok"}, 0, "taken: code 0"),
+            ("wecom", 200, {"errcode": 93000, "errmsg": "invalid webhook url"}, 1, "refused: code 93000 invalid webhook url"),
+            ("wecom", 200, {"errcode": 45009, "errmsg": "freq"}, 1, "too many: code 45009"),
+            ("ding", 200, {"errcode": 0, "errmsg": "ok"}, 0, "taken: code 0"),
+            ("ding", 200, {"errcode": 130101, "errmsg": "send too fast"}, 1, "too many: code 130101"),
+            ("feishu", 200, {"code": 0, "msg": "success"}, 0, "taken: code 0"),
+            ("feishu", 200, {"code": 9499, "msg": "too many request"}, 1, "too many: code 9499"),
+            ("hook", 200, {}, 0, "taken: status 200"),
+            ("hook", 500, {}, 1, "not taken: status 500"),
+            ("sms", 200, {"r": "OK"}, 0, 'taken: r is "OK"'),
+            ("sms", 200, {"r": "BALANCE"}, 1, 'refused: r is "BALANCE"'),
+        )
+        for name, status, answer, code, words in cases:
+            path = f"/{name}" + ("/tok%20en%261" if name == "feishu" else "")
+            answers[path] = status, json.dumps(answer).encode()
+            seen = try_channel(name)
+            expect(f"{name} {answer}", seen[0] == code and words in seen[1], seen)
+        expect("no secret is printed", "tok" not in seen[1] and "SEC42" not in seen[1], seen)
+        expect("every request arrived", len(posts) == len(cases), len(posts))
+        expect("every request has its key", all(h["Idempotency-Key"].startswith("city-") for _, h, _ in posts))
+        by_name = {p.strip("/").split("/")[0].split("?")[0]: (p, h, b) for p, h, b in posts}
+        query = urllib.parse.parse_qs(urllib.parse.urlsplit(by_name["ding"][0]).query)
+        sign = hmac.new(b"SEC42", f'{query["timestamp"][0]}\nSEC42'.encode(), hashlib.sha256).digest()
+        expect("the signature of DingTalk", query["sign"][0] == base64.b64encode(sign).decode() and query["access_token"] == ["tok en&1"], query)
+        body = json.loads(by_name["feishu"][2])
+        sign = hmac.new(f'{body["timestamp"]}\nSEC42'.encode(), b"", hashlib.sha256).digest()
+        expect("the signature of Feishu", body["sign"] == base64.b64encode(sign).decode(), body)
+        expect("the webhook is version 4", json.loads(by_name["hook"][2])["version"] == "4" and
+               by_name["hook"][1]["Authorization"] == "Bearer tok en&1")
+        form = urllib.parse.parse_qs(by_name["sms"][2].decode())
+        expect("the short message", form["m"] == ["138"] and form["t"][0].startswith("【测试】"), form)
+    finally:
+        shutil.rmtree(folder)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

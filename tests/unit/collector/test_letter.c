@@ -1,0 +1,258 @@
+/* Words and letters: what a notice says, and that nothing in it is more than words. */
+#include "collector/notice/letter.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "collector/inventory.h"
+#include "collector/judge/incident.h"
+#include "collector/notice/phrase.h"
+#include "lib/clock.h"
+#include "lib/err.h"
+
+#define NOW (INT64_C(1790298000) * NS_PER_S + 123 * NS_PER_MS)
+#define SECRET "SEC0123456789abcdef"
+
+static const struct letter_facts facts = {.collector = "city", .now = NOW, .token = "a&b=c/d", .secret = SECRET};
+static const char *const to[] = {"ops@example.cn"};
+
+static int begin(void **state)
+{
+	struct err e;
+
+	*state = inventory_load("conf/city/inventory.d", &e);
+	return *state != NULL ? 0 : -1;
+}
+
+static int end(void **state)
+{
+	inventory_free(*state);
+	return 0;
+}
+
+static struct roster_channel channel_of(enum roster_kind kind)
+{
+	return (struct roster_channel){.id = "c", .kind = kind, .url = kind == ROSTER_SMTP ? "smtps://mail" : "https://bot/x",
+		.from = "xj@example.cn", .to = {.count = 1, .items = (const char **)(uintptr_t)to}, .success = "code=0",
+		.body = kind == ROSTER_SMS ? "{\"phone\":\"{to}\",\"text\":\"{text}\"}" : ""};
+}
+
+static struct incident_intent intent_of(const char *audience, const char *subject, const char *reason)
+{
+	return (struct incident_intent){.key = 7, .kind = INTENT_PROBLEM, .audience = audience, .incident = 3, .subject = subject,
+		.state = STATE_DOWN, .faults = FAULT_V6, .since = NOW, .at = NOW, .author = "", .text = "", .reason = reason};
+}
+
+/* Two systems of different units in the example city. */
+static void two_systems(const struct inventory *i, const struct inventory_system **a, const struct inventory_system **b)
+{
+	*a = &i->systems[0];
+	*b = NULL;
+	for (size_t k = 1; k < i->systems_count && *b == NULL; k++) {
+		if (strcmp(i->systems[k].unit, (*a)->unit) != 0)
+			*b = &i->systems[k];
+	}
+	assert_non_null(*b);
+}
+
+static void a_unit_reads_of_its_own_systems_alone(void **state)
+{
+	const struct inventory_system *own, *other;
+	struct incident_intent in;
+	struct incident_item items[2];
+	char subject[80], affected[200];
+	struct phrase p;
+
+	two_systems(*state, &own, &other);
+	snprintf(subject, sizeof subject, "system/%s", other->id);
+	snprintf(affected, sizeof affected, "%s system/%s", subject, own->id);
+	for (int l = ROSTER_ZH; l < ROSTER_LANGUAGES; l++) {
+		in = intent_of(own->unit, subject, "no answer from 192.0.2.7");
+		phrase_make(NULL, *state, &in, affected, (enum roster_language)l, &p);
+		assert_null(strstr(p.title, other->id));
+		assert_null(strstr(p.body, other->id));
+		assert_null(strstr(p.body, other->name));
+		assert_null(strstr(p.body, "192.0.2.7"));
+		assert_non_null(strstr(p.body, own->id));
+		assert_non_null(strstr(p.body, "IPv6"));
+		phrase_fini(&p);
+		in.audience = ""; /* operations read all */
+		phrase_make(NULL, *state, &in, affected, (enum roster_language)l, &p);
+		assert_non_null(strstr(p.title, other->id));
+		assert_non_null(strstr(p.body, "192.0.2.7"));
+		phrase_fini(&p);
+		items[0] = (struct incident_item){INTENT_PROBLEM, 3, 0, subject};
+		items[1] = (struct incident_item){INTENT_CLOSE, 4, 0, strchr(affected, ' ') + 1};
+		in = intent_of(own->unit, "", "");
+		in.kind = INTENT_DIGEST;
+		in.items = items;
+		in.items_count = 2;
+		phrase_make(NULL, *state, &in, "", (enum roster_language)l, &p);
+		assert_null(strstr(p.body, other->id));
+		assert_non_null(strstr(p.body, "problem 3\n"));
+		assert_non_null(strstr(p.body, own->id));
+		phrase_fini(&p);
+	}
+}
+
+static void what_came_from_outside_stays_words(void **state)
+{
+	struct buf out = {0};
+
+	(void)state;
+	phrase_add_clean(&out, "a\r\nBcc: x\t\x7f<at user_id=\"all\">\xe2\x80\xae\xc2\x85\xff\xe4\xb8");
+	assert_string_equal(buf_text(&out), "a  Bcc: x  ＜at user_id=\"all\"＞  ???");
+	buf_clear(&out);
+	phrase_add_clean(&out, "{key}"); /* not a word of the template: filled once */
+	assert_string_equal(buf_text(&out), "{key}");
+	buf_fini(&out);
+}
+
+/* Whatever bytes a reason has: a mail has just our headers, a bot's body is one object with just our members. */
+static void hostile_reasons_break_no_letter(void **state)
+{
+	unsigned seed = getenv("SEED") != NULL ? (unsigned)atoi(getenv("SEED")) : 20261127;
+
+	printf("seed %u\n", seed);
+	for (int round = 0; round < 3000; round++) {
+		static const char *const parts[] = {"\r\n", "\n.\r\n", "\"", "\\", "}", "]", "<", "&", "=?", "?=", "\xe4", "\xb8\xad", "中",
+			"@all", "\xf0\x9f\x98\x80", "%s", "{text}", "x"};
+		char reason[400] = "";
+		struct roster_channel c = channel_of((enum roster_kind)(round % 6));
+		struct incident_intent in;
+		struct phrase p;
+		struct letter l;
+
+		for (int i = 0; i < 40; i++)
+			strcat(reason, parts[(unsigned)rand_r(&seed) % (sizeof parts / sizeof *parts)]);
+		in = intent_of("", reason, reason);
+		phrase_make(NULL, *state, &in, reason, ROSTER_ZH, &p);
+		letter_write(&c, &in, &p, &facts, &l);
+		if (c.kind == ROSTER_SMTP) {
+			const char *text = buf_text(&l.body), *head = strstr(text, "\r\n\r\n");
+
+			assert_non_null(head);
+			for (const char *line = text; line < head; line = strstr(line, "\r\n") + 2) {
+				assert_in_range(strcspn(line, "\r"), 1, 76 + 9);
+				assert_true(*line == ' ' || strchr("FTDSMIRAC", *line) != NULL);
+			}
+			assert_null(strstr(text, "中"));
+			for (const char *at = head + 4; *at != '\0'; at++)
+				assert_non_null(strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\r\n", *at));
+		} else {
+			json_t *root = json_loadb((const char *)l.body.data, l.body.len, JSON_REJECT_DUPLICATES, NULL);
+
+			assert_true(json_is_object(root));
+			assert_int_equal(json_object_size(root), c.kind == ROSTER_FEISHU ? 4 : c.kind == ROSTER_ALERTMANAGER ? 10 : 2);
+			json_decref(root);
+		}
+		letter_fini(&l);
+		phrase_fini(&p);
+	}
+}
+
+static void a_signature_is_that_of_the_manuals(void **state)
+{
+	struct roster_channel ding = channel_of(ROSTER_DINGTALK), fei = channel_of(ROSTER_FEISHU);
+	struct incident_intent in = intent_of("", "system/x", "r");
+	struct buf out = {0};
+	struct phrase p;
+	struct letter l;
+
+	letter_sign("Jefe", "what do ya want for nothing?", &out); /* RFC 4231, 4.3 */
+	assert_string_equal(buf_text(&out), "W9zBRr9gdU5qBCQmCJV1x1oAPwidJzmDnexYuWTsOEM=");
+	buf_fini(&out);
+	phrase_make(NULL, *state, &in, "", ROSTER_EN, &p);
+	letter_write(&ding, &in, &p, &facts, &l);
+	assert_string_equal(buf_text(&l.url), "https://bot/x?access_token=a%26b%3Dc%2Fd&timestamp=1790298000123"
+		"&sign=L%2Fyw6W20ATQFNpFxiwEdECENzu2DyKioGm6GDo0eEWo%3D");
+	letter_fini(&l);
+	letter_write(&fei, &in, &p, &facts, &l);
+	assert_non_null(strstr(buf_text(&l.body), "\"timestamp\":\"1790298000\",\"sign\":\"9RyZxpM/lyxwI9inNBXp1fPYC+USudBtuLQWqNkkC/Y=\""));
+	letter_fini(&l);
+	phrase_fini(&p);
+}
+
+static void mails_of_one_incident_stand_together(void **state)
+{
+	struct roster_channel c = channel_of(ROSTER_SMTP);
+	struct incident_intent in = intent_of("", "system/x", "r");
+	struct phrase p;
+	struct letter l;
+
+	phrase_make(NULL, *state, &in, "", ROSTER_ZH, &p);
+	letter_write(&c, &in, &p, &facts, &l);
+	assert_string_equal(buf_text(&l.url), "smtps://mail/city");
+	assert_non_null(strstr(buf_text(&l.body), "\r\nMessage-ID: <notice-7-c@city.xunjian>\r\n"));
+	assert_non_null(strstr(buf_text(&l.body), "\r\nReferences: <incident-3@city.xunjian>\r\n"));
+	assert_non_null(strstr(buf_text(&l.body), "\r\nSubject: =?UTF-8?B?44CQ5pWF6Zqc44CR"));
+	letter_fini(&l);
+	phrase_fini(&p);
+}
+
+static void assert_answer(enum roster_kind kind, long status, const char *body, enum letter_outcome want)
+{
+	struct roster_channel c = channel_of(kind);
+	struct err words;
+	enum letter_outcome got = letter_answer(&c, status, body, strlen(body), &words);
+
+	if (got != want)
+		fail_msg("%d, %ld, %s: outcome %d (%s)", kind, status, body, got, words.text);
+}
+
+static void success_is_the_code_of_the_receiver(void **state)
+{
+	(void)state;
+	assert_answer(ROSTER_WECOM, 200, "{\"errcode\":0,\"errmsg\":\"ok\"}", LETTER_TAKEN);
+	assert_answer(ROSTER_WECOM, 200, "{\"errcode\":93000,\"errmsg\":\"invalid webhook url\"}", LETTER_REFUSED);
+	assert_answer(ROSTER_WECOM, 200, "{\"errcode\":45009,\"errmsg\":\"api freq out of limit\"}", LETTER_SLOWER);
+	assert_answer(ROSTER_WECOM, 200, "{\"errcode\":\"0\"}", LETTER_AGAIN);
+	assert_answer(ROSTER_WECOM, 200, "<html>", LETTER_AGAIN);
+	assert_answer(ROSTER_WECOM, 200, "", LETTER_AGAIN);
+	assert_answer(ROSTER_DINGTALK, 200, "{\"errcode\":130101,\"errmsg\":\"send too fast\"}", LETTER_SLOWER);
+	assert_answer(ROSTER_DINGTALK, 200, "{\"errcode\":310000,\"errmsg\":\"sign not match\"}", LETTER_REFUSED);
+	assert_answer(ROSTER_FEISHU, 200, "{\"code\":0,\"msg\":\"success\"}", LETTER_TAKEN);
+	assert_answer(ROSTER_FEISHU, 200, "{\"StatusCode\":0}", LETTER_TAKEN);
+	assert_answer(ROSTER_FEISHU, 200, "{\"code\":9499,\"msg\":\"too many request\"}", LETTER_SLOWER);
+	assert_answer(ROSTER_FEISHU, 200, "{\"code\":19021,\"msg\":\"sign match fail\"}", LETTER_REFUSED);
+	assert_answer(ROSTER_ALERTMANAGER, 202, "", LETTER_TAKEN);
+	assert_answer(ROSTER_ALERTMANAGER, 503, "", LETTER_AGAIN);
+	assert_answer(ROSTER_ALERTMANAGER, 429, "", LETTER_SLOWER);
+	assert_answer(ROSTER_ALERTMANAGER, 404, "", LETTER_REFUSED);
+	assert_answer(ROSTER_SMS, 200, "{\"code\":0}", LETTER_TAKEN);
+	assert_answer(ROSTER_SMS, 200, "{\"code\":\"0\"}", LETTER_TAKEN);
+	assert_answer(ROSTER_SMS, 200, "{\"code\":1}", LETTER_REFUSED);
+	assert_answer(ROSTER_SMTP, 250, "", LETTER_TAKEN);
+	assert_answer(ROSTER_SMTP, 451, "", LETTER_AGAIN);
+	assert_answer(ROSTER_SMTP, 550, "", LETTER_REFUSED);
+}
+
+static void a_long_text_is_cut_between_letters(void **state)
+{
+	(void)state;
+	assert_int_equal(phrase_cut("中文", 5), 3);
+	assert_int_equal(phrase_cut("中文", 6), 6);
+	assert_int_equal(phrase_cut("中文", 2), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_unit_reads_of_its_own_systems_alone),
+		cmocka_unit_test(what_came_from_outside_stays_words),
+		cmocka_unit_test(hostile_reasons_break_no_letter),
+		cmocka_unit_test(a_signature_is_that_of_the_manuals),
+		cmocka_unit_test(mails_of_one_incident_stand_together),
+		cmocka_unit_test(success_is_the_code_of_the_receiver),
+		cmocka_unit_test(a_long_text_is_cut_between_letters),
+	};
+
+	return cmocka_run_group_tests(tests, begin, end);
+}

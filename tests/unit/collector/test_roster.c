@@ -1,0 +1,133 @@
+#include "collector/notice/roster.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "collector/inventory.h"
+#include "collector/judge/incident.h"
+#include "lib/err.h"
+#include "lib/mem.h"
+
+#define MAIL "{ id = \"mail\"; kind = \"smtp\"; url = \"smtps://mail:465\"; from = \"a@b\"; to = ( \"c@d\" ); }"
+#define BOT "{ id = \"bot\"; kind = \"wecom\"; url = \"https://bot/send\"; token_file = \"bot.key\"; fallback = \"mail\"; }"
+#define GOOD "channels = (\n" MAIL ",\n" BOT ");\n"
+
+static char path[] = "/tmp/test-roster-XXXXXX";
+
+static int begin(void **state)
+{
+	struct err e;
+	int fd = mkstemp(path);
+
+	close(fd);
+	*state = inventory_load("conf/city/inventory.d", &e);
+	return fd >= 0 && *state != NULL ? 0 : -1;
+}
+
+static int end(void **state)
+{
+	inventory_free(*state);
+	return unlink(path);
+}
+
+static struct roster *load(const struct inventory *inventory, const char *text, struct err *e)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+	return roster_load(path, inventory, e);
+}
+
+static void assert_refused(const struct inventory *inventory, const char *text, unsigned line, const char *words)
+{
+	char *want = mem_format("%s:%u: %s", path, line, words);
+	struct err e;
+
+	assert_null(load(inventory, text, &e));
+	if (strncmp(e.text, want, strlen(want)) != 0)
+		fail_msg("wanted \"%s\", got \"%s\"", want, e.text);
+	free(want);
+}
+
+static void what_an_operator_wrote_wrong_is_told_with_its_line(void **state)
+{
+	const struct inventory *i = *state;
+
+	assert_refused(i, GOOD "routes = ( { audience = \"unit/none\"; channels = \"mail\"; } );", 4,
+		"audience \"unit/none\": the inventory has no such unit");
+	assert_refused(i, GOOD "routes = ( { audience = \"jyj\"; channels = \"mail\"; } );", 4, "audience \"jyj\": write operations");
+	assert_refused(i, GOOD "routes = ( { audience = \"operations\"; channels = \"post\"; } );", 4, "there is no channel \"post\"");
+	assert_refused(i, GOOD "templates = ( { kind = \"problem\"; language = \"zh\"; title = \"{subjct}\"; body = \"b\"; } );", 4,
+		"title");
+	assert_refused(i, GOOD "templates = ( { kind = \"problem\"; language = \"zh\"; title = \"t\"; body = \"{line\"; } );", 4, "body");
+	assert_refused(i, "channels = (\n" MAIL ",\n" MAIL ");", 3, "a second channel mail");
+	assert_refused(i, "channels = (\n" BOT ");", 2, "channel bot: fallback: there is no channel mail");
+}
+
+static void a_circle_of_fall_backs_is_refused(void **state)
+{
+	assert_refused(*state, "channels = (\n{ id = \"a\"; kind = \"feishu\"; url = \"https://a\"; token_file = \"t\"; fallback = \"b\"; },\n"
+		"{ id = \"b\"; kind = \"feishu\"; url = \"https://b\"; token_file = \"t\"; fallback = \"a\"; } );", 2,
+		"channel a: its fall-backs go round in a circle");
+}
+
+static void the_key_of_a_bot_does_not_stand_in_the_file(void **state)
+{
+	assert_refused(*state, "channels = (\n{ id = \"a\"; kind = \"wecom\"; url = \"https://a/send?key=1\"; token_file = \"t\"; } );", 2,
+		"channel a: the key of a bot is a secret");
+}
+
+static void an_address_of_mail_holds_nothing_but_itself(void **state)
+{
+	assert_refused(*state, "channels = (\n{ id = \"a\"; kind = \"smtp\"; url = \"smtp://a\"; from = \"a@b> SIZE=1\"; to = \"c@d\"; } );", 2,
+		"channel a: from: ");
+}
+
+static void a_route_takes_its_audience_and_kinds(void **state)
+{
+	struct incident_intent in = {.kind = INTENT_PROBLEM, .audience = "jyj"};
+	const struct roster_route *t;
+	struct err e;
+	struct roster *r = load(*state, GOOD "routes = ( { audience = ( \"unit/jyj\" ); channels = \"bot\"; kinds = ( \"assigned\" ); } );", &e);
+
+	if (r == NULL)
+		fail_msg("%s", e.text);
+	t = r->routes.items;
+	assert_true(roster_takes(t, &in));
+	in.kind = INTENT_CLOSE; /* whoever was told of a problem is told its end */
+	assert_true(roster_takes(t, &in));
+	in.kind = INTENT_ASSIGNED;
+	assert_true(roster_takes(t, &in));
+	in.kind = INTENT_COMMENTED;
+	assert_false(roster_takes(t, &in));
+	in.kind = INTENT_PROBE;
+	assert_false(roster_takes(t, &in));
+	in = (struct incident_intent){.kind = INTENT_PROBLEM, .audience = ""};
+	assert_false(roster_takes(t, &in));
+	in.audience = "jy";
+	assert_false(roster_takes(t, &in));
+	assert_string_equal(roster_channel(r, "bot")->token_file, "/tmp/bot.key");
+	roster_free(r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_an_operator_wrote_wrong_is_told_with_its_line),
+		cmocka_unit_test(a_circle_of_fall_backs_is_refused),
+		cmocka_unit_test(the_key_of_a_bot_does_not_stand_in_the_file),
+		cmocka_unit_test(an_address_of_mail_holds_nothing_but_itself),
+		cmocka_unit_test(a_route_takes_its_audience_and_kinds),
+	};
+
+	return cmocka_run_group_tests(tests, begin, end);
+}
