@@ -36,22 +36,26 @@ struct protocol_memory {
 	struct look_file snmp, netstat, snmp6;
 	uint32_t seen_v6;
 	uint64_t tcp[TCP_COUNT], v4[FAMILY_COUNT], v6[FAMILY_COUNT];
+	bool has_tcp[TCP_COUNT]; /* netstat may be there at one look and not at the next */
 };
 
-static void tell_tcp(struct look *l, const uint64_t *before, const uint64_t *now, const bool *has)
+static void tell_tcp(struct look *l, const struct protocol_memory *m, const uint64_t *now, const bool *has)
 {
-	uint64_t moved[TCP_COUNT], was[TCP_COUNT], is[TCP_COUNT];
+	uint64_t moved[TCP_COUNT], was[TCP_COUNT] = {0}, is[TCP_COUNT] = {0};
 	double sent, again;
 
 	if (has[TCP_LEVEL])
 		look_value(l, PROTOCOL_ESTABLISHED, (double)now[TCP_LEVEL]);
-	memcpy(was, before, sizeof was);
-	memcpy(is, now, sizeof is);
-	was[TCP_LEVEL] = is[TCP_LEVEL] = 0;
+	for (uint32_t i = 0; i < TCP_COUNT; i++) {
+		if (i == TCP_LEVEL || !m->has_tcp[i] || !has[i])
+			continue;
+		was[i] = m->tcp[i];
+		is[i] = now[i];
+	}
 	if (look_number(l) < 2 || !look_moved(was, is, TCP_COUNT, moved))
 		return;
 	for (uint32_t i = 0; i < TCP_COUNT; i++)
-		if (has[i] && i != TCP_LEVEL)
+		if (m->has_tcp[i] && has[i] && i != TCP_LEVEL)
 			look_value(l, PROTOCOL_ACTIVE + i, look_rate(l, (double)moved[i]));
 	sent = (double)moved[PROTOCOL_SENT - PROTOCOL_ACTIVE];
 	again = (double)moved[PROTOCOL_RETRANSMITTED - PROTOCOL_ACTIVE];
@@ -104,9 +108,10 @@ static int protocol_look(struct look *l, struct err *e)
 		return err_set(e, "proc/net/snmp does not tell of TCP and IP");
 	if (look_read(l, &m->netstat, "proc/net/netstat", &text, &ignored) == 0)
 		counters_read(text, tcp_words, TCP_COUNT, tcp, has_tcp);
-	tell_tcp(l, m->tcp, tcp, has_tcp);
+	tell_tcp(l, m, tcp, has_tcp);
 	tell_family(l, "IPv4", look_number(l) > 1, m->v4, v4, has_v4);
 	memcpy(m->tcp, tcp, sizeof m->tcp);
+	memcpy(m->has_tcp, has_tcp, sizeof m->has_tcp);
 	memcpy(m->v4, v4, sizeof m->v4);
 	look_v6(l, m);
 	return 0;

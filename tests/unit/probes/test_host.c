@@ -572,6 +572,26 @@ static void protocols_are_told_in_all_and_per_family(void **state)
 	assert_string_equal(f->one.lines[0], "-  unknown: proc/net/snmp does not tell of TCP and IP");
 }
 
+static void counters_that_come_later_make_no_spike(void **state)
+{
+	struct fixture *f = *state;
+
+	f->one.check = "c";
+	put_snmp(f, 100, 10, 44, 1000);
+	one_run_of(&f->one, &protocol_probe, f->option);
+	put(f, "proc/net/netstat", "TcpExt: SyncookiesSent ListenDrops\nTcpExt: 1 2000000\n");
+	one_run_of(&f->one, &protocol_probe, f->option);
+	assert_true(isnan(one_run_value(&f->one, 0, PROTOCOL_LISTEN_DROPS)));
+	assert_true(is_near(one_run_value(&f->one, 0, PROTOCOL_SENT), 0));
+	one_run_of(&f->one, &protocol_probe, f->option);
+	assert_true(is_near(one_run_value(&f->one, 0, PROTOCOL_LISTEN_DROPS), 0));
+	put(f, "proc/net/netstat", "\n");
+	put_snmp(f, 300, 10, 44, 1000);
+	one_run_of(&f->one, &protocol_probe, f->option);
+	assert_true(isnan(one_run_value(&f->one, 0, PROTOCOL_LISTEN_DROPS)));
+	assert_true(one_run_value(&f->one, 0, PROTOCOL_SENT) > 0); /* what is still there has its rate */
+}
+
 /* ---- processes */
 
 static void put_process(struct fixture *f, unsigned pid, const char *name, char state, unsigned ticks, unsigned pages)
@@ -726,6 +746,7 @@ int main(void)
 		CASE(devices_are_whole_disks_by_their_lasting_names),
 		CASE(pressure_is_a_share_of_the_time_between_two_runs),
 		CASE(protocols_are_told_in_all_and_per_family),
+		CASE(counters_that_come_later_make_no_spike),
 		CASE(processes_are_counted_and_named_ones_must_run),
 		CASE(what_the_agent_costs_is_told),
 		CASE(tables_are_told_with_what_they_hold_at_most),
