@@ -1,6 +1,7 @@
 #include "probes/host/process.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <math.h>
@@ -76,6 +77,7 @@ struct process_memory {
 
 struct tally {
 	uint64_t all, running, blocked, zombies, threads;
+	bool has_first; /* process 1, which is always there: without it those of others are hidden from us */
 };
 
 static void count_named(const struct process_options *o, struct named *named, const struct process_line *p)
@@ -92,18 +94,37 @@ static void count_named(const struct process_options *o, struct named *named, co
 static void count_one(struct tally *t, const struct process_line *p)
 {
 	t->all++;
+	t->has_first |= p->pid == 1;
 	t->threads += p->threads;
 	t->running += p->state == 'R';
 	t->blocked += p->state == 'D';
 	t->zombies += p->state == 'Z';
 }
 
-/* Processes that end while they are looked at are left out. */
+/* -1: there are processes that we cannot look at; one that ended meanwhile is left out. */
+static int look_at(struct look *l, const char *pid, struct tally *t, struct named *named, struct err *e)
+{
+	char path[32], text[STAT_MAX];
+	struct process_line p;
+	int n;
+
+	snprintf(path, sizeof path, "proc/%.10s/stat", pid);
+	n = look_read_short(l, NULL, path, text, sizeof text);
+	if (n < 0)
+		return errno == ENOENT || errno == ESRCH ? 0 : err_errno(e, "%s", path);
+	if (!process_parse(scan_over(text, (size_t)n), &p))
+		return 0;
+	count_one(t, &p);
+	count_named(look_options(l), named, &p);
+	return 0;
+}
+
 static int walk(struct look *l, struct tally *t, struct named *named, struct err *e)
 {
 	int fd = openat(look_root(l), "proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
 	struct dirent *entry;
+	int status = 0;
 
 	if (d == NULL) {
 		err_errno(e, "proc");
@@ -111,22 +132,11 @@ static int walk(struct look *l, struct tally *t, struct named *named, struct err
 			close(fd);
 		return -1;
 	}
-	while ((entry = readdir(d)) != NULL) {
-		char path[32], text[STAT_MAX];
-		struct process_line p;
-		int n;
-
-		if (entry->d_name[0] < '1' || entry->d_name[0] > '9' || strlen(entry->d_name) > 10)
-			continue;
-		snprintf(path, sizeof path, "proc/%.10s/stat", entry->d_name);
-		n = look_read_short(l, NULL, path, text, sizeof text);
-		if (n <= 0 || !process_parse(scan_over(text, (size_t)n), &p))
-			continue;
-		count_one(t, &p);
-		count_named(look_options(l), named, &p);
-	}
+	while (status == 0 && (entry = readdir(d)) != NULL)
+		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' && strlen(entry->d_name) <= 10)
+			status = look_at(l, entry->d_name, t, named, e);
 	closedir(d);
-	return 0;
+	return status;
 }
 
 static void tell_named(struct look *l, const char *name, struct named *now, struct named *kept)
@@ -154,6 +164,8 @@ static int process_look(struct look *l, struct err *e)
 
 	if (status == 0 && t.all == 0)
 		status = err_set(e, "proc: no process can be seen");
+	if (status == 0 && !t.has_first)
+		status = err_set(e, "proc: processes of other users are hidden (hidepid)");
 	if (m->count < o->names.count) {
 		m->named = mem_resize(m->named, o->names.count, sizeof *m->named);
 		memset(m->named + m->count, 0, (o->names.count - m->count) * sizeof *m->named);

@@ -636,6 +636,19 @@ static void processes_are_counted_and_named_ones_must_run(void **state)
 	assert_true(isnan(one_run_value(&f->one, part(&f->one, "nginx"), PROCESS_CPU)));
 }
 
+static void named_processes_that_are_hidden_are_unknown(void **state)
+{
+	struct fixture *f = *state;
+
+	put_process(f, 77, "xunjian-agent", 'R', 10, 100);
+	one_run_of(&f->one, &process_probe, f->option, "names=nginx");
+	assert_lines(&f->one, "-  unknown: proc: processes of other users are hidden (hidepid)");
+	put_process(f, 1, "systemd", 'S', 10, 100);
+	put(f, "proc/20/stat/is_a_folder", "\n"); /* one that is there and cannot be read, as with hidepid=1 */
+	one_run_of(&f->one, &process_probe, f->option, "names=nginx");
+	assert_lines(&f->one, "-  unknown: proc/20/stat: Is a directory");
+}
+
 static void what_the_agent_costs_is_told(void **state)
 {
 	struct fixture *f = *state;
@@ -748,6 +761,7 @@ int main(void)
 		CASE(protocols_are_told_in_all_and_per_family),
 		CASE(counters_that_come_later_make_no_spike),
 		CASE(processes_are_counted_and_named_ones_must_run),
+		CASE(named_processes_that_are_hidden_are_unknown),
 		CASE(what_the_agent_costs_is_told),
 		CASE(tables_are_told_with_what_they_hold_at_most),
 		CASE(entropy_and_uptime_are_numbers),
