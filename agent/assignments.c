@@ -66,7 +66,8 @@ static int add(struct set *s, const struct assigned *from, const char *type, con
 		return err_set(e, "unknown probe type \"%s\"", type);
 	if (map_find(s->ids, c->id) != NULL)
 		return err_set(e, "the local list has a check of this id");
-	if (agent_settings_check_times(c->interval, c->timeout, e) < 0)
+	if (agent_settings_check_times(c->interval, c->timeout, e) < 0 ||
+		catalog_check_timeout(c->type->catalog, c->timeout, e) < 0)
 		return -1;
 	if (catalog_options(c->type->catalog, options, s->arena, &filled, e) < 0)
 		return -1;

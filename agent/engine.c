@@ -220,11 +220,22 @@ static bool exec_cancel(void *ctx, struct exec_call *call)
 	return spawner_cancel(g->spawner, call);
 }
 
-static void on_spawner_gone(void *ctx, const char *why)
+static void on_spawner_change(void *ctx, enum spawner_change change, const char *why)
 {
 	(void)ctx;
-	log_error("the process that starts plugins is gone: checks of type exec are unknown until the agent is started "
-		"again why=\"%s\"", why);
+	switch (change) {
+	case SPAWNER_GONE:
+		log_warn("the process that starts plugins is gone: checks of type exec are unknown until it is started anew "
+			"why=\"%s\"", why);
+		break;
+	case SPAWNER_BACK:
+		log_info("the process that starts plugins is there again");
+		break;
+	case SPAWNER_LOST:
+		log_error("the process that starts plugins is gone: checks of type exec are unknown until the agent is "
+			"started again why=\"%s\"", why);
+		break;
+	}
 }
 
 static const struct credential *find_credential(void *ctx, const char *id)
@@ -637,7 +648,7 @@ static void open_events(struct engine *g)
 	g->watchdog = evtimer_new(g->base, on_watchdog, g);
 	helper_watch(g->helper, g->base, on_helper_gone, g);
 	if (g->spawner != NULL)
-		spawner_watch(g->spawner, g->base, on_spawner_gone, g);
+		spawner_watch(g->spawner, g->base, on_spawner_change, g);
 }
 
 /* One that is missing keeps no agent from its other checks. */

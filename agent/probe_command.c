@@ -379,9 +379,9 @@ static bool exec_cancel(void *ctx, struct exec_call *call)
 	return spawner_cancel(o->spawner, call);
 }
 
-static void on_spawner_gone(void *ctx, const char *why)
+static void on_spawner_change(void *ctx, enum spawner_change change, const char *why)
 {
-	(void)ctx, (void)why; /* what runs is told */
+	(void)ctx, (void)change, (void)why; /* what runs is told */
 }
 
 static const struct credential *find_credential(void *ctx, const char *id)
@@ -479,7 +479,7 @@ static int run_once(const struct probe_request *q, struct arena *a)
 	}
 	o.base = event_base_new();
 	if (o.spawner != NULL)
-		spawner_watch(o.spawner, o.base, on_spawner_gone, &o);
+		spawner_watch(o.spawner, o.base, on_spawner_change, &o);
 	if (measure(&o, q, &e) < 0) {
 		fprintf(stderr, "probe: %s\n", e.text);
 	} else {

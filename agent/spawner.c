@@ -1,28 +1,23 @@
 #include "agent/spawner.h"
 
-#include <errno.h>
 #include <event2/event.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/queue.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "agent/confine.h"
+#include "agent/spawner_keep.h"
 #include "agent/spawner_message.h"
 #include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/fence.h"
 #include "lib/ipc.h"
-#include "lib/log.h"
 #include "lib/mem.h"
 #include "probes/exec.h"
 
-#define CLOSE_RANGE 436 /* system call, the same everywhere; older headers do not have it */
+#define FIRST_WITHIN (60 * NS_PER_S) /* a new process on a loaded machine */
 
 struct exec_call {
 	TAILQ_ENTRY(exec_call) link;
@@ -36,12 +31,14 @@ struct exec_call {
 TAILQ_HEAD(calls, exec_call);
 
 struct spawner {
-	pid_t pid;
-	struct ipc *channel; /* NULL once it is gone */
+	pid_t keeper_pid;
+	struct ipc *keeper;  /* NULL once it is gone */
+	struct ipc *channel; /* to the spawner, NULL while there is none */
+	struct event_base *base;
 	struct calls waiting, running;
 	size_t running_count;
 	uint32_t last_id;
-	void (*on_gone)(void *, const char *);
+	void (*on_change)(void *, enum spawner_change, const char *);
 	void *ctx;
 };
 
@@ -66,29 +63,17 @@ int spawner_rights_find(const char *user, const char *engine, bool is_once, stru
 	return 0;
 }
 
-/* ---- in the spawner */
+/* ---- in the engine */
 
-static void spawner_main(int fd, const struct plugins *table, const struct spawner_rights *rights)
+/* The channel to the first spawner. -1: the keeper could not begin. */
+static int take_first(struct spawner *s, struct err *e)
 {
-	struct err e;
+	struct ipc_message m;
 
-	prctl(PR_SET_NAME, "xj-spawner");
-	/* A terminal's Ctrl-C reaches the whole group; the spawner ends when its channel does. */
-	signal(SIGINT, SIG_IGN);
-	signal(SIGTERM, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
-	signal(SIGPIPE, SIG_IGN);
-	fd = dup2(fd, STDERR_FILENO + 1);
-	if (syscall(CLOSE_RANGE, STDERR_FILENO + 2, ~0u, 0) != 0) {
-		for (int other = STDERR_FILENO + 2; other < 4096; other++)
-			close(other);
-	}
-	if (fd < 0 || confine_spawner(&e) < 0) {
-		log_error("the spawner cannot begin: %s", fd < 0 ? strerror(errno) : e.text);
-		_exit(1);
-	}
-	spawner_serve(fd, table, rights);
-	_exit(0);
+	if (ipc_receive(s->keeper, &m, FIRST_WITHIN, e) < 0)
+		return err_wrap(e, "the process that starts plugins");
+	s->channel = ipc_new(m.fd);
+	return 0;
 }
 
 struct spawner *spawner_start(const struct plugins *table, const struct spawner_rights *rights, struct err *e)
@@ -100,8 +85,10 @@ struct spawner *spawner_start(const struct plugins *table, const struct spawner_
 	if (ipc_pair(fds, e) < 0)
 		return NULL;
 	pid = fork();
-	if (pid == 0)
-		spawner_main(fds[1], table, rights);
+	if (pid == 0) {
+		spawner_keep(fds[1], table, rights);
+		_exit(0);
+	}
 	close(fds[1]);
 	if (pid < 0) {
 		err_errno(e, "cannot fork the spawner");
@@ -109,14 +96,15 @@ struct spawner *spawner_start(const struct plugins *table, const struct spawner_
 		return NULL;
 	}
 	s = mem_alloc(sizeof *s);
-	s->pid = pid;
-	s->channel = ipc_new(fds[0]);
+	s->keeper_pid = pid;
+	s->keeper = ipc_new(fds[0]);
 	TAILQ_INIT(&s->waiting);
 	TAILQ_INIT(&s->running);
-	return s;
+	if (take_first(s, e) == 0)
+		return s;
+	spawner_free(s);
+	return NULL;
 }
-
-/* ---- in the engine */
 
 static void call_free(struct calls *list, struct exec_call *c)
 {
@@ -138,7 +126,8 @@ void spawner_free(struct spawner *s)
 	forget_all(&s->waiting);
 	forget_all(&s->running);
 	ipc_free(s->channel);
-	waitpid(s->pid, NULL, WNOHANG);
+	ipc_free(s->keeper);
+	waitpid(s->keeper_pid, NULL, WNOHANG);
 	free(s);
 }
 
@@ -165,19 +154,14 @@ static void fail_all(struct calls *list)
 
 static void on_gone(void *ctx, const char *why)
 {
-	void (*call)(void *, const char *);
 	struct spawner *s = ctx;
 
 	ipc_free(s->channel);
 	s->channel = NULL;
 	s->running_count = 0;
-	waitpid(s->pid, NULL, WNOHANG);
 	fail_all(&s->running);
 	fail_all(&s->waiting);
-	call = s->on_gone;
-	s->on_gone = NULL;
-	if (call != NULL)
-		call(s->ctx, why);
+	s->on_change(s->ctx, s->keeper != NULL ? SPAWNER_GONE : SPAWNER_LOST, why);
 }
 
 /* Calls that wait get the places that are free. */
@@ -188,6 +172,8 @@ static void fill_places(struct spawner *s)
 		int64_t left = (c->deadline - clock_mono()) / NS_PER_MS;
 		struct buf body = {0};
 
+		if (left > EXEC_TIMEOUT_MAX * 1000)
+			left = EXEC_TIMEOUT_MAX * 1000; /* more is against the rules; the runner's deadline is its own */
 		buf_add_u32(&body, (uint32_t)(left < 1 ? 1 : left));
 		buf_add(&body, c->body.data, c->body.len);
 		TAILQ_REMOVE(&s->waiting, c, link);
@@ -223,11 +209,43 @@ static void on_message(void *ctx, struct ipc_message *m)
 	fill_places(s);
 }
 
-void spawner_watch(struct spawner *s, struct event_base *base, void (*gone)(void *ctx, const char *why), void *ctx)
+/* A spawner that is there lives on without it. */
+static void on_keeper_gone(void *ctx, const char *why)
 {
-	s->on_gone = gone;
+	struct spawner *s = ctx;
+
+	ipc_free(s->keeper);
+	s->keeper = NULL;
+	waitpid(s->keeper_pid, NULL, WNOHANG);
+	if (s->channel == NULL)
+		s->on_change(s->ctx, SPAWNER_LOST, why);
+}
+
+static void on_keeper_message(void *ctx, struct ipc_message *m)
+{
+	struct spawner *s = ctx;
+
+	if (m->type != SPAWNER_BEGINS || m->fd < 0) {
+		if (m->fd >= 0)
+			close(m->fd);
+		on_keeper_gone(s, "it broke the rules");
+		return;
+	}
+	if (s->channel != NULL)
+		on_gone(s, "it has ended"); /* which was not heard yet */
+	s->channel = ipc_new(m->fd);
+	ipc_start(s->channel, s->base, on_message, on_gone, s);
+	s->on_change(s->ctx, SPAWNER_BACK, "");
+}
+
+void spawner_watch(struct spawner *s, struct event_base *base,
+	void (*on_change)(void *ctx, enum spawner_change, const char *why), void *ctx)
+{
+	s->base = base;
+	s->on_change = on_change;
 	s->ctx = ctx;
 	ipc_start(s->channel, base, on_message, on_gone, s);
+	ipc_start(s->keeper, base, on_keeper_message, on_keeper_gone, s);
 }
 
 static uint32_t next_id(struct spawner *s)

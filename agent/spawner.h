@@ -1,6 +1,7 @@
 /*
- * spawner: the process that starts plugins. It is forked while the agent still is root, and only where the settings
- * name a file of plugins; it reads nothing afterwards but messages and what plugins write, which it does not look into.
+ * spawner: the process that starts plugins. The process above it (spawner_keep.h) is forked while the agent still is root,
+ * and only where the settings name a file of plugins; the spawner reads nothing but messages and what plugins write, which it
+ * does not look into.
  *
  *   spawner_start -> (the engine gives up its rights) -> spawner_watch -> spawner_call ... -> spawner_free
  *
@@ -12,7 +13,7 @@
  * namespace of its own, whose first process (spawner_run.h) is killed at the deadline: the kernel then ends all that is in
  * it, whatever it forked or ignores. Without the right to namespaces that first process adopts all orphans
  * and ends them itself. What a plugin left running goes when the plugin ends.
- * A spawner that was killed is not replaced: plugins are unknown until the agent is started again.
+ * A spawner that has ended is started anew; what ran is told to have failed, and what is called meanwhile fails.
  * Thread: the loop's. Limits: SPAWNER_PLACES at a time, later calls wait; SPAWNER_OUT_MAX bytes of output are kept.
  */
 #ifndef AGENT_SPAWNER_H
@@ -27,7 +28,7 @@
 #define SPAWNER_ERR_MAX (1u << 10)
 #define SPAWNER_FLOOD (1u << 20) /* bytes of output after which a plugin is ended */
 
-enum { SPAWNER_CALL = 1, SPAWNER_CANCEL, SPAWNER_END };
+enum { SPAWNER_CALL = 1, SPAWNER_CANCEL, SPAWNER_END, SPAWNER_BEGINS };
 
 struct err;
 struct event_base;
@@ -52,8 +53,15 @@ int spawner_rights_find(const char *user, const char *engine, bool is_once, stru
 struct spawner *spawner_start(const struct plugins *, const struct spawner_rights *, struct err *);
 /* Ends all plugins. Calls that are under way are forgotten. Accepts NULL. */
 void spawner_free(struct spawner *);
-/* on_gone: once, when the spawner has ended; after calls that were under way are told to have failed. */
-void spawner_watch(struct spawner *, struct event_base *, void (*on_gone)(void *ctx, const char *why), void *ctx);
+
+enum spawner_change {
+	SPAWNER_GONE, /* it has ended; calls that were under way have been told to have failed */
+	SPAWNER_BACK, /* another one is there */
+	SPAWNER_LOST, /* there will be no other one: last */
+};
+/* why: "" when it is back. */
+void spawner_watch(struct spawner *, struct event_base *,
+	void (*on_change)(void *ctx, enum spawner_change, const char *why), void *ctx);
 /* As exec_start and exec_cancel of struct probe_env. */
 struct exec_call *spawner_call(struct spawner *, const struct exec_request *,
 	void (*on_end)(void *ctx, const struct exec_end *), void *ctx, struct err *);

@@ -64,7 +64,7 @@ int spawner_message_read_call(const void *bytes, size_t len, struct spawner_aske
 	size_t count;
 
 	*a = (struct spawner_asked){.timeout = timeout_ms * NS_PER_MS};
-	if (timeout_ms < 1 || timeout_ms > SPAWNER_TIMEOUT_MAX * 1000 || read_name(&c, a->plugin) < 0)
+	if (timeout_ms < 1 || timeout_ms > EXEC_TIMEOUT_MAX * 1000 || read_name(&c, a->plugin) < 0)
 		return -1;
 	count = cursor_u16(&c);
 	if (count > EXEC_ARGS_MAX)

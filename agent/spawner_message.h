@@ -14,8 +14,6 @@
 
 #include "probes/catalog_exec.h"
 
-#define SPAWNER_TIMEOUT_MAX 300 /* s */
-
 struct buf;
 struct exec_end;
 struct exec_request;

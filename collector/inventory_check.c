@@ -160,10 +160,14 @@ static int check_families(const struct inventory_check *c, struct err *e)
 
 static int read_options(const struct inventory *inv, struct inventory_check *c, struct err *e)
 {
+	struct err inner;
+
 	c->of_type = catalog_find(c->type);
 	if (c->of_type == NULL)
 		return config_error(&c->where, e,
 			"type \"%s\" is not a probe type: `xunjian-agent probe --help` lists them", c->type);
+	if (catalog_check_timeout(c->of_type, c->timeout, &inner) < 0)
+		return config_error(&c->where, e, "%s", inner.text);
 	if (default_host(inv, c, e) < 0)
 		return -1;
 	sort_options(&c->options);

@@ -7,6 +7,7 @@
 
 #include "lib/err.h"
 #include "lib/mem.h"
+#include "lib/num.h"
 
 /* ---- targets */
 
@@ -145,6 +146,16 @@ enum family catalog_literal(const struct catalog_type *t, const void *options)
 	if (!catalog_has_target(t, options) || catalog_target_host(t, options, host, sizeof host) < 0)
 		return FAMILY_NONE;
 	return catalog_literal_family(host);
+}
+
+int catalog_check_timeout(const struct catalog_type *t, int64_t timeout, struct err *e)
+{
+	char shown[NUM_TEXT];
+
+	if (t->timeout_max == 0 || timeout <= t->timeout_max)
+		return 0;
+	num_format_duration(t->timeout_max, shown);
+	return err_set(e, "timeout is longer than a run of type %s may take: write \"%s\" or less", t->name, shown);
 }
 
 int catalog_options(const struct catalog_type *t, const struct config_pairs *pairs, struct arena *a,

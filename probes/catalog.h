@@ -28,6 +28,7 @@ struct catalog_type {
 	size_t options_size;
 	const struct config_schema *schema; /* flat; shared by configuration, wire and shell */
 	const struct metric *metrics;       /* ends with number 0 */
+	int64_t timeout_max;                /* ns that a run may be given; 0: no bound of its own */
 	/* Cross-field check of filled options; may be NULL. */
 	int (*check)(const void *options, struct err *);
 };
@@ -68,6 +69,9 @@ enum family catalog_literal_family(const char *host);
 bool catalog_has_family(const struct catalog_type *, const void *options);
 /* The family of a target that is a literal address; FAMILY_NONE when it is a name, or there is none. */
 enum family catalog_literal(const struct catalog_type *, const void *options);
+
+/* Whether a run of the type may be given this time (ns), in words that say what to write instead. */
+int catalog_check_timeout(const struct catalog_type *, int64_t timeout, struct err *);
 
 /* Options from key=value pairs: defaults, values, cross-field check. The struct is in the arena. */
 struct arena;

@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "lib/clock.h"
 #include "lib/err.h"
 #include "probes/catalog_fields.h"
 
@@ -96,5 +97,6 @@ const struct catalog_type catalog_exec = {
 	.options_size = sizeof(struct exec_options),
 	.schema = &exec_schema,
 	.metrics = exec_metrics,
+	.timeout_max = EXEC_TIMEOUT_MAX * NS_PER_S,
 	.check = exec_check,
 };

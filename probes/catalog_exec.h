@@ -9,6 +9,7 @@
 #define EXEC_ARGS_MAX 64
 #define EXEC_ARG_MAX 1024   /* bytes of one, as configured */
 #define EXEC_PLUGIN_MAX 63  /* bytes of the name of a plugin */
+#define EXEC_TIMEOUT_MAX 300 /* s that one run may take */
 
 /* What stands for the address and the rest in an argument. */
 #define EXEC_ADDRESS "{address}"

@@ -104,8 +104,9 @@ static void a_check_that_cannot_be_done_costs_itself_alone(void **state)
 {
 	static const struct wire_option bad_port[] = {{"host", "x"}, {"port", "70000"}};
 	static const struct wire_option later[] = {{"host", "x"}, {"port", "1"}, {"colour", "red"}};
-	struct wire_check checks[] = {good, good, good, good, good, good};
-	const struct wire_assignments remote = {"a", 77, 6, checks};
+	static const struct wire_option plugin[] = {{"plugin", "check_x"}};
+	struct wire_check checks[] = {good, good, good, good, good, good, good};
+	const struct wire_assignments remote = {"a", 77, 7, checks};
 	struct agent_settings *s = settings(LOCAL);
 	struct refused refused = {""};
 	struct assignments *set;
@@ -121,13 +122,20 @@ static void a_check_that_cannot_be_done_costs_itself_alone(void **state)
 	checks[3].id = "gate";
 	checks[4].id = "slow";
 	checks[4].timeout_ms = 60001;
+	checks[5].id = "patient";
+	checks[5].type = "exec";
+	checks[5].interval_s = 900;
+	checks[5].timeout_ms = 300001;
+	checks[5].options = plugin;
+	checks[5].options_count = 1;
 	set = assignments_new(s, &remote, on_refused, &refused);
 	assert_string_equal(refused.text, "new: unknown probe type \"smoke\"\n"
 		"port: port: 70000 is outside 1 to 65535\n"
 		"later: unknown setting \"colour\": known here are host, ipv4, ipv6, port, send, expect\n"
 		"gate: the local list has a check of this id\n"
-		"slow: timeout is longer than the interval of 1m\n");
-	assert_int_equal(set->refused, 5);
+		"slow: timeout is longer than the interval of 1m\n"
+		"patient: timeout is longer than a run of type exec may take: write \"5m\" or less\n");
+	assert_int_equal(set->refused, 6);
 	assert_int_equal(set->count, 2);
 	assert_string_equal(set->checks[1].id, "portal");
 	assignments_drop(set);

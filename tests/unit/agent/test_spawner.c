@@ -21,6 +21,7 @@
 #include "lib/err.h"
 #include "lib/ipc.h"
 #include "lib/mem.h"
+#include "probes/catalog_exec.h"
 #include "probes/exec.h"
 
 #define UID 61237 /* of plugins here; nobody else's */
@@ -30,6 +31,8 @@ static struct bench {
 	char folder[64];
 	struct plugins *table;
 	struct event_base *base;
+	struct event *limit; /* of a wait */
+	bool late;
 	struct spawner *spawner;
 	size_t ended;
 	struct told {
@@ -37,7 +40,7 @@ static struct bench {
 		struct exec_end end;
 		char out[SPAWNER_OUT_MAX + 1], err[SPAWNER_ERR_MAX + 1];
 	} told[CALLS_MAX];
-	unsigned gone;
+	unsigned gone, back, lost;
 } b;
 
 /* ---- a table of its own */
@@ -145,7 +148,7 @@ static unsigned of_plugins(void)
 
 static void none_is_left(void)
 {
-	int64_t until = clock_mono() + 3 * NS_PER_S;
+	int64_t until = clock_mono() + 60 * NS_PER_S;
 
 	while (of_plugins() > 0 && clock_mono() < until)
 		usleep(10000);
@@ -154,11 +157,13 @@ static void none_is_left(void)
 
 /* ---- calls and their ends */
 
-static void on_gone(void *ctx, const char *why)
+static void on_change(void *ctx, enum spawner_change change, const char *why)
 {
 	(void)ctx;
-	assert_non_null(why);
-	b.gone++;
+	assert_true((*why == '\0') == (change == SPAWNER_BACK));
+	b.gone += change == SPAWNER_GONE;
+	b.back += change == SPAWNER_BACK;
+	b.lost += change == SPAWNER_LOST;
 	event_base_loopbreak(b.base);
 }
 
@@ -178,16 +183,24 @@ static void on_end(void *ctx, const struct exec_end *end)
 	event_base_loopbreak(b.base);
 }
 
+static void on_limit(evutil_socket_t fd, short what, void *ctx)
+{
+	(void)fd, (void)what, (void)ctx;
+	b.late = true;
+	event_base_loopbreak(b.base);
+}
+
 static void open_with(const struct spawner_rights *rights)
 {
 	struct err e;
 
 	memset(b.told, 0, sizeof b.told);
-	b.ended = b.gone = 0;
+	b.ended = b.gone = b.back = b.lost = 0;
 	b.base = event_base_new();
+	b.limit = evtimer_new(b.base, on_limit, NULL);
 	b.spawner = spawner_start(b.table, rights, &e);
 	assert_non_null(b.spawner);
-	spawner_watch(b.spawner, b.base, on_gone, NULL);
+	spawner_watch(b.spawner, b.base, on_change, NULL);
 }
 
 static const struct spawner_rights other_user = {.has_user = true, .uid = UID, .gid = UID, .has_namespaces = true};
@@ -206,6 +219,7 @@ static int close_bench(void **state)
 	if (geteuid() != 0)
 		return 0;
 	spawner_free(b.spawner);
+	event_free(b.limit);
 	event_base_free(b.base);
 	none_is_left(); /* else they count for the next */
 	return 0;
@@ -224,16 +238,23 @@ static struct exec_call *begin(size_t at, int64_t timeout, const char *plugin, c
 	return c;
 }
 
+/* Until something is told. */
+static void wait_once(void)
+{
+	const struct timeval limit = {60, 0};
+
+	b.late = false;
+	evtimer_add(b.limit, &limit);
+	event_base_dispatch(b.base);
+	evtimer_del(b.limit);
+	if (b.late)
+		fail_msg("%zu calls have ended; gone %u, back %u, lost %u", b.ended, b.gone, b.back, b.lost);
+}
+
 static void wait_for(size_t ended)
 {
-	struct timeval limit = {20, 0};
-
-	event_base_loopexit(b.base, &limit);
-	while (b.ended < ended && b.gone == 0) {
-		event_base_dispatch(b.base);
-		if (event_base_got_exit(b.base))
-			fail_msg("only %zu of %zu calls have ended", b.ended, ended);
-	}
+	while (b.ended < ended && b.gone == 0)
+		wait_once();
 }
 
 static const struct told *run(int64_t timeout, const char *plugin, const char *const *args)
@@ -243,6 +264,12 @@ static const struct told *run(int64_t timeout, const char *plugin, const char *c
 	begin(0, timeout, plugin, args);
 	wait_for(1);
 	return &b.told[0];
+}
+
+static void wait_until(const unsigned *what, unsigned count)
+{
+	while (*what < count)
+		wait_once();
 }
 
 static void needs_root(void)
@@ -400,17 +427,26 @@ static void a_crowd_leaves_processes_for_others(void **state)
 	assert_string_equal(t->err, "");
 }
 
-static pid_t spawner_pid(void)
+/* The last one that a process started. */
+static pid_t child_of(pid_t parent)
 {
-	FILE *f = fopen("/proc/thread-self/children", "r");
+	char path[64];
 	int pid = 0;
+	FILE *f;
 
+	snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)parent, (int)parent);
+	f = fopen(path, "r");
 	if (f == NULL)
 		skip();
 	while (fscanf(f, "%d", &pid) == 1)
 		;
 	fclose(f);
 	return pid;
+}
+
+static pid_t spawner_pid(void)
+{
+	return child_of(child_of(getpid()));
 }
 
 static void a_killed_spawner_takes_all_with_it_and_is_told(void **state)
@@ -435,6 +471,48 @@ static void a_killed_spawner_takes_all_with_it_and_is_told(void **state)
 	assert_null(spawner_call(b.spawner, &q, on_end, NULL, &e));
 	assert_string_equal(e.text, "the process that starts plugins has ended");
 	none_is_left();
+}
+
+/* More than the rules allow between the two must be cut, not sent: it would end the spawner, and all plugins with it. */
+static void a_deadline_far_away_is_no_end_of_the_spawner(void **state)
+{
+	(void)state;
+	needs_root();
+	assert_int_equal(run(2 * EXEC_TIMEOUT_MAX * NS_PER_S, "say", NULL)->end.how, EXEC_EXITED);
+	assert_int_equal(b.gone, 0);
+}
+
+static void a_spawner_that_has_ended_is_started_anew(void **state)
+{
+	(void)state;
+	needs_root();
+	for (unsigned i = 1; i <= 2; i++) {
+		kill(spawner_pid(), SIGKILL);
+		wait_until(&b.gone, i);
+		wait_until(&b.back, i);
+		b.gone = 0;
+		assert_int_equal(run(10 * NS_PER_S, "say", NULL)->end.how, EXEC_EXITED);
+		b.gone = i;
+	}
+	assert_int_equal(b.lost, 0);
+}
+
+/* Somebody has killed even that which would start it anew. */
+static void without_its_keeper_a_spawner_lives_on_and_is_lost_when_it_ends(void **state)
+{
+	struct exec_request q = {.plugin = "say", .deadline = clock_mono() + NS_PER_S};
+	pid_t spawner;
+	struct err e;
+
+	(void)state;
+	needs_root();
+	spawner = spawner_pid();
+	kill(child_of(getpid()), SIGKILL);
+	assert_int_equal(run(10 * NS_PER_S, "say", NULL)->end.how, EXEC_EXITED);
+	kill(spawner, SIGKILL);
+	wait_until(&b.lost, 1);
+	assert_null(spawner_call(b.spawner, &q, on_end, NULL, &e));
+	assert_string_equal(e.text, "the process that starts plugins has ended");
 }
 
 static void the_end_of_the_agent_ends_them(void **state)
@@ -610,6 +688,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(output_is_cut, open_bench, close_bench),
 		cmocka_unit_test_setup_teardown(sixteen_run_at_once_and_others_wait, open_bench, close_bench),
 		cmocka_unit_test_setup_teardown(a_killed_spawner_takes_all_with_it_and_is_told, open_bench, close_bench),
+		cmocka_unit_test_setup_teardown(a_deadline_far_away_is_no_end_of_the_spawner, open_bench, close_bench),
+		cmocka_unit_test_setup_teardown(a_spawner_that_has_ended_is_started_anew, open_bench, close_bench),
+		cmocka_unit_test_setup_teardown(without_its_keeper_a_spawner_lives_on_and_is_lost_when_it_ends, open_bench, close_bench),
 		cmocka_unit_test_setup_teardown(the_end_of_the_agent_ends_them, open_bench, close_bench),
 		cmocka_unit_test(what_breaks_the_rules_ends_it),
 		cmocka_unit_test(rights_are_never_root_or_the_agents),

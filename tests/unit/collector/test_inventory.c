@@ -338,6 +338,9 @@ static void a_run_ends_before_the_next_begins(void **state)
 		"%s/all.conf:10: interval must be of whole seconds");
 	assert_refused(CHECK_OF("subject = \"host/a1\"; host = \"x\"; timeout = \"1500us\";"),
 		"%s/all.conf:10: timeout must be of whole milliseconds");
+	assert_refused(BASE "checks = ( { id = \"c\"; type = \"exec\"; vantages = \"a1\"; subject = \"host/a1\"; plugin = \"x\"; "
+		"interval = \"20m\"; timeout = \"301s\"; } );", "%s/all.conf:10: timeout is longer than a run of type exec may "
+		"take: write \"5m\" or less");
 }
 
 static void options_are_those_of_the_type(void **state)
