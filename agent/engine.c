@@ -651,16 +651,21 @@ static void open_events(struct engine *g)
 		spawner_watch(g->spawner, g->base, on_spawner_change, g);
 }
 
-/* One that is missing keeps no agent from its other checks. */
+/* One that is missing keeps no agent from its other checks, nor does a file system that does not answer: a process of its own
+ * looks. */
 static void warn_of_plugins(const struct plugins *plugins)
 {
 	const struct plugin *items = plugins->list.items;
 	struct err e;
 
+	signal(SIGCHLD, SIG_IGN); /* nobody waits for it */
+	if (fork() != 0)
+		return;
 	for (size_t i = 0; i < plugins->list.count; i++) {
 		if (plugins_check(&items[i], &e) < 0)
 			log_warn("a plugin will not be started: %s", e.text);
 	}
+	_exit(0);
 }
 
 /* While we still are root. */
@@ -673,10 +678,10 @@ static int start_spawner(struct engine *g, struct err *e)
 	if (*s->plugins == '\0')
 		return 0;
 	plugins = plugins_load(s->plugins, e);
-	if (plugins != NULL)
-		warn_of_plugins(plugins);
 	if (plugins != NULL && spawner_rights_find(s->plugin_user, s->user, false, &rights, e) == 0)
 		g->spawner = spawner_start(plugins, &rights, e);
+	if (g->spawner != NULL)
+		warn_of_plugins(plugins);
 	plugins_free(plugins);
 	return g->spawner != NULL ? 0 : -1;
 }

@@ -53,7 +53,7 @@ static int check_owner(const char *path, const struct stat *st, struct err *e)
 	return 0;
 }
 
-/* The folders above a path without links. */
+/* The folders above a path without links. One that has become a link since then is not followed. */
 static int check_folders(const char *real, struct err *e)
 {
 	char folder[PATH_MAX] = "/";
@@ -64,34 +64,32 @@ static int check_folders(const char *real, struct err *e)
 			memcpy(folder, real, (size_t)(slash - real));
 			folder[slash - real] = '\0';
 		}
-		if (stat(folder, &st) != 0)
+		if (lstat(folder, &st) != 0)
 			return err_errno(e, "%.300s", folder);
+		if (!S_ISDIR(st.st_mode))
+			return err_set(e, "%.300s is not a folder", folder);
 		if (check_owner(folder, &st, e) < 0)
 			return -1;
 	}
 	return 0;
 }
 
-int plugins_check_path(const char *path, bool is_executable, struct err *e)
+/* Where the path leads: a regular file that nobody else can change or exchange. Owned; NULL with err. */
+static char *resolve(const char *path, bool is_executable, struct err *e)
 {
 	char *real = realpath(path, NULL);
 	struct stat st;
-	int status;
 
-	if (real == NULL || stat(real, &st) != 0) {
-		free(real);
-		return err_errno(e, "%.300s", path);
-	}
-	if (!S_ISREG(st.st_mode))
-		status = err_set(e, "%.300s is not a file", path);
+	if (real == NULL || lstat(real, &st) != 0)
+		err_errno(e, "%.300s", path);
+	else if (!S_ISREG(st.st_mode))
+		err_set(e, "%.300s is not a file", path);
 	else if (is_executable && (st.st_mode & 0111) == 0)
-		status = err_set(e, "%.300s cannot be executed", path);
-	else if (check_owner(real, &st, e) < 0 || check_folders(real, e) < 0)
-		status = -1;
-	else
-		status = 0;
+		err_set(e, "%.300s cannot be executed", path);
+	else if (check_owner(real, &st, e) == 0 && check_folders(real, e) == 0)
+		return real;
 	free(real);
-	return status;
+	return NULL;
 }
 
 /* ---- the table */
@@ -110,22 +108,35 @@ static int check_table(const struct plugins *p, struct err *e)
 	return 0;
 }
 
-int plugins_check(const struct plugin *p, struct err *e)
+char *plugins_resolve(const struct plugin *p, struct err *e)
 {
 	struct err inner;
+	char *real = resolve(p->path, true, &inner);
 
-	if (plugins_check_path(p->path, true, &inner) == 0)
-		return 0;
-	return config_error(&p->where, e, "plugin \"%s\": %s", p->name, inner.text);
+	if (real == NULL)
+		config_error(&p->where, e, "plugin \"%s\": %s", p->name, inner.text);
+	return real;
+}
+
+int plugins_check(const struct plugin *p, struct err *e)
+{
+	char *real = plugins_resolve(p, e);
+
+	free(real);
+	return real != NULL ? 0 : -1;
 }
 
 struct plugins *plugins_load(const char *path, struct err *e)
 {
 	struct arena *arena = arena_new();
 	struct plugins *p = arena_alloc(arena, sizeof *p);
+	char *real = resolve(path, false, e);
+	int status = -1;
 
-	if (plugins_check_path(path, false, e) < 0 || config_load(path, &plugins_schema, arena, p, e) < 0 ||
-		check_table(p, e) < 0) {
+	if (real != NULL)
+		status = config_load(path, &plugins_schema, arena, p, e);
+	free(real);
+	if (status < 0 || check_table(p, e) < 0) {
 		arena_free(arena);
 		return NULL;
 	}

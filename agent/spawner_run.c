@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/plugins.h"
 #include "agent/spawner.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -35,12 +36,6 @@
 
 static const char *const environment[] = {"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL=C", "LANG=C",
 	"HOME=/", NULL};
-
-struct job {
-	char *const *argv;
-	int64_t timeout;
-	size_t places;
-};
 
 /* ---- all that was started below a process */
 
@@ -113,7 +108,7 @@ static void set_limit(int what, rlim_t limit)
 
 /* The kernel counts the processes of a user, all plugins in one: each begins with room of its own above what those before
  * it may have taken, so that one that forks without end leaves some for the next. */
-static void set_limits(const struct spawner_rights *rights, const struct job *job)
+static void set_limits(const struct spawner_rights *rights, const struct spawner_job *job)
 {
 	rlim_t seconds = (rlim_t)(job->timeout / NS_PER_S) + 2;
 
@@ -155,7 +150,18 @@ struct ends {
 	int out, err, status; /* to write to */
 };
 
-static void plugin_main(const struct spawner_rights *rights, const struct job *job, const struct ends *ends)
+/* Where memory lacks, plugins go before all others, whatever the agent is held to: what one measures is asked again. */
+static void offer_to_the_killer(void)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, "1000", 4) < 0)
+		return;
+	close(fd);
+}
+
+static void plugin_main(const struct spawner_rights *rights, const struct spawner_job *job, const char *real,
+	const struct ends *ends)
 {
 	int nothing = open("/dev/null", O_RDWR | O_CLOEXEC), status = fcntl(ends->status, F_DUPFD_CLOEXEC, 10);
 	struct err e;
@@ -163,13 +169,14 @@ static void plugin_main(const struct spawner_rights *rights, const struct job *j
 	reset_signals();
 	setsid();
 	umask(077);
+	offer_to_the_killer();
 	if (chdir("/") != 0 || nothing < 0 || status < 0 || dup2(nothing, STDIN_FILENO) < 0 ||
 		dup2(ends->out, STDOUT_FILENO) < 0 || dup2(ends->err, STDERR_FILENO) < 0 || become(rights, &e) < 0) {
 		say(ends->status, EXEC_FAILED, errno);
 		_exit(127);
 	}
 	set_limits(rights, job);
-	execve(job->argv[0], job->argv, (char *const *)environment);
+	execve(real, job->argv, (char *const *)environment);
 	say(status, EXEC_FAILED, errno);
 	_exit(127);
 }
@@ -253,10 +260,12 @@ static void keep_ends(struct ends *ends)
 	*ends = (struct ends){FIRST_FD, FIRST_FD + 1, FIRST_FD + 2};
 }
 
-static void first_main(const struct spawner_rights *rights, const struct job *job, struct ends *ends)
+static void first_main(const struct spawner_rights *rights, const struct spawner_job *job, struct ends *ends)
 {
+	struct err e;
 	sigset_t all;
 	pid_t plugin;
+	char *real;
 
 	prctl(PR_SET_NAME, "xj-plugin");
 	for (int s = 1; s < NSIG; s++)
@@ -266,9 +275,15 @@ static void first_main(const struct spawner_rights *rights, const struct job *jo
 	prctl(PR_SET_PDEATHSIG, rights->has_namespaces ? SIGKILL : SIGTERM);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	keep_ends(ends);
+	real = plugins_resolve(job->plugin, &e); /* the file may have been exchanged since the start */
+	if (real == NULL) {
+		if (write(ends->err, e.text, strlen(e.text)) >= 0)
+			say(ends->status, EXEC_FAILED, 0);
+		_exit(1);
+	}
 	plugin = fork();
 	if (plugin == 0)
-		plugin_main(rights, job, ends);
+		plugin_main(rights, job, real, ends);
 	if (plugin < 0) {
 		say(ends->status, EXEC_FAILED, errno);
 		_exit(1);
@@ -317,10 +332,9 @@ static int open_pipes(int pipes[3][2], struct err *e)
 	return 0;
 }
 
-int spawner_run_start(const struct spawner_rights *rights, char *const *argv, int64_t timeout, size_t places,
-	struct spawner_run *run, struct err *e)
+int spawner_run_start(const struct spawner_rights *rights, const struct spawner_job *job, struct spawner_run *run,
+	struct err *e)
 {
-	const struct job job = {argv, timeout, places};
 	int pipes[3][2] = {{-1, -1}, {-1, -1}, {-1, -1}};
 
 	if (open_pipes(pipes, e) < 0) {
@@ -331,7 +345,7 @@ int spawner_run_start(const struct spawner_rights *rights, char *const *argv, in
 			err_errno(e, "no process for a plugin");
 	}
 	if (run->pid == 0)
-		first_main(rights, &job, &(struct ends){pipes[0][1], pipes[1][1], pipes[2][1]});
+		first_main(rights, job, &(struct ends){pipes[0][1], pipes[1][1], pipes[2][1]});
 	for (int i = 0; i < 3; i++) {
 		if (run->pid < 0) {
 			close_both(pipes[i]);

@@ -8,7 +8,7 @@
  *
  * With a process namespace the first process is its init: with it all others end. Without, it stops them first, so that
  * they cannot fork while they are killed one after the other.
- * Nothing here waits in the spawner.
+ * Nothing here waits in the spawner: it is the first process that looks at the file of the plugin.
  */
 #ifndef AGENT_SPAWNER_RUN_H
 #define AGENT_SPAWNER_RUN_H
@@ -19,6 +19,7 @@
 #include <sys/types.h>
 
 struct err;
+struct plugin;
 struct spawner_rights;
 
 struct spawner_run {
@@ -28,15 +29,21 @@ struct spawner_run {
 
 /* Whether processes can be put into a namespace of their own. */
 bool spawner_run_has_namespaces(void);
-/* argv[0] is the path; places: how many plugins run with it. 0, or -1 with err and nothing started. */
-int spawner_run_start(const struct spawner_rights *, char *const *argv, int64_t timeout, size_t places, struct spawner_run *,
-	struct err *);
+struct spawner_job {
+	const struct plugin *plugin;
+	char *const *argv; /* argv[0]: its path as written */
+	int64_t timeout;
+	size_t places;     /* how many plugins run with it */
+};
+
+/* 0, or -1 with err and nothing started. */
+int spawner_run_start(const struct spawner_rights *, const struct spawner_job *, struct spawner_run *, struct err *);
 /* Asks for its end; hard: at once, also when the first process does not go on. */
 void spawner_run_kill(const struct spawner_rights *, const struct spawner_run *, bool hard);
 
 /* What the first process says. */
 struct spawner_run_said {
-	uint32_t what;  /* enum exec_how: EXITED, SIGNALLED, FAILED with errno; 0: nothing */
+	uint32_t what;  /* enum exec_how: EXITED, SIGNALLED, FAILED with errno, or 0 and words among its errors; 0: nothing */
 	int32_t status;
 };
 struct spawner_run_said spawner_run_read_status(int fd);

@@ -139,6 +139,15 @@ static void on_output(evutil_socket_t fd, short what, void *ctx)
 
 /* ---- how it ended */
 
+/* Why nothing began; owned. */
+static char *failure_words(struct place *p, const struct spawner_run_said *said)
+{
+	if (said->what == EXEC_FAILED && said->status == 0)
+		return mem_strdup(buf_text(&p->err));
+	return mem_format("the plugin could not be started: %s", said->what == 0 ? "its first process was killed"
+		: strerror(said->status));
+}
+
 static void finish(struct place *p)
 {
 	const struct spawner_run_said said = spawner_run_read_status(p->run.status);
@@ -157,8 +166,7 @@ static void finish(struct place *p)
 	end.err = (const uint8_t *)buf_text(&p->err);
 	end.err_len = p->err.len;
 	if (end.how == EXEC_FAILED || end.how == 0) {
-		char *words = mem_format("the plugin could not be started: %s",
-			end.how == 0 ? "its first process was killed" : strerror(said.status));
+		char *words = failure_words(p, &said);
 
 		answer_failed(s, id, words);
 		free(words);
@@ -231,14 +239,11 @@ static int start_plugin(struct serve *s, const struct plugin *plugin, const stru
 
 	if (!plugin->takes_args && a->count > 0)
 		return err_set(e, "plugin %s takes no arguments of a check here", plugin->name);
-	/* The file may have been exchanged since the start. */
-	if (plugins_check(plugin, e) < 0)
-		return -1;
 	for (size_t i = 0; i < plugin->argv.count; i++)
 		argv[n++] = (char *)plugin->argv.items[i];
 	for (size_t i = 0; i < a->count; i++)
 		argv[n++] = a->args[i];
-	return spawner_run_start(&s->rights, argv, a->timeout, s->count + 1, run, e);
+	return spawner_run_start(&s->rights, &(struct spawner_job){plugin, argv, a->timeout, s->count + 1}, run, e);
 }
 
 static void begin(struct serve *s, uint32_t id, const struct spawner_asked *a)

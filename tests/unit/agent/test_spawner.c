@@ -99,8 +99,11 @@ static int make_table(void **state)
 	add_script(&table, "crowd", "exec python3 -c 'import os, time\nwhile True:\n  try:\n    if os.fork() == 0: time.sleep(1000)\n"
 		"  except OSError: time.sleep(1)'");
 	add_script(&table, "signal", "kill -9 $$");
+	add_script(&table, "itself", "echo $0; cat /proc/self/oom_score_adj");
 	buf_add_text(&table, ",\n{ name = \"fixed\"; path = \"/bin/echo\"; argv = [ \"a b\", \"c\" ]; takes_args = false; },\n"
-		"{ name = \"missing\"; path = \"/nowhere/x\"; } );\n");
+		"{ name = \"missing\"; path = \"/nowhere/x\"; },\n");
+	buf_add_format(&table, "{ name = \"linked\"; path = \"%s/link\"; } );\n", b.folder);
+	assert_int_equal(symlink("itself", in_folder("link")), 0);
 	write_file("plugins.conf", buf_text(&table));
 	buf_fini(&table);
 	b.table = plugins_load(in_folder("plugins.conf"), &e);
@@ -338,6 +341,17 @@ static void what_is_not_allowed_is_not_started(void **state)
 	assert_int_equal(chmod(in_folder("say"), 0755), 0);
 	assert_int_equal(t->end.how, EXEC_FAILED);
 	assert_string_equal(t->err, "the plugin could not be started: Permission denied");
+}
+
+/* A link that is exchanged between the look and the start leads nowhere else. */
+static void what_was_checked_is_what_is_executed(void **state)
+{
+	char expected[600];
+
+	(void)state;
+	needs_root();
+	snprintf(expected, sizeof expected, "%s\n1000\n", in_folder("itself"));
+	assert_string_equal(run(10 * NS_PER_S, "linked", NULL)->out, expected);
 }
 
 static void hostile(const char *name, enum exec_how how)
@@ -682,6 +696,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(arguments_come_through_as_they_are, open_bench, close_bench),
 		cmocka_unit_test_setup_teardown(a_plugin_has_no_rights_and_nothing_open, open_bench, close_bench),
 		cmocka_unit_test_setup_teardown(what_is_not_allowed_is_not_started, open_bench, close_bench),
+		cmocka_unit_test_setup_teardown(what_was_checked_is_what_is_executed, open_bench, close_bench),
 		cmocka_unit_test_setup_teardown(hostile_plugins_are_gone_soon_after_the_deadline, open_bench, close_bench),
 		cmocka_unit_test_setup_teardown(without_namespaces_they_are_gone_as_well, open_bench, close_bench),
 		cmocka_unit_test_setup_teardown(a_crowd_leaves_processes_for_others, open_bench, close_bench),
