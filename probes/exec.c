@@ -32,6 +32,7 @@ struct exec {
 	struct run *run;
 	struct state *state;
 	struct exec_call *call; /* NULL once it has ended */
+	int64_t began;          /* when the plugin did, which may have waited for a place */
 };
 
 /* ---- what it measured */
@@ -76,35 +77,35 @@ static struct seen *find_seen(struct exec *x, const struct exec_perf *p)
 
 /* The label and the unit, which the number of bytes and of counters says itself. A value that could not be taken has
  * none: it is still the same thing. */
-static struct run_part *part_of(struct exec *x, const struct exec_perf *p, const struct seen *s)
+static struct run_part *part_of(struct exec *x, const struct exec_perf *p, const struct seen *s, struct map *labels)
 {
 	const char *unit = p->is_known || s == NULL ? p->unit : s->unit;
+	bool is_shown = *unit != '\0' && strcmp(unit, "B") != 0 && strcmp(unit, "c") != 0;
 	char label[EXEC_LABEL_MAX + EXEC_UNIT_MAX + 4];
 
-	if (*unit == '\0' || strcmp(unit, "B") == 0 || strcmp(unit, "c") == 0)
-		return run_add_part(x->run, p->label);
-	snprintf(label, sizeof label, "%s [%s]", p->label, unit);
-	return run_add_part(x->run, label);
+	snprintf(label, sizeof label, is_shown ? "%s [%s]" : "%s", p->label, unit);
+	return map_set(labels, label, x) == NULL ? run_add_part(x->run, label) : NULL;
 }
 
 /* Per second since the run before; a counter that fell was set back. */
-static void tell_rate(const struct run *r, struct run_part *part, const struct exec_perf *p, const struct seen *s)
+static void tell_rate(const struct exec *x, struct run_part *part, const struct exec_perf *p, const struct seen *s)
 {
-	if (strcmp(p->unit, "c") == 0 && s->mono > 0 && p->value >= s->value && run_started(r) > s->mono)
-		run_part_value(part, EXEC_RATE, (p->value - s->value) * NS_PER_S / (double)(run_started(r) - s->mono));
+	if (strcmp(p->unit, "c") == 0 && s->mono > 0 && p->value >= s->value && x->began > s->mono)
+		run_part_value(part, EXEC_RATE, (p->value - s->value) * NS_PER_S / (double)(x->began - s->mono));
 }
 
-static void tell_perf(struct exec *x, const struct exec_perf *p)
+/* labels: of those told before. One that says the same as another, unit and all, would be written into its series: false. */
+static bool tell_perf(struct exec *x, const struct exec_perf *p, struct map *labels)
 {
 	struct seen *s = find_seen(x, p);
-	struct run_part *part = part_of(x, p, s);
+	struct run_part *part = part_of(x, p, s, labels);
 	uint32_t number = strcmp(p->unit, "B") == 0 ? EXEC_BYTES : EXEC_PLAIN;
 
 	if (part == NULL)
-		return;
+		return false;
 	if (!p->is_known) {
 		run_part_unknown(part, "the plugin could not take the value"); /* nor is the unit of its limits known */
-		return;
+		return true;
 	}
 	run_part_value(part, number + EXEC_AT_VALUE, p->value);
 	tell_range(part, number + EXEC_AT_WARN, number + EXEC_AT_WARN_LOW, &p->warn);
@@ -112,10 +113,22 @@ static void tell_perf(struct exec *x, const struct exec_perf *p)
 	run_part_value(part, number + EXEC_AT_MIN, p->min);
 	run_part_value(part, number + EXEC_AT_MAX, p->max);
 	if (s == NULL)
-		return;
-	tell_rate(x->run, part, p, s);
-	*s = (struct seen){.value = p->value, .mono = run_started(x->run)};
+		return true;
+	tell_rate(x, part, p, s);
+	*s = (struct seen){.value = p->value, .mono = x->began};
 	memcpy(s->unit, p->unit, sizeof s->unit);
+	return true;
+}
+
+static void tell_all_perf(struct exec *x, const struct exec_output *o)
+{
+	struct map *labels = map_new();
+	size_t refused = o->refused;
+
+	for (size_t i = 0; i < o->count; i++)
+		refused += !tell_perf(x, &o->perf[i], labels);
+	run_value(x->run, EXEC_REFUSED, (double)refused);
+	map_free(labels, NULL);
 }
 
 /* ---- how it ended */
@@ -139,8 +152,7 @@ static void tell_exit(struct exec *x, const struct exec_end *end, const struct e
 
 	if (end->status <= 3)
 		run_value(r, EXEC_STATE, end->status);
-	for (size_t i = 0; i < o->count; i++)
-		tell_perf(x, &o->perf[i]);
+	tell_all_perf(x, o);
 	switch (end->status) {
 	case 0:
 	case 1:
@@ -174,8 +186,6 @@ static void tell_end(struct exec *x, const struct exec_end *end, struct exec_out
 	if (end->how != EXEC_FAILED)
 		run_value(r, EXEC_TIME, (double)end->elapsed / NS_PER_S);
 	exec_output_parse(end->out, end->out_len, o);
-	if (end->how == EXEC_EXITED)
-		run_value(r, EXEC_REFUSED, (double)o->refused);
 	switch (end->how) {
 	case EXEC_EXITED:
 		tell_exit(x, end, o);
@@ -209,6 +219,7 @@ static void on_end(void *ctx, const struct exec_end *end)
 	struct exec *x = ctx;
 
 	x->call = NULL;
+	x->began = clock_mono() - end->elapsed;
 	tell_end(x, end, o);
 	exec_free(x);
 	free(o);

@@ -27,6 +27,7 @@ static struct fake {
 	struct one_run run;
 	struct exec_end end;
 	bool never, waits;
+	long delay_ms; /* until it ends, of which nothing is its own */
 	const char *refused; /* words of a call that cannot be made */
 	unsigned calls, cancelled;
 	char asked[4096]; /* "plugin[arg][arg]" of each call, a space between them */
@@ -60,7 +61,9 @@ static struct exec_call *start(void *ctx, const struct exec_request *q,
 	}
 	*c = (struct exec_call){&fake, NULL, on_end, call_ctx};
 	c->event = event_new(fake.run.base, -1, 0, on_event, c);
-	if (!fake.never)
+	if (fake.delay_ms > 0)
+		event_add(c->event, &(struct timeval){fake.delay_ms / 1000, fake.delay_ms % 1000 * 1000});
+	else if (!fake.never)
 		event_active(c->event, EV_TIMEOUT, 0);
 	return c;
 }
@@ -271,6 +274,38 @@ static void a_counter_gives_a_rate_from_its_second_run_on(void **state)
 	assert_true(isnan(one_run_value(o, 1, EXEC_RATE)));
 }
 
+/* What it waited for a place is no time of the counter: told by when the runs began, this would be a thousand times as much. */
+static void the_rate_of_a_counter_is_by_the_time_that_the_plugin_ran(void **state)
+{
+	struct one_run *o = &fake.run;
+
+	(void)state;
+	o->check = "waited";
+	ends(EXEC_EXITED, 0, "OK | n=100c", "");
+	fake.end.elapsed = 0;
+	one_run_of(o, &exec_probe, "plugin=x");
+	fake.delay_ms = 200;
+	ends(EXEC_EXITED, 0, "OK | n=200c", "");
+	fake.end.elapsed = 0;
+	one_run_of(o, &exec_probe, "plugin=x");
+	assert_true(one_run_value(o, 1, EXEC_RATE) > 0 && one_run_value(o, 1, EXEC_RATE) <= 500);
+}
+
+/* One series has one source. */
+static void labels_that_say_the_same_are_told_once(void **state)
+{
+	struct one_run *o = &fake.run;
+
+	(void)state;
+	ends(EXEC_EXITED, 0, "OK | time=1s 'time [s]'=2 time=3 n=4 n=5c", "");
+	one_run_of(o, &exec_probe, "plugin=x");
+	assert_int_equal(o->count, 3);
+	assert_string_equal(o->parts[1], "time [s]");
+	assert_true(one_run_value(o, 1, EXEC_PLAIN) == 1);
+	assert_string_equal(o->parts[2], "n");
+	assert_true(one_run_value(o, 0, EXEC_REFUSED) == 3);
+}
+
 static void refused(const char *words, const char *const *texts)
 {
 	struct config_pair items[8];
@@ -316,6 +351,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(at_the_deadline_it_is_cancelled_and_unknown, begin, end),
 		cmocka_unit_test_setup_teardown(a_cancelled_run_cancels_its_call, begin, end),
 		cmocka_unit_test_setup_teardown(a_counter_gives_a_rate_from_its_second_run_on, begin, end),
+		cmocka_unit_test_setup_teardown(the_rate_of_a_counter_is_by_the_time_that_the_plugin_ran, begin, end),
+		cmocka_unit_test_setup_teardown(labels_that_say_the_same_are_told_once, begin, end),
 		cmocka_unit_test(options_that_make_no_sense_are_told),
 	};
 
