@@ -59,6 +59,7 @@ struct snmp_talk {
 	int send_error, report;
 	long status, index;
 	bool had_reply; /* once */
+	int64_t asked, slowest; /* when the request under way was sent first; the longest time that an answer took */
 	struct snmp_oid name; /* of the varbind that is handed on */
 	struct snmp_talk_counts counts;
 	char trouble[128];
@@ -305,6 +306,8 @@ static int on_message(int operation, netsnmp_session *s, int id, netsnmp_pdu *pd
 	switch (operation) {
 	case NETSNMP_CALLBACK_OP_RECEIVED_MESSAGE:
 		t->was_heard = true;
+		if (t->packet->mono - t->asked > t->slowest)
+			t->slowest = t->packet->mono - t->asked;
 		if (pdu->command == SNMP_MSG_REPORT) {
 			t->report = t->stack->lib.snmpv3_get_report_type(pdu);
 			break;
@@ -406,6 +409,7 @@ static void send_pdu(struct snmp_talk *t, netsnmp_pdu *pdu)
 	t->send_error = t->report = 0;
 	t->is_pending = true;
 	t->counts.requests++;
+	t->asked = clock_mono();
 	if (t->stack->lib.snmp_sess_async_send(t->session, pdu, on_message, t) == 0) {
 		t->stack->lib.snmp_free_pdu(pdu);
 		t->is_pending = false;
@@ -623,6 +627,14 @@ struct snmp_talk_counts snmp_talk_counts(const struct snmp_talk *t)
 	return t->counts;
 }
 
+/* It answered, and the answer that lacks is not late by what it took before: a packet that was lost is asked for again. */
+static bool still_answers(const struct snmp_talk *t)
+{
+	bool has_answered = t->had_reply || (t->user_name[0] != '\0' && t->phase == TALK_READY);
+
+	return has_answered && (!t->is_pending || clock_mono() - t->asked <= t->retry + 2 * t->slowest);
+}
+
 enum outcome snmp_talk_silence(const struct snmp_talk *t, const char *limit, char *out, size_t room)
 {
 	const char *between = *t->trouble != '\0' ? ": " : "";
@@ -631,6 +643,10 @@ enum outcome snmp_talk_silence(const struct snmp_talk *t, const char *limit, cha
 	if (is_v3 && t->phase == TALK_READY && !t->had_reply && t->level == SNMP_SEC_LEVEL_AUTHPRIV) {
 		snprintf(out, room, "the device names its engine, but does not answer user \"%s\" within %s: a wrong priv "
 			"password or protocol looks like this%s%s", t->user_name, limit, between, t->trouble);
+		return OUTCOME_UNKNOWN;
+	}
+	if (still_answers(t)) {
+		snprintf(out, room, "not all was read within %s: the device still answers%s%s", limit, between, t->trouble);
 		return OUTCOME_UNKNOWN;
 	}
 	if (is_v3 || t->had_reply)

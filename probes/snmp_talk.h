@@ -56,7 +56,8 @@ void snmp_talk_close(struct snmp_talk *); /* accepts NULL */
 /* One at a time; borrowed until its reply. */
 void snmp_talk_ask(struct snmp_talk *, const struct snmp_request *);
 struct snmp_talk_counts snmp_talk_counts(const struct snmp_talk *);
-/* What to say when nothing came within a time; whether that is down or cannot be known. */
+/* What to say when not all came within a time; whether that is down or cannot be known: a device that still answers has more to
+ * read than fits the time, which is none of its faults. */
 enum outcome snmp_talk_silence(const struct snmp_talk *, const char *limit, char *out, size_t room);
 
 #endif

@@ -183,6 +183,27 @@ def who_lies(folder):
               "refuses the community: what came did not answer the request" and value(r, "foreign") == 6, r)
 
 
+def who_is_slow():
+    """One that has more to tell than the time allows, and one that falls silent on the way."""
+    for what, options, timeout, outcome, reason in (
+            ("a slow device", ("120",), "600ms", "unknown", "not all was read within 600ms: the device still answers"),
+            ("a device that falls silent", ("0", "3"), "2s", "down", "the device fell silent: not all was read within 2s")):
+        port = pair.free_port()
+        device = subprocess.Popen([os.path.join(pair.TOOLS, "snmp_device"), "127.0.0.1", str(port), "100", *options],
+                                  stdin=subprocess.DEVNULL)
+        try:
+            pair.wait(what, lambda: any(f":{port:04X} " in line for line in open("/proc/net/udp", encoding="ascii")))
+            p = subprocess.run([pair.AGENT, "probe", "snmp", "--json", f"timeout={timeout}", "host=127.0.0.1", f"port={port}",
+                                "retry=1s" if outcome == "unknown" else "retry=200ms", "community=public"], stdout=subprocess.PIPE,
+                               text=True, check=False)
+            own = json.loads(p.stdout)[0]
+            faults.record("snmp", what, [own])
+            check(what, own["outcome"] == outcome and own["reason"] == reason, own)
+        finally:
+            device.kill()
+            device.wait()
+
+
 def three_hundred(port):
     dead = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)  # takes what goes to its address, and says nothing
     dead.bind((f"127.1.0.{DEAD}", port))
@@ -311,7 +332,7 @@ def main():
             folder, "host=localhost", f"port={snmpd.port}", f"community={SECRET}", "what=system", timeout="500ms")))
         notified, began = Notified(folder, snmpd.port), time.monotonic()
         for step in (lambda: what_is_told(folder, snmpd.port), lambda: who_is_refused(folder, snmpd.port),
-                     lambda: who_lies(folder),
+                     lambda: who_lies(folder), who_is_slow,
                      lambda: three_hundred(snmpd.port), lambda: an_agent(folder, snmpd.port),
                      notified.tell, *([lambda: notified.set_back(snmpd)] if pair.FULL else [])):
             step()

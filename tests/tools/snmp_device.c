@@ -2,8 +2,9 @@
  * snmp_device: a device with many interfaces that answers SNMP v2c GETNEXT and GETBULK as fast as may be: for benches, where
  * a real agent would be what is measured. Answers on one address and port until it is killed.
  *
- *   snmp_device ADDRESS PORT INTERFACES
+ *   snmp_device ADDRESS PORT INTERFACES [DELAY_MS [ANSWERS]]
  *
+ * A slow one takes DELAY_MS for each answer; one of few words gives ANSWERS of them.
  * It has sysUpTime and those columns of ifTable and ifXTable that the snmp type reads. Limit: 100 interfaces, so that each
  * number of a name is one byte and names are in the order of their bytes.
  */
@@ -228,7 +229,7 @@ static bool answer(const struct device *d, const uint8_t *data, size_t len, stru
 	return true;
 }
 
-static int serve(const struct device *d, int fd)
+static int serve(const struct device *d, int fd, long delay_ms, long answers)
 {
 	struct buf rows = {0}, out = {0};
 
@@ -243,7 +244,8 @@ static int serve(const struct device *d, int fd)
 			return 1;
 		clock_gettime(CLOCK_MONOTONIC, &now);
 		set_number(&d->objects[0], TICKS, (uint32_t)(now.tv_sec * 100 + now.tv_nsec / 10000000));
-		if (answer(d, packet, (size_t)n, &rows, &out))
+		nanosleep(&(struct timespec){delay_ms / 1000, delay_ms % 1000 * 1000000}, NULL);
+		if (answers-- > 0 && answer(d, packet, (size_t)n, &rows, &out))
 			sendto(fd, out.data, out.len, 0, (struct sockaddr *)&from, from_len);
 	}
 }
@@ -253,10 +255,10 @@ int main(int argc, char **argv)
 	struct sockaddr_in at = {.sin_family = AF_INET};
 	struct device d = {0};
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	unsigned interfaces = argc == 4 ? (unsigned)atoi(argv[3]) : 0;
+	unsigned interfaces = argc >= 4 && argc <= 6 ? (unsigned)atoi(argv[3]) : 0;
 
 	if (interfaces < 1 || interfaces > 100 || inet_pton(AF_INET, argv[1], &at.sin_addr) != 1) {
-		fprintf(stderr, "usage: snmp_device ADDRESS PORT INTERFACES (1 to 100)\n");
+		fprintf(stderr, "usage: snmp_device ADDRESS PORT INTERFACES (1 to 100) [DELAY_MS [ANSWERS]]\n");
 		return 2;
 	}
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -266,5 +268,5 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	make_objects(&d, interfaces);
-	return serve(&d, fd);
+	return serve(&d, fd, argc > 4 ? atol(argv[4]) : 0, argc > 5 ? atol(argv[5]) : INT32_MAX);
 }
