@@ -163,7 +163,9 @@ static void finish(struct snmp *s, const struct snmp_report *report)
 	for (size_t i = 0; i < report->count; i++)
 		hand_on_part(r, report->parts[i]);
 	snmp_free(s);
-	if (report->own.outcome == OUTCOME_UP)
+	if (report->own.outcome == OUTCOME_UP && *report->own.why != '\0')
+		run_up_noting(r, "%s", report->own.why);
+	else if (report->own.outcome == OUTCOME_UP)
 		run_up(r);
 	else
 		run_unknown(r, "%s", report->own.why);

@@ -74,6 +74,7 @@ static const struct {
 	[SCALAR_HOST_UPTIME] = {BIT(HOST), HOST "1.1.0"}, [SCALAR_HOST_USERS] = {BIT(HOST), HOST "1.5.0"},
 	[SCALAR_HOST_PROCESSES] = {BIT(HOST), HOST "1.6.0"},
 	[SCALAR_UPTIME] = {BIT(SYSTEM), UPTIME_INSTANCE},
+	[SCALAR_IF_NUMBER] = {BIT(INTERFACES), "1.3.6.1.2.1.2.1.0"},
 };
 
 void snmp_device_begin(struct snmp_device *d, const struct snmp_options *o)
@@ -100,6 +101,12 @@ static size_t gets_total(const struct snmp_device *d)
 	return SNMP_SCALARS + d->options->oids.count + d->tables[TABLE_SENSORS].count;
 }
 
+/* How many interfaces there are says whether all were shown: it is asked where one that lacks would be down. */
+static bool wants_scalar(const struct snmp_device *d, size_t i)
+{
+	return (scalars[i].needs & ~d->what) == 0 && (i != SCALAR_IF_NUMBER || d->options->interfaces.count > 0);
+}
+
 /* Object i of them all: what to ask; false: it is not asked. */
 static bool get_name(const struct snmp_device *d, size_t i, struct snmp_oid *out)
 {
@@ -108,7 +115,7 @@ static bool get_name(const struct snmp_device *d, size_t i, struct snmp_oid *out
 
 	if (i < SNMP_SCALARS) {
 		snmp_oid_parse(scalars[i].oid, out);
-		return (scalars[i].needs & ~d->what) == 0;
+		return wants_scalar(d, i);
 	}
 	i -= SNMP_SCALARS;
 	if (i < d->options->oids.count) {
@@ -219,7 +226,7 @@ bool snmp_device_ask(struct snmp_device *d, struct snmp_request *out)
 		d->is_walking = true;
 		if (ask_walk(d, out))
 			return true;
-		d->was_disordered = d->was_disordered || d->walk.was_disordered;
+		d->lacks[d->step] = d->walk.lack;
 	}
 	return ask_gets(d, out);
 }

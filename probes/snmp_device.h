@@ -16,7 +16,7 @@
 #include "probes/snmp_rates.h"
 #include "probes/snmp_table.h"
 
-#define SNMP_SCALARS 12
+#define SNMP_SCALARS 13
 #define SNMP_TABLES 9
 #define SNMP_LABEL_MAX 160
 #define SNMP_REPORT_PARTS 255
@@ -32,10 +32,11 @@ struct snmp_device {
 	const struct snmp_options *options;
 	unsigned what;
 	struct snmp_clock clock; /* of the first answer */
-	bool has_clock, was_restarted, was_disordered;
+	bool has_clock, was_restarted;
 	struct snmp_value scalars[SNMP_SCALARS], objects[SNMP_OBJECTS_MAX];
 	int64_t objects_mono;
 	struct snmp_table tables[SNMP_TABLES];
+	enum snmp_lack lacks[SNMP_TABLES]; /* of each */
 	/* what is under way */
 	size_t step;
 	struct snmp_walk walk;
@@ -52,7 +53,7 @@ struct snmp_part {
 };
 
 struct snmp_report {
-	struct snmp_part own;
+	struct snmp_part own; /* up with a why: what it lacks though */
 	size_t count, omitted;
 	struct snmp_part *parts[SNMP_REPORT_PARTS];
 };

@@ -219,16 +219,24 @@ void snmp_walk_begin(struct snmp_walk *w, struct snmp_table *t, const char *cons
 	}
 }
 
+static void note_lack(struct snmp_walk *w, enum snmp_lack lack)
+{
+	if (w->lack == SNMP_LACK_NONE)
+		w->lack = lack;
+}
+
 size_t snmp_walk_ask(struct snmp_walk *w, const struct snmp_oid **out, unsigned *repetitions)
 {
 	w->asked_count = 0;
-	if (!w->progressed || w->requests == REQUESTS_MAX)
-		return 0;
 	for (size_t i = 0; i < w->count; i++) {
 		if (w->ended[i])
 			continue;
 		out[w->asked_count] = &w->at[i];
 		w->asked[w->asked_count++] = i;
+	}
+	if (w->asked_count > 0 && (!w->progressed || w->requests == REQUESTS_MAX)) {
+		note_lack(w, SNMP_LACK_END);
+		w->asked_count = 0;
 	}
 	if (w->asked_count == 0)
 		return 0;
@@ -255,14 +263,16 @@ void snmp_walk_take(struct snmp_walk *w, size_t i, const struct snmp_oid *name, 
 		return;
 	}
 	if (snmp_oid_order(name, &w->at[column]) <= 0) {
-		w->was_disordered = true;
+		note_lack(w, SNMP_LACK_ORDER);
 		w->ended[column] = true;
 		return;
 	}
 	snmp_oid_copy(&w->at[column], name);
 	snmp_table_put(w->table, column, name->part + w->prefix[column].len, name->len - w->prefix[column].len, v, mono);
-	if (w->table->is_full)
+	if (w->table->is_full) {
+		note_lack(w, SNMP_LACK_ROWS);
 		w->ended[column] = true;
+	}
 }
 
 bool snmp_walk_too_big(struct snmp_walk *w)
@@ -282,6 +292,7 @@ bool snmp_walk_failed_at(struct snmp_walk *w, size_t varbind)
 {
 	if (varbind == 0 || varbind > w->asked_count)
 		return false;
+	note_lack(w, SNMP_LACK_COLUMN);
 	w->ended[w->asked[varbind - 1]] = true;
 	w->progressed = true;
 	return true;

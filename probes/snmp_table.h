@@ -88,6 +88,15 @@ const struct snmp_row *snmp_table_find(const struct snmp_table *, const uint32_t
 
 /* ---- walks */
 
+/* Why a walk did not read all that there is. */
+enum snmp_lack {
+	SNMP_LACK_NONE,
+	SNMP_LACK_ORDER,  /* a column did not go up */
+	SNMP_LACK_COLUMN, /* the device failed at a column */
+	SNMP_LACK_ROWS,   /* there are more rows than SNMP_ROWS_MAX */
+	SNMP_LACK_END,    /* answers had nothing in them, or there were too many */
+};
+
 struct snmp_walk {
 	struct snmp_table *table;
 	size_t count;
@@ -95,7 +104,7 @@ struct snmp_walk {
 	bool ended[SNMP_COLUMNS_MAX];
 	size_t asked[SNMP_COLUMNS_MAX], asked_count; /* columns of the request under way */
 	bool progressed;
-	bool was_disordered; /* a column did not go up */
+	enum snmp_lack lack; /* the first one */
 	unsigned requests, repetitions_max;
 };
 

@@ -280,15 +280,42 @@ static struct names interface_names(const struct telling *t)
 	return names;
 }
 
-/* Patterns that no interface is meant by. */
-static void tell_missing(struct telling *t, const bool *found)
+static const char *lack_words(enum snmp_lack lack)
 {
-	const struct config_texts *wanted = &t->d->options->interfaces;
-
-	for (size_t i = 0; i < wanted->count; i++) {
-		if (!found[i])
-			say(add_part(t, wanted->items[i]), OUTCOME_DOWN, "there is no such interface");
+	switch (lack) {
+	case SNMP_LACK_ORDER:
+		return "the device does not go up in a walk: what it has after that is not read";
+	case SNMP_LACK_COLUMN:
+		return "the device failed at a column of a table, which is not read";
+	case SNMP_LACK_ROWS:
+		return "the device has more rows in a table than are read";
+	case SNMP_LACK_END:
+		return "the device gave nothing more before the end of a table: what it has after that is not read";
+	case SNMP_LACK_NONE:
+		break;
 	}
+	return "";
+}
+
+/* Why one that is not among the interfaces that were read may be there all the same; NULL: it is not. */
+static const char *why_unseen(const struct telling *t)
+{
+	const struct snmp_device *d = t->d;
+	const struct snmp_table *all = &d->tables[TABLE_INTERFACES];
+
+	if (d->lacks[TABLE_INTERFACES] != SNMP_LACK_NONE || d->lacks[TABLE_PLAIN] != SNMP_LACK_NONE)
+		return lack_words(d->lacks[TABLE_INTERFACES] != SNMP_LACK_NONE ? d->lacks[TABLE_INTERFACES] : d->lacks[TABLE_PLAIN]);
+	if (all->count == 0)
+		return "the device shows no interfaces";
+	if (snmp_number(&d->scalars[SCALAR_IF_NUMBER]) > (double)all->count)
+		return "the device has more interfaces (ifNumber) than it shows";
+	for (size_t i = 0; i < all->count; i++) {
+		if (all->rows[i]->values[IF_NAME].kind != SNMP_KIND_TEXT)
+			return "the device does not show ifName of all";
+		if (all->rows[i]->values[IF_ALIAS].kind != SNMP_KIND_TEXT)
+			return "the device does not show ifAlias of all";
+	}
+	return NULL;
 }
 
 static void mark_found(const struct config_texts *wanted, const char *name, const char *alias, bool *found)
@@ -297,22 +324,46 @@ static void mark_found(const struct config_texts *wanted, const char *name, cons
 		found[i] = found[i] || is_one_of(&(struct config_texts){1, &wanted->items[i]}, name, alias);
 }
 
-/* First those that must be up, so that they are not among those left out. */
+/* Patterns that no interface is meant by. */
+static void tell_missing(struct telling *t)
+{
+	const struct snmp_table *all = &t->d->tables[TABLE_INTERFACES];
+	const struct config_texts *wanted = &t->d->options->interfaces;
+	bool *found = mem_array(wanted->count + 1, sizeof *found);
+	const char *why = why_unseen(t);
+
+	for (size_t i = 0; i < all->count; i++) {
+		char name[TEXT_MAX], alias[TEXT_MAX];
+
+		mark_found(wanted, interface_name(t, all->rows[i], name), clean(&all->rows[i]->values[IF_ALIAS], alias), found);
+	}
+	for (size_t i = 0; i < wanted->count; i++) {
+		if (found[i])
+			continue;
+		if (why != NULL)
+			say(add_part(t, wanted->items[i]), OUTCOME_UNKNOWN, "it is not among the interfaces that were read: %s", why);
+		else
+			say(add_part(t, wanted->items[i]), OUTCOME_DOWN, "there is no such interface");
+	}
+	free(found);
+}
+
+/* First those that must be up, of them those that are not there, so that they are not among those left out. */
 static void tell_interfaces(struct telling *t)
 {
 	const struct snmp_options *o = t->d->options;
 	const struct snmp_table *all = &t->d->tables[TABLE_INTERFACES];
 	struct names names = interface_names(t);
-	bool *found = mem_array(o->interfaces.count + 1, sizeof *found);
 	double down = 0;
 
+	if (o->interfaces.count > 0)
+		tell_missing(t);
 	for (size_t i = 0; i < 2 * all->count; i++) {
 		const struct snmp_row *row = all->rows[i % all->count];
 		char name[TEXT_MAX], alias[TEXT_MAX], label[SNMP_LABEL_MAX];
 		bool must, is_twice = names_is_twice(&names, interface_name(t, row, name));
 
 		must = is_one_of(&o->interfaces, name, clean(&row->values[IF_ALIAS], alias));
-		mark_found(&o->interfaces, name, alias, found);
 		if (must != (i < all->count) || (!must && is_one_of(&o->ignore, name, "")))
 			continue;
 		snprintf(label, sizeof label, is_twice ? "%s (ifIndex %u)" : "%s", name, row->index[0]);
@@ -323,8 +374,6 @@ static void tell_interfaces(struct telling *t)
 
 		down += snmp_number(&v[IF_ADMIN]) == ADMIN_UP && snmp_number(&v[IF_OPER]) > OPER_UP;
 	}
-	tell_missing(t, found);
-	free(found);
 	names_free(&names);
 	if (all->count == 0)
 		return;
@@ -586,8 +635,14 @@ static void judge_groups(struct telling *t)
 			return;
 		}
 	}
-	if (d->was_disordered)
-		say(&t->out->own, OUTCOME_UNKNOWN, "the device does not go up in a walk: what it has after that is not read");
+	for (size_t i = 0; i < SNMP_TABLES; i++) {
+		if (d->lacks[i] != SNMP_LACK_NONE) {
+			bool is_cut = d->lacks[i] == SNMP_LACK_ORDER || d->lacks[i] == SNMP_LACK_END;
+
+			say(&t->out->own, is_cut ? OUTCOME_UNKNOWN : OUTCOME_UP, "%s", lack_words(d->lacks[i]));
+			return;
+		}
+	}
 }
 
 void snmp_device_tell(const struct snmp_device *d, struct snmp_rates *rates, struct snmp_report *out)

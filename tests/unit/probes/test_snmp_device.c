@@ -19,7 +19,7 @@
 #include "lib/mem.h"
 #include "probes/catalog.h"
 
-#define OBJECTS 4000
+#define OBJECTS 5000
 
 struct object {
 	struct snmp_oid name;
@@ -40,6 +40,7 @@ struct fixture {
 	size_t varbinds_max; /* more: tooBig; 0: any */
 	size_t cut;          /* varbinds that fit an answer; 0: any */
 	bool loops;          /* walks never go up */
+	const char *fails;   /* genErr for what is below; NULL: nothing */
 	unsigned restarts_at; /* before it answers this request; 0: never */
 	unsigned requests;
 };
@@ -163,6 +164,19 @@ static void answer_bulk(struct fixture *f, struct snmp_device *d, const struct s
 	}
 }
 
+/* The place of an object that it fails at, from 1 on; 0: there is none. */
+static long failing(const struct fixture *f, const struct snmp_request *q)
+{
+	struct snmp_oid prefix;
+
+	for (size_t i = 0; f->fails != NULL && i < q->count; i++) {
+		snmp_oid_parse(f->fails, &prefix);
+		if (snmp_oid_order(&q->oids[i], &prefix) == 0 || snmp_oid_is_below(&q->oids[i], &prefix))
+			return (long)i + 1;
+	}
+	return 0;
+}
+
 static bool answer(struct fixture *f, struct snmp_device *d, const struct snmp_request *q, char *why)
 {
 	size_t varbinds = q->is_bulk ? 1 + (q->count - 1) * q->repetitions : q->count;
@@ -172,6 +186,8 @@ static bool answer(struct fixture *f, struct snmp_device *d, const struct snmp_r
 		set(f, "1.3.6.1.2.1.1.3.0", SNMP_KIND_UNSIGNED, 5);
 	if (f->varbinds_max > 0 && varbinds > f->varbinds_max)
 		return snmp_device_replied(d, 1, 0, why);
+	if (failing(f, q) > 0)
+		return snmp_device_replied(d, 5, failing(f, q), why);
 	if (q->is_bulk)
 		answer_bulk(f, d, q);
 	else
@@ -260,6 +276,7 @@ static void set_interface(struct fixture *f, unsigned index, const char *name, u
 	set_at(f, IF "8", index, SNMP_KIND_INTEGER, 1);
 	set_at(f, IF "14", index, SNMP_KIND_COUNTER32, 10);
 	set_text_at(f, IFX "1", index, name);
+	set_text_at(f, IFX "18", index, "");
 	set_at(f, IFX "6", index, SNMP_KIND_COUNTER64, rx);
 	set_at(f, IFX "10", index, SNMP_KIND_COUNTER64, tx);
 	set_at(f, IFX "15", index, SNMP_KIND_UNSIGNED, 1000);
@@ -501,6 +518,81 @@ static void test_an_interface_that_must_be_up_says_why_it_is_not(void **state)
 	assert_near(value(f, "", SNMP_INTERFACES_DOWN), 2);
 }
 
+static void drop(struct fixture *f, const char *oid)
+{
+	struct object *o = object_of(f, oid);
+
+	*o = f->objects[--f->count];
+	if (o->value.text != NULL)
+		o->value.text = o->text;
+}
+
+static void assert_gone(const struct fixture *f, enum outcome outcome, const char *why)
+{
+	const struct snmp_part *p = part(f, "gone");
+
+	assert_non_null(p);
+	assert_string_equal(p->why, why);
+	assert_int_equal(p->outcome, outcome);
+}
+
+#define UNSEEN "it is not among the interfaces that were read: "
+
+static void test_a_missing_interface_is_down_only_when_all_were_read(void **state)
+{
+	struct fixture *f = *state;
+
+	want(f, "what", "interfaces", "interfaces", "gone");
+	read_device(f);
+	assert_gone(f, OUTCOME_UNKNOWN, UNSEEN "the device shows no interfaces");
+	assert_string_equal(f->report.own.why, "noSuchObject: the device has no IF-MIB, or does not show it");
+	set_interface(f, 1, "a", 0, 0);
+	set_interface(f, 2, "b", 0, 0);
+	read_device(f);
+	assert_gone(f, OUTCOME_DOWN, "there is no such interface");
+	set(f, "1.3.6.1.2.1.2.1.0", SNMP_KIND_INTEGER, 2);
+	read_device(f);
+	assert_gone(f, OUTCOME_DOWN, "there is no such interface");
+	set(f, "1.3.6.1.2.1.2.1.0", SNMP_KIND_INTEGER, 3); /* a view hides one */
+	read_device(f);
+	assert_gone(f, OUTCOME_UNKNOWN, UNSEEN "the device has more interfaces (ifNumber) than it shows");
+	drop(f, "1.3.6.1.2.1.2.1.0");
+	f->loops = true;
+	read_device(f);
+	assert_gone(f, OUTCOME_UNKNOWN, UNSEEN "the device does not go up in a walk: what it has after that is not read");
+	f->loops = false;
+	f->fails = IFX "1";
+	read_device(f);
+	assert_gone(f, OUTCOME_UNKNOWN, UNSEEN "the device failed at a column of a table, which is not read");
+	assert_string_equal(f->report.own.why, "the device failed at a column of a table, which is not read");
+	assert_int_equal(f->report.own.outcome, OUTCOME_UP);
+	f->fails = NULL;
+	drop(f, IFX "18.2");
+	read_device(f);
+	assert_gone(f, OUTCOME_UNKNOWN, UNSEEN "the device does not show ifAlias of all");
+	drop(f, IFX "1.1");
+	read_device(f);
+	assert_gone(f, OUTCOME_UNKNOWN, UNSEEN "the device does not show ifName of all");
+}
+
+static void test_a_missing_interface_of_a_device_with_too_many_is_unknown(void **state)
+{
+	struct fixture *f = *state;
+
+	want(f, "what", "interfaces", "interfaces", "gone");
+	for (unsigned i = 1; i <= SNMP_ROWS_MAX + 1; i++) {
+		char name[20];
+
+		snprintf(name, sizeof name, "ge%u", i);
+		set_text_at(f, IFX "1", i, name);
+		set_text_at(f, IFX "18", i, "");
+	}
+	read_device(f);
+	assert_gone(f, OUTCOME_UNKNOWN, UNSEEN "the device has more rows in a table than are read");
+	assert_string_equal(f->report.own.why, "the device has more rows in a table than are read");
+	assert_int_equal(f->report.own.outcome, OUTCOME_UP);
+}
+
 static void test_walks_go_on_whatever_fits_an_answer(void **state)
 {
 	struct fixture *f = *state;
@@ -667,7 +759,7 @@ static void test_more_interfaces_than_fit_are_counted(void **state)
 {
 	struct fixture *f = *state;
 
-	want(f, "what", "interfaces", "interfaces", "last");
+	want(f, "what", "interfaces", "interfaces", "last", "interfaces", "gone");
 	for (unsigned i = 1; i <= 300; i++) {
 		char name[20];
 
@@ -676,8 +768,9 @@ static void test_more_interfaces_than_fit_are_counted(void **state)
 	}
 	read_device(f);
 	assert_int_equal(f->report.count, SNMP_REPORT_PARTS);
-	assert_near(value(f, "", SNMP_OMITTED), 300 - SNMP_REPORT_PARTS);
+	assert_near(value(f, "", SNMP_OMITTED), 301 - SNMP_REPORT_PARTS);
 	assert_non_null(part(f, "last"));
+	assert_gone(f, OUTCOME_DOWN, "there is no such interface"); /* before those that nobody asked for */
 }
 
 /* Any life of a device: restarts, resets, wraps, holes. What is told is never above what the interface did at most. */
@@ -745,6 +838,8 @@ int main(void)
 		CASE(test_an_interface_keeps_its_name_when_its_index_moves),
 		CASE(test_two_of_one_name_are_told_apart),
 		CASE(test_an_interface_that_must_be_up_says_why_it_is_not),
+		CASE(test_a_missing_interface_is_down_only_when_all_were_read),
+		CASE(test_a_missing_interface_of_a_device_with_too_many_is_unknown),
 		CASE(test_walks_go_on_whatever_fits_an_answer),
 		CASE(test_a_walk_that_goes_nowhere_ends),
 		CASE(test_what_the_device_does_not_have_is_unknown),
