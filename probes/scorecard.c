@@ -59,6 +59,7 @@ struct scorecard {
 	int family;       /* of the request under way, or the next one */
 	size_t attempts;  /* requests of the home page that were made */
 	bool ours;        /* the home page could not be asked for over IPv6, by our own fault */
+	bool ours_said[2]; /* the reason of a family is of our own fault: one of the site's takes its place */
 	struct home_page home[2];
 	struct html_reader *reader; /* of a page that has come: it is read before the next request */
 	char *link_url;             /* of the page of a link that is read */
@@ -390,7 +391,8 @@ static void on_home(void *ctx, const struct page_end *e)
 		h->status = e->status;
 	if (page_is_reached(e)) {
 		keep_times(h, e);
-	} else if (h->reason[0] == '\0') {
+	} else if (h->reason[0] == '\0' || (s->ours_said[s->family] && e->outcome != PAGE_OURS)) {
+		s->ours_said[s->family] = e->outcome == PAGE_OURS;
 		if (e->outcome == PAGE_ANSWERED)
 			snprintf(h->reason, sizeof h->reason, "status %d", e->status);
 		else

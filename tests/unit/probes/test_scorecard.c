@@ -78,6 +78,33 @@ static void names_that_cannot_be_told_are_unknown_and_those_without_aaaa_down(vo
 	fixture_close(&f);
 }
 
+/* Once not over IPv6, as if a rule of our own had changed meanwhile. */
+static bool may_not_at_first(void *ctx, const struct sockaddr *address)
+{
+	struct one_run *o = ctx;
+
+	if (address->sa_family == AF_INET6 && o->forbidden != NULL) {
+		o->forbidden = NULL;
+		return false;
+	}
+	return true;
+}
+
+static void what_is_told_of_a_site_that_is_down_is_its_own(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f);
+	script_set(&f.server, SCRIPT({SCRIPT_READ, "\r\n\r\n", 0},
+		{SCRIPT_SEND, "HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n", 0}));
+	f.run.env.may_probe = may_not_at_first;
+	f.run.forbidden = "once";
+	one_run_of(&f.run, &scorecard_probe, f.url, PINS, QUICK);
+	assert_lines(&f.run, "-  down: home page over IPv6: status 500");
+	fixture_close(&f);
+}
+
 static void a_site_that_is_silent_ends_at_its_deadline(void **state)
 {
 	struct fixture f;
@@ -124,6 +151,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pinned_addresses_are_measured_without_their_records),
 		cmocka_unit_test(names_that_cannot_be_told_are_unknown_and_those_without_aaaa_down),
+		cmocka_unit_test(what_is_told_of_a_site_that_is_down_is_its_own),
 		cmocka_unit_test(a_site_that_is_silent_ends_at_its_deadline),
 		cmocka_unit_test(a_run_may_be_cancelled_at_any_moment),
 	};
