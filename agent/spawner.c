@@ -7,7 +7,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "agent/spawner_keep.h"
 #include "agent/spawner_message.h"
 #include "lib/buf.h"
 #include "lib/clock.h"

@@ -1,5 +1,5 @@
 /*
- * spawner: the process that starts plugins. The process above it (spawner_keep.h) is forked while the agent still is root,
+ * spawner: the process that starts plugins. The process above it (spawner_keep.c) is forked while the agent still is root,
  * and only where the settings name a file of plugins; the spawner reads nothing but messages and what plugins write, which it
  * does not look into.
  *
@@ -67,6 +67,10 @@ struct exec_call *spawner_call(struct spawner *, const struct exec_request *,
 	void (*on_end)(void *ctx, const struct exec_end *), void *ctx, struct err *);
 bool spawner_cancel(struct spawner *, struct exec_call *);
 
+/* The life of the process above: it starts a spawner, hands the engine the other end of its channel (SPAWNER_BEGINS), and starts
+ * another when that has ended, after a while that grows when they end soon. It listens to nobody, so that nobody can end it by
+ * what he says. Returns when the engine is gone. */
+void spawner_keep(int fd, const struct plugins *, const struct spawner_rights *);
 /* The life of the spawner itself on its end of the channel (spawner_serve.c); returns when that has ended. */
 void spawner_serve(int fd, const struct plugins *, const struct spawner_rights *);
 

@@ -1,4 +1,5 @@
-#include "agent/spawner_keep.h"
+/* The life of the process above the spawner, see spawner.h. */
+#include "agent/spawner.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -9,7 +10,6 @@
 #include <unistd.h>
 
 #include "agent/confine.h"
-#include "agent/spawner.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/ipc.h"
