@@ -215,7 +215,7 @@ static int use_chain(SSL_CTX *ctx, BIO *bio, const char *path, struct err *e)
 	return failed ? -1 : 0;
 }
 
-static int use_certificate(SSL_CTX *ctx, const char *path, uint32_t purpose, struct err *e)
+static int use_any_certificate(SSL_CTX *ctx, const char *path, struct err *e)
 {
 	BIO *bio = open_pem(path, false, e);
 	int rc;
@@ -224,6 +224,13 @@ static int use_certificate(SSL_CTX *ctx, const char *path, uint32_t purpose, str
 		return -1;
 	rc = use_chain(ctx, bio, path, e);
 	BIO_free(bio);
+	return rc;
+}
+
+static int use_certificate(SSL_CTX *ctx, const char *path, uint32_t purpose, struct err *e)
+{
+	int rc = use_any_certificate(ctx, path, e);
+
 	if (rc == 0 && check_leaf(SSL_CTX_get0_certificate(ctx), purpose, e) < 0)
 		return err_wrap(e, "%s", path);
 	return rc;
@@ -324,14 +331,13 @@ SSL_CTX *tls_server(const struct tls_files *files, struct err *e)
 }
 
 /* The verification parameters, not curl or the user of the context, carry the name. */
-static int want_host(SSL_CTX *ctx, const char *host, struct err *e)
+static int want_host(SSL_CTX *ctx, const char *host, unsigned flags, struct err *e)
 {
 	X509_VERIFY_PARAM *param = SSL_CTX_get0_param(ctx);
 	unsigned char address[sizeof(struct in6_addr)];
 	int good;
 
-	X509_VERIFY_PARAM_set_hostflags(param,
-		X509_CHECK_FLAG_NO_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+	X509_VERIFY_PARAM_set_hostflags(param, flags | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
 	if (inet_pton(AF_INET, host, address) == 1)
 		good = X509_VERIFY_PARAM_set1_ip(param, address, sizeof(struct in_addr));
 	else if (inet_pton(AF_INET6, host, address) == 1)
@@ -345,11 +351,45 @@ SSL_CTX *tls_client(const struct tls_files *files, const char *host, struct err 
 {
 	SSL_CTX *ctx = context(TLS_client_method(), files, XKU_SSL_CLIENT, e);
 
-	if (ctx != NULL && want_host(ctx, host, e) < 0) {
+	if (ctx != NULL && want_host(ctx, host, X509_CHECK_FLAG_NO_WILDCARDS, e) < 0) {
 		SSL_CTX_free(ctx);
 		return NULL;
 	}
 	return ctx;
+}
+
+static int use_files_of_others(SSL_CTX *ctx, const struct tls_files *files, struct err *e)
+{
+	if (files->ca[0] == '\0') {
+		if (SSL_CTX_set_default_verify_paths(ctx) != 1)
+			return openssl_err(e, "the roots of the machine");
+	} else if (use_roots(ctx, files->ca, e) < 0) {
+		return -1;
+	}
+	if (files->certificate[0] == '\0')
+		return 0;
+	if (use_any_certificate(ctx, files->certificate, e) < 0)
+		return -1;
+	return use_key(ctx, files->key, files->certificate, e);
+}
+
+SSL_CTX *tls_client_of_others(const struct tls_files *files, const char *host, struct err *e)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+
+	if (ctx == NULL) {
+		openssl_err(e, "TLS");
+		return NULL;
+	}
+	SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
+	SSL_CTX_set_security_level(ctx, SECURITY_LEVEL);
+	SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+	if (use_files_of_others(ctx, files, e) == 0 && want_host(ctx, host, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, e) == 0)
+		return ctx;
+	SSL_CTX_free(ctx);
+	return NULL;
 }
 
 int tls_client_copy(SSL_CTX *client, SSL_CTX *to, struct err *e)

@@ -33,6 +33,9 @@ struct tls_files {
  * literal address of the server that the client wants. */
 struct ssl_ctx_st *tls_server(const struct tls_files *, struct err *);
 struct ssl_ctx_st *tls_client(const struct tls_files *, const char *host, struct err *);
+/* The same towards servers that are not ours (a log server): TLS from 1.2; ca "": the roots of the machine; certificate and
+ * key may both be "". The server's certificate names the host, as RFC 6125 has it: wildcards are taken. */
+struct ssl_ctx_st *tls_client_of_others(const struct tls_files *, const char *host, struct err *);
 /* Makes `to`, a context of another maker (CURLOPT_SSL_CTX_FUNCTION), do as `client` does. */
 int tls_client_copy(struct ssl_ctx_st *client, struct ssl_ctx_st *to, struct err *);
 /* The identity (agent id) of the verified peer: exactly one SAN dNSName, [a-z0-9-], no wildcard, no NUL.
