@@ -22,7 +22,7 @@ struct err;
 	X(snmp_sess_init) X(snmp_sess_add) X(snmp_sess_session) X(snmp_sess_close)                 \
 	X(snmp_sess_async_send) X(snmp_sess_read2) X(snmp_sess_timeout)                            \
 	X(netsnmp_large_fd_set_init) X(netsnmp_large_fd_set_cleanup) X(netsnmp_large_fd_setfd)     \
-	X(snmp_pdu_create) X(snmp_free_pdu) X(snmp_add_null_var) X(snmpv3_get_report_type)         \
+	X(snmp_pdu_create) X(snmp_free_pdu) X(snmp_add_null_var) X(snmp_pdu_add_variable) X(snmpv3_get_report_type)         \
 	X(usm_create_user_from_session) X(usm_get_user) X(usm_remove_user) X(usm_free_user)        \
 	X(generate_Ku) X(snmp_api_errstring) X(set_enginetime)
 

@@ -47,6 +47,7 @@ struct snmp_talk {
 	void *session; /* of the library */
 	int64_t retry;
 	const struct snmp_request *waiting; /* until the engine is found */
+	const struct snmp_inform *waiting_inform;
 	enum { TALK_NEW, TALK_DISCOVERS, TALK_READY } phase;
 	char user_name[33], *user_key;
 	int level;
@@ -453,8 +454,43 @@ static void send_request(struct snmp_talk *t, const struct snmp_request *q)
 	send_pdu(t, pdu);
 }
 
+static size_t put_oid(oid *out, const struct snmp_oid *in)
+{
+	for (size_t k = 0; k < in->len; k++)
+		out[k] = in->part[k];
+	return in->len;
+}
+
+static void add_binding(struct snmp_talk *t, netsnmp_pdu *pdu, const struct snmp_binding *b)
+{
+	long integer = b->integer;
+	oid name[SNMP_OID_MAX];
+	size_t len = put_oid(name, &b->name);
+
+	if (b->kind == SNMP_BINDING_INTEGER)
+		t->stack->lib.snmp_pdu_add_variable(pdu, name, len, ASN_INTEGER, &integer, sizeof integer);
+	else
+		t->stack->lib.snmp_pdu_add_variable(pdu, name, len, ASN_OCTET_STR, b->octets, b->len);
+}
+
+static void send_inform(struct snmp_talk *t, const struct snmp_inform *q)
+{
+	static const oid uptime[] = {1, 3, 6, 1, 2, 1, 1, 3, 0}, trap[] = {1, 3, 6, 1, 6, 3, 1, 1, 4, 1, 0};
+	netsnmp_pdu *pdu = t->stack->lib.snmp_pdu_create(SNMP_MSG_INFORM);
+	long hundredths = q->uptime;
+	oid name[SNMP_OID_MAX];
+	size_t len = put_oid(name, &q->name);
+
+	t->stack->lib.snmp_pdu_add_variable(pdu, uptime, OID_LENGTH(uptime), ASN_TIMETICKS, &hundredths, sizeof hundredths);
+	t->stack->lib.snmp_pdu_add_variable(pdu, trap, OID_LENGTH(trap), ASN_OBJECT_ID, name, len * sizeof *name);
+	for (size_t i = 0; i < q->count; i++)
+		add_binding(t, pdu, &q->bindings[i]);
+	send_pdu(t, pdu);
+}
+
 static void on_discovered(struct snmp_talk *t, netsnmp_session *s)
 {
+	const struct snmp_inform *inform = t->waiting_inform;
 	const struct snmp_request *q = t->waiting;
 
 	t->phase = TALK_READY;
@@ -463,8 +499,11 @@ static void on_discovered(struct snmp_talk *t, netsnmp_session *s)
 		return;
 	}
 	t->waiting = NULL;
+	t->waiting_inform = NULL;
 	if (q != NULL)
 		send_request(t, q);
+	else if (inform != NULL)
+		send_inform(t, inform);
 }
 
 /* After a call of the library: what it brought. May free the talk. */
@@ -618,6 +657,17 @@ void snmp_talk_ask(struct snmp_talk *t, const struct snmp_request *q)
 		return;
 	}
 	t->waiting = q;
+	if (t->phase == TALK_NEW)
+		discover(t);
+}
+
+void snmp_talk_inform(struct snmp_talk *t, const struct snmp_inform *q)
+{
+	if (t->phase == TALK_READY) {
+		send_inform(t, q);
+		return;
+	}
+	t->waiting_inform = q;
 	if (t->phase == TALK_NEW)
 		discover(t);
 }

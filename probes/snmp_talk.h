@@ -1,5 +1,5 @@
 /*
- * snmp_talk: requests and answers with one device over one connected UDP socket, by libnetsnmp's messages and our datagrams.
+ * snmp_talk: requests, notifications and answers with one device over one connected UDP socket, by libnetsnmp's messages and our datagrams.
  *
  *   snmp_stack_open (once a process; loads the library)
  *   snmp_talk_open -> snmp_talk_ask -> on_varbind ..., on_reply -> snmp_talk_ask -> ... -> snmp_talk_close, or on_end
@@ -16,11 +16,11 @@
 #include <sys/socket.h>
 
 #include "lib/sample.h"
+#include "probes/snmp_table.h"
 
 struct credential;
 struct err;
 struct event_base;
-struct snmp_oid;
 struct snmp_request;
 struct snmp_stack;
 struct snmp_talk;
@@ -31,6 +31,21 @@ struct snmp_talk_events {
 	void (*on_reply)(void *ctx, long status, long index); /* all of its varbinds have been given */
 	void (*on_end)(void *ctx, enum outcome, const char *words);
 	void *ctx;
+};
+
+/* What a notification says beside its name (RFC 3416, 4.2.7): an object and its value. */
+struct snmp_binding {
+	struct snmp_oid name;
+	enum { SNMP_BINDING_INTEGER, SNMP_BINDING_OCTETS } kind;
+	int32_t integer;
+	const void *octets;
+	size_t len;
+};
+struct snmp_inform {
+	uint32_t uptime; /* hundredths of a second */
+	struct snmp_oid name;
+	size_t count;
+	const struct snmp_binding *bindings;
 };
 
 struct snmp_talk_options {
@@ -55,6 +70,8 @@ struct snmp_talk *snmp_talk_open(struct snmp_stack *, const struct snmp_talk_opt
 void snmp_talk_close(struct snmp_talk *); /* accepts NULL */
 /* One at a time; borrowed until its reply. */
 void snmp_talk_ask(struct snmp_talk *, const struct snmp_request *);
+/* The same of a notification that is to be confirmed: on_reply when it is. Borrowed until then. */
+void snmp_talk_inform(struct snmp_talk *, const struct snmp_inform *);
 struct snmp_talk_counts snmp_talk_counts(const struct snmp_talk *);
 /* What to say when not all came within a time; whether that is down or cannot be known: a device that still answers has more to
  * read than fits the time, which is none of its faults. */
