@@ -42,7 +42,7 @@ endif
 # Expanded only when a compiler runs, so that `make deps` works on a bare machine.
 # libxml2 is loaded by the probe type that needs it (probes/html.c), not linked.
 PKG_CFLAGS = $(shell pkg-config --cflags $(PACKAGES) libxml-2.0)
-PKG_LIBS = $(shell pkg-config --libs $(PACKAGES)) -ldl
+PKG_LIBS = $(shell pkg-config --libs $(PACKAGES)) -ldl -lpthread
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -I. -I$(B) $(CFLAGS_WARN) $(CFLAGS_$(FLAVOUR)) $(PKG_CFLAGS) $(CFLAGS)
 ALL_LDFLAGS = $(LDFLAGS_$(FLAVOUR)) $(LDFLAGS)
 
@@ -97,8 +97,9 @@ $(B)/xunjian-agent: $(LIB_OBJ) $(PROBES_OBJ) $(call obj,$(AGENT) agent/main.c)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lm
 
-# Of probes/ the collector links the pure parts only.
-COLLECTOR_PROBES := $(wildcard probes/catalog*.c) probes/dns_name.c probes/match.c probes/pattern.c
+# Of probes/ the collector links the pure parts only, and what notices go out by: no probe.
+COLLECTOR_PROBES := $(wildcard probes/catalog*.c) probes/dns_name.c probes/match.c probes/pattern.c \
+	probes/datagram.c probes/dial.c probes/snmp_library.c probes/snmp_table.c probes/snmp_talk.c
 $(B)/xunjian-collector: $(LIB_OBJ) $(call obj,$(COLLECTOR_PROBES) $(COLLECTOR) collector/main.c) $(B)/assets_table.o
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) $(RRD_LIBS) -lm
@@ -195,7 +196,7 @@ install: all
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(B)/xunjian-agent $(B)/xunjian-collector
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 agent/*.8 collector/*.8
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 agent/*.5 collector/*.5
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/xunjian/conf $(wildcard conf/*.conf)
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/xunjian/conf $(wildcard conf/*.conf) conf/XUNJIAN-MIB.txt
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/xunjian/conf/calendar $(wildcard conf/calendar/*.conf)
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system $(wildcard conf/systemd/*.service)
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/xunjian/conf/xunjian-agent.service.d conf/systemd/xunjian-agent.service.d/*

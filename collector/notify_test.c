@@ -1,5 +1,6 @@
 #include "collector/notify_test.h"
 
+#include <event2/event.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 #include "lib/mem.h"
 
 #define DEFAULT_SETTINGS "/etc/xunjian/collector.conf"
+#define TIMEOUT (30 * NS_PER_S)
 
 enum { EXIT_FINE = 0, EXIT_RUNTIME = 1, EXIT_USAGE = 2, EXIT_CONFIG = 3 };
 
@@ -47,43 +49,59 @@ static int read_wish(int argc, char **argv, const char **settings)
 	return EXIT_USAGE + 1;
 }
 
-static void write_letter(const struct settings *s, const struct roster_channel *c, const struct letter_facts *f, struct letter *out)
-{
-	/* The time in its place makes the key one of its own. */
-	struct incident_intent intent = {.key = (uint64_t)(f->now / NS_PER_MS), .kind = INTENT_DIGEST, .audience = "", .subject = "",
-		.author = "", .text = "", .reason = "", .since = f->now, .at = f->now};
-	struct phrase p = {.title = mem_strdup("【测试】巡检通知 [TEST] xunjian notice"),
-		.body = mem_format("采集中心 %s 的通道 %s 测试，无需处理。\nTest of channel %s of collector %s: nothing to do.", s->name, c->id, c->id,
-			s->name)};
+struct test {
+	struct event_base *base;
+	enum letter_outcome outcome;
+};
 
-	letter_write(c, &intent, &p, f, out);
-	phrase_fini(&p);
+static void on_end(void *ctx, enum letter_outcome outcome, const char *words)
+{
+	static const char *const names[] = {[LETTER_TAKEN] = "taken", [LETTER_AGAIN] = "not taken", [LETTER_SLOWER] = "too many",
+		[LETTER_REFUSED] = "refused"};
+	struct test *t = ctx;
+
+	t->outcome = outcome;
+	printf("%s: %s", names[outcome], words);
+	event_base_loopbreak(t->base);
+}
+
+/* Through the same code, on a loop, as notices go. */
+static int perform(const struct send_order *o)
+{
+	struct test t = {.base = event_base_new(), .outcome = LETTER_AGAIN};
+	struct sender *sender = sender_new(t.base);
+	int64_t began = clock_mono();
+
+	printf("%s: ", o->channel->id);
+	send_start(sender, o, on_end, &t);
+	event_base_dispatch(t.base);
+	printf(", %lld ms\n", (long long)((clock_mono() - began) / NS_PER_MS));
+	sender_free(sender);
+	event_base_free(t.base);
+	return t.outcome == LETTER_TAKEN ? EXIT_FINE : EXIT_RUNTIME;
 }
 
 static int send_test(const struct settings *s, const struct roster_channel *c)
 {
-	static const char *const words[] = {[LETTER_TAKEN] = "taken", [LETTER_AGAIN] = "not taken", [LETTER_SLOWER] = "too many",
-		[LETTER_REFUSED] = "refused"};
 	char token[SEND_SECRET_MAX], secret[SEND_SECRET_MAX];
-	struct letter_facts f = {.collector = s->name, .now = clock_real(), .token = token, .secret = secret};
-	int64_t began = clock_mono();
-	enum letter_outcome outcome;
-	struct letter letter;
-	struct send *send;
+	struct letter_facts f = {.matter = LETTER_TEST, .collector = s->name, .now = clock_real(), .token = token, .secret = secret};
+	/* The time in its place makes the key one of its own. */
+	struct incident_intent intent = {.key = (uint64_t)(f.now / NS_PER_MS), .kind = INTENT_DIGEST, .audience = "", .subject = "",
+		.author = "", .text = "", .reason = "", .since = f.now, .at = f.now};
+	struct phrase p;
 	struct err e;
+	int status;
 
 	if (send_read_secret(c->token_file, token, &e) < 0 || send_read_secret(c->secret_file, secret, &e) < 0) {
 		fprintf(stderr, "notify-test: %s\n", e.text);
 		return EXIT_CONFIG;
 	}
-	write_letter(s, c, &f, &letter);
-	curl_global_init(CURL_GLOBAL_DEFAULT);
-	send = send_new(c, token, &letter);
-	outcome = send_outcome(send, curl_easy_perform(send_handle(send)), &e);
-	printf("%s: %s: %s, %lld ms\n", c->id, words[outcome], e.text, (long long)((clock_mono() - began) / NS_PER_MS));
-	send_free(send);
-	curl_global_cleanup();
-	return outcome == LETTER_TAKEN ? EXIT_FINE : EXIT_RUNTIME;
+	p = (struct phrase){.title = mem_strdup("【测试】巡检通知 [TEST] xunjian notice"),
+		.body = mem_format("采集中心 %s 的通道 %s 测试，无需处理。\nTest of channel %s of collector %s: nothing to do.", s->name, c->id, c->id,
+			s->name)};
+	status = perform(&(struct send_order){.channel = c, .intent = &intent, .phrase = &p, .facts = &f, .timeout = TIMEOUT});
+	phrase_fini(&p);
+	return status;
 }
 
 int notify_test_main(int argc, char **argv)

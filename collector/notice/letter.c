@@ -339,6 +339,10 @@ void letter_write(const struct roster_channel *c, const struct incident_intent *
 	case ROSTER_SMS:
 		write_sms(c, p, f, out);
 		break;
+	case ROSTER_SYSLOG: /* messages of their own */
+	case ROSTER_INFORM:
+	case ROSTER_KINDS:
+		return;
 	}
 	add_header(out, mem_format("Idempotency-Key: %s-%" PRIu64 "-%s", f->collector, intent->key, c->id));
 }

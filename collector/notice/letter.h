@@ -25,7 +25,11 @@ struct phrase;
 #define LETTER_ANSWER_MAX 65536
 #define LETTER_HEADERS 4
 
+/* A notice that judgement asked for, or one of our own, whose intent has a key, kind DIGEST and times. */
+enum letter_matter { LETTER_NOTICE, LETTER_TEST, LETTER_BEAT };
+
 struct letter_facts {
+	enum letter_matter matter;
 	const char *collector; /* its name: part of Message-ID */
 	int64_t now;           /* ns UTC */
 	const char *token, *secret; /* "" none */

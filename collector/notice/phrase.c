@@ -184,6 +184,21 @@ static size_t add_systems(const struct told *t, struct buf *out)
 	return count;
 }
 
+/* Their ids, divided by spaces. */
+static void put_ids(const struct told *t, struct buf *out)
+{
+	for (const char *p = t->affected; *p != '\0';) {
+		size_t len = strcspn(p, " ");
+
+		if (len > 7 && strncmp(p, "system/", 7) == 0 && is_own(t, p, len)) {
+			if (out->len > 0)
+				buf_add_u8(out, ' ');
+			buf_add(out, p + 7, len - 7);
+		}
+		p += len + strspn(p + len, " ");
+	}
+}
+
 static bool is_cause_own(const struct told *t)
 {
 	return is_own(t, t->intent->subject, strlen(t->intent->subject));
@@ -351,8 +366,14 @@ void phrase_make(const struct roster *r, const struct inventory *inventory, cons
 {
 	const struct told t = {.inventory = inventory, .intent = intent, .affected = affected, .language = language};
 	struct words w = words_of(r, intent->kind, language);
-	struct buf title = {0}, body = {0};
+	struct buf title = {0}, body = {0}, reason = {0}, systems = {0};
 
+	out->subject = mem_strdup(is_cause_own(&t) ? intent->subject : "");
+	if (intent->subject[0] != '\0')
+		put_reason(&t, &reason);
+	out->reason = mem_strdup(buf_text(&reason));
+	put_ids(&t, &systems);
+	out->systems = mem_strdup(buf_text(&systems));
 	fill(w.title, &t, &title);
 	fill(w.body, &t, &body);
 	for (size_t i = 0; i < title.len; i++) {
@@ -361,6 +382,8 @@ void phrase_make(const struct roster *r, const struct inventory *inventory, cons
 	}
 	out->title = mem_strdup(buf_text(&title));
 	out->body = mem_strdup(buf_text(&body));
+	buf_fini(&reason);
+	buf_fini(&systems);
 	buf_fini(&title);
 	buf_fini(&body);
 }
@@ -369,5 +392,8 @@ void phrase_fini(struct phrase *p)
 {
 	free(p->title);
 	free(p->body);
+	free(p->subject);
+	free(p->reason);
+	free(p->systems);
 	*p = (struct phrase){0};
 }

@@ -24,6 +24,9 @@ struct inventory;
 
 struct phrase {
 	char *title, *body;
+	/* The same facts for programs: id of what failed ("" when it is another's), why, the systems that it takes along. NULL in a
+	 * phrase that is about nothing of that. */
+	char *subject, *reason, *systems;
 };
 
 /* affected: ids divided by spaces, as outbox_incident has them; "" when nobody knows. roster may be NULL: built-in words. */

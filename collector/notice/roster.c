@@ -6,6 +6,7 @@
 
 #include "collector/inventory.h"
 #include "collector/judge/incident.h"
+#include "collector/notice/lookup.h"
 #include "collector/notice/template.h"
 #include "lib/err.h"
 #include "lib/mem.h"
@@ -44,23 +45,54 @@ static int check_mail_address(const char *text, struct err *e)
 	return 0;
 }
 
+/* Arcs that fit the name of structured data (RFC 5424, 6.3.2) behind "xunjian@". */
+static int check_enterprise(const char *text, struct err *e)
+{
+	bool is_good = text[0] != '\0' && strlen(text) <= 24;
+
+	for (const char *p = text; is_good && *p != '\0'; p += p[0] == '.') {
+		size_t len = strspn(p, "0123456789");
+
+		is_good = len > 0 && len <= 9 && (p[len] == '\0' || (p[len] == '.' && p[len + 1] != '\0'));
+		p += len;
+	}
+	return is_good ? 0 : err_set(e, "\"%.60s\": write the numbers below 1.3.6.1.4.1, as \"8072.9999.9999.26\", at most 24 letters",
+		text);
+}
+
 #define CHANNEL(field) offsetof(struct roster_channel, field)
 static const struct config_field channel_fields[] = {
 	{.name = "id", .kind = CONFIG_ID, .offset = CHANNEL(id), .help = "name of the channel"},
 	{.name = "kind", .kind = CONFIG_CHOICE, .offset = CHANNEL(kind),
-		.choices = "smtp|wecom|dingtalk|feishu|alertmanager|sms", .help = "what is spoken there"},
-	{.name = "url", .kind = CONFIG_TEXT, .offset = CHANNEL(url), .min = 8, .max = 1000,
-		.help = "smtps://host:465, smtp://host:587 (STARTTLS), https://...; of a bot without its key"},
+		.choices = "smtp|wecom|dingtalk|feishu|alertmanager|sms|syslog|inform", .help = "what is spoken there"},
+	{.name = "url", .kind = CONFIG_TEXT, .offset = CHANNEL(url), .fallback = "", .max = 1000,
+		.help = "smtps://host:465, smtp://host:587 (STARTTLS), https://...; of a bot without its key; tls://host:6514 of a "
+			"log server, udp://host:162 of a receiver of SNMP"},
 	{.name = "from", .kind = CONFIG_TEXT, .offset = CHANNEL(from), .fallback = "", .max = 200, .help = "mail: address of the sender"},
 	{.name = "to", .kind = CONFIG_TEXTS, .offset = CHANNEL(to), .fallback = "", .max = 100,
 		.help = "mail: addresses of the receivers; sms: their numbers"},
-	{.name = "user", .kind = CONFIG_TEXT, .offset = CHANNEL(user), .fallback = "", .max = 200, .help = "mail: name to log in with"},
+	{.name = "user", .kind = CONFIG_TEXT, .offset = CHANNEL(user), .fallback = "", .max = 200, .help = "mail: name to log in with; "
+		"inform: name of the user"},
 	{.name = "token_file", .kind = CONFIG_TEXT, .offset = CHANNEL(token_file), .fallback = "",
-		.help = "file (0600) with the password of the user, the key or token of the bot, the bearer token"},
+		.help = "file (0600) with the password of the user, the key or token of the bot, the bearer token; inform: "
+			"the password of authentication"},
 	{.name = "secret_file", .kind = CONFIG_TEXT, .offset = CHANNEL(secret_file), .fallback = "",
-		.help = "dingtalk, feishu: file (0600) with the secret that messages are signed with"},
+		.help = "dingtalk, feishu: file (0600) with the secret that messages are signed with; inform: with the password of "
+			"privacy"},
 	{.name = "ca", .kind = CONFIG_TEXT, .offset = CHANNEL(ca), .fallback = "",
 		.help = "file with the roots to trust; without it, those of the machine"},
+	{.name = "certificate", .kind = CONFIG_TEXT, .offset = CHANNEL(certificate), .fallback = "",
+		.help = "syslog: PEM file of our certificate, for a receiver that asks for one"},
+	{.name = "key", .kind = CONFIG_TEXT, .offset = CHANNEL(key), .fallback = "", .help = "syslog: PEM file (0600) of its key"},
+	{.name = "facility", .kind = CONFIG_INT, .offset = CHANNEL(facility), .fallback = "16", .max = 23,
+		.help = "syslog: number of the facility; 16 is local0"},
+	{.name = "enterprise", .kind = CONFIG_TEXT, .offset = CHANNEL(enterprise), .fallback = "8072.9999.9999.26",
+		.check = check_enterprise, .help = "inform, syslog: numbers below 1.3.6.1.4.1 under which our objects stand; those of "
+			"XUNJIAN-MIB.txt are of the range that Net-SNMP leaves for everybody to play with"},
+	{.name = "auth", .kind = CONFIG_CHOICE, .offset = CHANNEL(auth), .fallback = "sha256", .choices = "sha256|sha384|sha512",
+		.help = "inform: authentication"},
+	{.name = "priv", .kind = CONFIG_CHOICE, .offset = CHANNEL(priv), .fallback = "aes128", .choices = "aes128|aes192|aes256",
+		.help = "inform: privacy"},
 	{.name = "body", .kind = CONFIG_TEXT, .offset = CHANNEL(body), .fallback = "", .max = 2000,
 		.help = "sms: body of the request, with {to} and {text}"},
 	{.name = "form", .kind = CONFIG_CHOICE, .offset = CHANNEL(form), .fallback = "json", .choices = "json|form",
@@ -170,6 +202,56 @@ static int check_web(const struct roster_channel *c, struct err *e)
 	return 0;
 }
 
+static int check_syslog(const struct roster_channel *c, struct err *e)
+{
+	char host[LOOKUP_HOST_MAX + 1];
+	uint16_t port;
+	struct err why;
+
+	if (lookup_parse_url(c->url, "tls://", host, &port, &why) < 0)
+		return config_error(&c->where, e, "channel %s: url: %s", c->id, why.text);
+	if ((c->certificate[0] != '\0') != (c->key[0] != '\0'))
+		return config_error(&c->where, e, "channel %s: certificate and key go together", c->id);
+	return 0;
+}
+
+static int check_inform(const struct roster_channel *c, struct err *e)
+{
+	char host[LOOKUP_HOST_MAX + 1];
+	uint16_t port;
+	struct err why;
+
+	if (lookup_parse_url(c->url, "udp://", host, &port, &why) < 0)
+		return config_error(&c->where, e, "channel %s: url: %s", c->id, why.text);
+	if (c->user[0] == '\0' || strlen(c->user) > ROSTER_USER_MAX)
+		return config_error(&c->where, e, "channel %s: user is missing, or longer than %d letters", c->id, ROSTER_USER_MAX);
+	if (c->token_file[0] == '\0' || c->secret_file[0] == '\0')
+		return config_error(&c->where, e, "channel %s: informs are signed and encrypted: write token_file (password of "
+			"authentication) and secret_file (password of privacy)", c->id);
+	return 0;
+}
+
+static int check_channel(const struct roster_channel *c, struct err *e)
+{
+	switch ((enum roster_kind)c->kind) {
+	case ROSTER_SMTP:
+		return check_mail(c, e);
+	case ROSTER_WECOM:
+	case ROSTER_DINGTALK:
+	case ROSTER_FEISHU:
+	case ROSTER_ALERTMANAGER:
+	case ROSTER_SMS:
+		return check_web(c, e);
+	case ROSTER_SYSLOG:
+		return check_syslog(c, e);
+	case ROSTER_INFORM:
+		return check_inform(c, e);
+	case ROSTER_KINDS:
+		break;
+	}
+	return 0;
+}
+
 /* A chain of fall-backs that comes back would send for ever. */
 static int check_fallback(const struct roster *r, const struct roster_channel *c, struct err *e)
 {
@@ -194,7 +276,7 @@ static int check_channels(const struct roster *r, struct err *e)
 	for (size_t i = 0; i < r->channels.count; i++) {
 		if (roster_channel(r, c[i].id) != &c[i])
 			return config_error(&c[i].where, e, "a second channel %s", c[i].id);
-		if ((c[i].kind == ROSTER_SMTP ? check_mail(&c[i], e) : check_web(&c[i], e)) < 0 || check_fallback(r, &c[i], e) < 0)
+		if (check_channel(&c[i], e) < 0 || check_fallback(r, &c[i], e) < 0)
 			return -1;
 	}
 	return 0;
@@ -237,9 +319,9 @@ static void make_paths(struct roster *r, const char *file, struct arena *a)
 	int len = slash != NULL ? (int)(slash - file) + 1 : 0;
 
 	for (size_t i = 0; i < r->channels.count; i++) {
-		const char **const paths[] = {&c[i].token_file, &c[i].secret_file, &c[i].ca};
+		const char **const paths[] = {&c[i].token_file, &c[i].secret_file, &c[i].ca, &c[i].certificate, &c[i].key};
 
-		for (size_t k = 0; k < 3; k++) {
+		for (size_t k = 0; k < sizeof paths / sizeof *paths; k++) {
 			if (**paths[k] != '\0' && **paths[k] != '/')
 				*paths[k] = arena_format(a, "%.*s%s", len, file, *paths[k]);
 		}

@@ -19,7 +19,10 @@ struct err;
 struct incident_intent;
 struct inventory;
 
-enum roster_kind { ROSTER_SMTP, ROSTER_WECOM, ROSTER_DINGTALK, ROSTER_FEISHU, ROSTER_ALERTMANAGER, ROSTER_SMS };
+#define ROSTER_USER_MAX 32 /* of an inform: usmUserName, RFC 3414 */
+
+enum roster_kind { ROSTER_SMTP, ROSTER_WECOM, ROSTER_DINGTALK, ROSTER_FEISHU, ROSTER_ALERTMANAGER, ROSTER_SMS,
+	ROSTER_SYSLOG, ROSTER_INFORM, ROSTER_KINDS };
 enum roster_language { ROSTER_ZH, ROSTER_EN, ROSTER_LANGUAGES };
 
 struct roster_channel {
@@ -28,10 +31,15 @@ struct roster_channel {
 	const char *url;
 	const char *from;       /* mail: address of the sender */
 	struct config_texts to; /* addresses of mail, numbers of phones */
-	const char *user;       /* mail: name to log in with */
-	const char *token_file; /* password, key or token of a bot, bearer token */
-	const char *secret_file; /* bots: secret that messages are signed with */
+	const char *user;       /* mail: name to log in with; inform: name of the user */
+	const char *token_file; /* password, key or token of a bot, bearer token; inform: password of authentication */
+	const char *secret_file; /* bots: secret that messages are signed with; inform: password of privacy */
 	const char *ca;         /* roots to trust; "": those of the machine */
+	const char *certificate, *key; /* syslog: our own, when the receiver asks for one; "" none */
+	int64_t facility;       /* syslog: 0 to 23 */
+	const char *enterprise; /* inform, syslog: below 1.3.6.1.4.1, "8072.9999.9999.26" */
+	int auth;               /* inform: 0 SHA-256, 1 SHA-384, 2 SHA-512 */
+	int priv;               /* inform: 0 AES-128, 1 AES-192, 2 AES-256 */
 	const char *body;       /* sms: body of the request, with {to} and {text} */
 	int form;               /* sms: 0 json, 1 form: how values are escaped in the body */
 	const char *success;    /* sms: "code=0": member of the JSON answer, and its value when the message was taken */

@@ -1,6 +1,8 @@
 #include "collector/notice/send.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <event2/event.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -8,20 +10,33 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/err.h"
+#include "lib/http.h"
 #include "lib/mem.h"
-
-#define CONNECT_TIMEOUT_MS 10000L
-#define TIMEOUT_MS 30000L
+#include "probes/snmp_talk.h"
 
 struct send {
-	const struct roster_channel *channel;
-	struct letter letter;
-	CURL *easy;
-	struct curl_slist *lines; /* headers, or who gets a mail */
-	size_t sent;              /* of the body of a mail */
-	struct buf answer;
-	char words[CURL_ERROR_SIZE];
+	const struct send_kind *kind;
+	void *state;
+	struct event *timer; /* the deadline, and then the end */
+	bool has_ended;
+	enum letter_outcome outcome;
+	struct err words;
+	int64_t timeout;
+	void (*on_end)(void *, enum letter_outcome, const char *);
+	void *ctx;
+};
+
+static const struct send_kind *const kinds[ROSTER_KINDS] = {
+	[ROSTER_SMTP] = &send_web,
+	[ROSTER_WECOM] = &send_web,
+	[ROSTER_DINGTALK] = &send_web,
+	[ROSTER_FEISHU] = &send_web,
+	[ROSTER_ALERTMANAGER] = &send_web,
+	[ROSTER_SMS] = &send_web,
+	[ROSTER_SYSLOG] = &send_syslog,
+	[ROSTER_INFORM] = &send_inform,
 };
 
 int send_read_secret(const char *path, char out[SEND_SECRET_MAX], struct err *e)
@@ -47,118 +62,77 @@ int send_read_secret(const char *path, char out[SEND_SECRET_MAX], struct err *e)
 	return out[0] != '\0' ? 0 : err_set(e, "%.200s: no secret in its first line", path);
 }
 
-static size_t on_body(char *data, size_t size, size_t count, void *ctx)
+/* ---- what sends share */
+
+struct sender *sender_new(struct event_base *base)
 {
-	struct send *s = ctx;
-	size_t room = LETTER_ANSWER_MAX - s->answer.len, len = size * count;
+	struct sender *s = mem_alloc(sizeof *s);
 
-	buf_add(&s->answer, data, len < room ? len : room);
-	return len;
-}
-
-static size_t on_read(char *out, size_t size, size_t count, void *ctx)
-{
-	struct send *s = ctx;
-	size_t left = s->letter.body.len - s->sent, len = size * count < left ? size * count : left;
-
-	memcpy(out, s->letter.body.data + s->sent, len);
-	s->sent += len;
-	return len;
-}
-
-static bool is_this_machine(const char *url)
-{
-	const char *host = strstr(url, "://") + 3;
-
-	return strncmp(host, "127.", 4) == 0 || strncmp(host, "[::1]", 5) == 0 || strncmp(host, "localhost", 9) == 0;
-}
-
-static void set_mail(struct send *s, const char *password)
-{
-	const struct roster_channel *c = s->channel;
-
-	for (size_t i = 0; i < c->to.count; i++)
-		s->lines = curl_slist_append(s->lines, c->to.items[i]);
-	curl_easy_setopt(s->easy, CURLOPT_USE_SSL, is_this_machine(c->url) ? (long)CURLUSESSL_TRY : (long)CURLUSESSL_ALL);
-	curl_easy_setopt(s->easy, CURLOPT_MAIL_FROM, c->from);
-	curl_easy_setopt(s->easy, CURLOPT_MAIL_RCPT, s->lines);
-	if (c->user[0] != '\0') {
-		curl_easy_setopt(s->easy, CURLOPT_USERNAME, c->user);
-		curl_easy_setopt(s->easy, CURLOPT_PASSWORD, password);
-	}
-	curl_easy_setopt(s->easy, CURLOPT_UPLOAD, 1L);
-	curl_easy_setopt(s->easy, CURLOPT_READFUNCTION, on_read);
-	curl_easy_setopt(s->easy, CURLOPT_READDATA, s);
-}
-
-static void set_post(struct send *s)
-{
-	s->lines = curl_slist_append(s->lines, "Expect:");
-	for (size_t i = 0; i < s->letter.headers_count; i++)
-		s->lines = curl_slist_append(s->lines, s->letter.headers[i]);
-	curl_easy_setopt(s->easy, CURLOPT_HTTPHEADER, s->lines);
-	curl_easy_setopt(s->easy, CURLOPT_POSTFIELDSIZE, (long)s->letter.body.len);
-	curl_easy_setopt(s->easy, CURLOPT_POSTFIELDS, s->letter.body.data);
-}
-
-struct send *send_new(const struct roster_channel *c, const char *password, struct letter *letter)
-{
-	struct send *s = mem_alloc(sizeof *s);
-
-	s->channel = c;
-	s->letter = *letter;
-	*letter = (struct letter){0};
-	s->easy = curl_easy_init();
-	if (s->easy == NULL)
-		abort(); /* no memory */
-	curl_easy_setopt(s->easy, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(s->easy, CURLOPT_PROXY, "");
-	curl_easy_setopt(s->easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-	curl_easy_setopt(s->easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	curl_easy_setopt(s->easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
-	curl_easy_setopt(s->easy, CURLOPT_TIMEOUT_MS, TIMEOUT_MS);
-	curl_easy_setopt(s->easy, CURLOPT_USERAGENT, "xunjian");
-	curl_easy_setopt(s->easy, CURLOPT_URL, buf_text(&s->letter.url));
-	curl_easy_setopt(s->easy, CURLOPT_WRITEFUNCTION, on_body);
-	curl_easy_setopt(s->easy, CURLOPT_WRITEDATA, s);
-	curl_easy_setopt(s->easy, CURLOPT_ERRORBUFFER, s->words);
-	if (c->ca[0] != '\0') {
-		curl_easy_setopt(s->easy, CURLOPT_CAINFO, c->ca);
-		curl_easy_setopt(s->easy, CURLOPT_CAPATH, NULL);
-	}
-	if (c->kind == ROSTER_SMTP)
-		set_mail(s, password);
-	else
-		set_post(s);
+	s->base = base;
 	return s;
 }
 
-void send_free(struct send *s)
+void sender_free(struct sender *s)
 {
 	if (s == NULL)
 		return;
-	curl_easy_cleanup(s->easy);
-	curl_slist_free_all(s->lines);
-	letter_fini(&s->letter);
-	buf_fini(&s->answer);
+	http_client_free(s->http);
+	snmp_stack_close(s->snmp);
 	free(s);
 }
 
-CURL *send_handle(struct send *s)
+/* ---- one of them */
+
+static void send_free(struct send *s)
 {
-	return s->easy;
+	if (s->state != NULL)
+		s->kind->stop(s->state);
+	event_free(s->timer);
+	free(s);
 }
 
-enum letter_outcome send_outcome(struct send *s, CURLcode rc, struct err *words)
+static void on_timer(evutil_socket_t fd, short what, void *ctx)
 {
-	enum letter_outcome outcome;
-	long status = 0;
+	struct send *s = ctx, end;
 
-	curl_easy_getinfo(s->easy, CURLINFO_RESPONSE_CODE, &status);
-	if (rc == CURLE_OK)
-		return letter_answer(s->channel, status, s->answer.data, s->answer.len, words);
-	/* A mail server that refuses says so by its code; all else did not arrive. */
-	outcome = s->channel->kind == ROSTER_SMTP && status >= 500 ? LETTER_REFUSED : LETTER_AGAIN;
-	err_set(words, "%.200s", s->words[0] != '\0' ? s->words : curl_easy_strerror(rc));
-	return outcome;
+	(void)fd, (void)what;
+	if (!s->has_ended) {
+		s->outcome = LETTER_AGAIN;
+		s->kind->late(s->state, &s->words);
+	}
+	end = *s;
+	send_free(s);
+	end.on_end(end.ctx, end.outcome, end.words.text);
+}
+
+void send_ended(struct send *s, enum letter_outcome outcome, const char *words)
+{
+	if (s->has_ended)
+		return;
+	s->has_ended = true;
+	s->outcome = outcome;
+	err_set(&s->words, "%s", words);
+	event_active(s->timer, EV_TIMEOUT, 0); /* whoever calls is in the middle of what will be freed */
+}
+
+struct send *send_start(struct sender *sender, const struct send_order *o,
+	void (*on_end)(void *ctx, enum letter_outcome, const char *words), void *ctx)
+{
+	const struct timeval limit = {o->timeout / NS_PER_S, o->timeout % NS_PER_S / NS_PER_US};
+	struct send *s = mem_alloc(sizeof *s);
+	struct err e;
+
+	*s = (struct send){.kind = kinds[o->channel->kind], .timeout = o->timeout, .on_end = on_end, .ctx = ctx};
+	s->timer = evtimer_new(sender->base, on_timer, s);
+	assert(s->timer != NULL);
+	evtimer_add(s->timer, &limit);
+	s->state = s->kind->start(sender, s, o, &e);
+	if (s->state == NULL)
+		send_ended(s, LETTER_REFUSED, e.text);
+	return s;
+}
+
+void send_cancel(struct send *s)
+{
+	send_free(s);
 }

@@ -1,27 +1,28 @@
 /*
- * send: one letter on its way: a handle of libcurl with all that the channel asks for, and what came of it.
+ * send: one try of a notice through a channel of any kind, and what came of it. Kinds are rows of a table: send_kind.h.
  *
- *   send_new -> send_handle performed by whoever has a loop (lib/http.h), or by curl_easy_perform -> send_outcome -> send_free
+ *   sender_new -> send_start -> on_end, or send_cancel -> sender_free
  *
+ * Nothing blocks the loop. on_end comes exactly once, from the loop, never from inside send_start; what did not end within
+ * `timeout` is cut then and ends as LETTER_AGAIN. Trying again, quotas and fall-backs are the caller's.
  * No redirect is followed, no proxy of the environment used; TLS from 1.2 with the roots of the channel or of the machine, and
- * mail leaves in the clear only towards the machine itself. Answers beyond LETTER_ANSWER_MAX are cut. Thread: one.
+ * mail leaves in the clear only towards the machine itself. Answers beyond LETTER_ANSWER_MAX are cut. Thread: the loop's.
  */
 #ifndef COLLECTOR_NOTICE_SEND_H
 #define COLLECTOR_NOTICE_SEND_H
 
-#include <curl/curl.h>
-
-#include "collector/notice/letter.h"
-
-struct send;
+#include "collector/notice/send_kind.h"
 
 #define SEND_SECRET_MAX 512
 
-/* Borrows the channel; takes what the letter holds. password: of the user of a mail server. */
-struct send *send_new(const struct roster_channel *, const char *password, struct letter *);
-void send_free(struct send *); /* not while it is performed; accepts NULL */
-CURL *send_handle(struct send *);
-enum letter_outcome send_outcome(struct send *, CURLcode, struct err *words);
+/* What all sends of a process share. */
+struct sender *sender_new(struct event_base *);
+void sender_free(struct sender *); /* when no send is under way; accepts NULL */
+/* The words are borrowed for the call, in which other sends may be started. */
+struct send *send_start(struct sender *, const struct send_order *,
+	void (*on_end)(void *ctx, enum letter_outcome, const char *words), void *ctx);
+void send_cancel(struct send *); /* no callback */
+
 /* The first line of a file that nobody but its owner may read; "" of path "". */
 int send_read_secret(const char *path, char out[SEND_SECRET_MAX], struct err *);
 

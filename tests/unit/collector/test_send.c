@@ -1,0 +1,175 @@
+/* Sends of every kind that cannot arrive: they end once, in time, from the loop, or are cancelled without a word. */
+#include "collector/notice/send.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <netinet/in.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <event2/event.h>
+
+#include "collector/judge/incident.h"
+#include "collector/notice/lookup.h"
+#include "collector/notice/phrase.h"
+#include "lib/clock.h"
+#include "lib/err.h"
+#include "lib/mem.h"
+
+static const struct incident_intent intent = {.key = 7, .kind = INTENT_DIGEST, .audience = "", .subject = "", .author = "", .text = "",
+	.reason = ""};
+static const struct phrase phrase = {.title = (char *)(uintptr_t)"title", .body = (char *)(uintptr_t)"body"};
+static const struct letter_facts facts = {.matter = LETTER_TEST, .collector = "city", .token = "authenticate", .secret = "encrypt me"};
+
+struct bed {
+	struct event_base *base;
+	struct sender *sender;
+	int silent; /* a socket of TCP and one of UDP of one port, that answer nothing */
+	int silent_udp;
+	uint16_t port;
+	unsigned ends;
+	enum letter_outcome outcome;
+	char words[512];
+};
+
+static int begin(void **state)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct bed *b = mem_alloc(sizeof *b);
+	socklen_t len = sizeof a;
+
+	b->base = event_base_new();
+	b->sender = sender_new(b->base);
+	b->silent = socket(AF_INET, SOCK_STREAM, 0);
+	b->silent_udp = socket(AF_INET, SOCK_DGRAM, 0);
+	if (bind(b->silent, (struct sockaddr *)&a, sizeof a) != 0 || listen(b->silent, 8) != 0 ||
+		getsockname(b->silent, (struct sockaddr *)&a, &len) != 0)
+		return -1;
+	b->port = ntohs(a.sin_port);
+	*state = b;
+	return bind(b->silent_udp, (struct sockaddr *)&a, sizeof a);
+}
+
+static int end(void **state)
+{
+	struct bed *b = *state;
+
+	sender_free(b->sender);
+	event_base_free(b->base);
+	close(b->silent);
+	close(b->silent_udp);
+	free(b);
+	return 0;
+}
+
+static void on_end(void *ctx, enum letter_outcome outcome, const char *words)
+{
+	struct bed *b = ctx;
+
+	b->ends++;
+	b->outcome = outcome;
+	snprintf(b->words, sizeof b->words, "%s", words);
+}
+
+static struct roster_channel channel_of(const struct bed *b, enum roster_kind kind, char url[64])
+{
+	snprintf(url, 64, "%s://127.0.0.1:%u", kind == ROSTER_SYSLOG ? "tls" : kind == ROSTER_INFORM ? "udp" : "http", b->port);
+	return (struct roster_channel){.id = "c", .kind = kind, .url = url, .from = "", .user = "xj", .token_file = "", .secret_file = "",
+		.ca = "", .certificate = "", .key = "", .enterprise = "8072.9.1", .body = "{text}", .success = "code=0"};
+}
+
+static const enum roster_kind kinds[] = {ROSTER_ALERTMANAGER, ROSTER_SYSLOG, ROSTER_INFORM};
+
+static void silence_ends_at_the_deadline(void **state)
+{
+	struct bed *b = *state;
+	char url[64];
+
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+		const struct roster_channel c = channel_of(b, kinds[i], url);
+		int64_t began = clock_mono();
+
+		b->ends = 0;
+		send_start(b->sender, &(struct send_order){&c, &intent, &phrase, &facts, 300 * NS_PER_MS}, on_end, b);
+		assert_int_equal(b->ends, 0);
+		while (b->ends == 0)
+			event_base_loop(b->base, EVLOOP_ONCE);
+		assert_true(clock_mono() - began >= 300 * NS_PER_MS);
+		assert_int_equal(b->outcome, LETTER_AGAIN);
+		assert_true(strlen(b->words) > 5);
+		event_base_loop(b->base, EVLOOP_NONBLOCK);
+		assert_int_equal(b->ends, 1);
+	}
+}
+
+static void one_that_is_cancelled_is_heard_of_no_more(void **state)
+{
+	struct bed *b = *state;
+	char url[64];
+
+	b->ends = 0;
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+		const struct roster_channel c = channel_of(b, kinds[i], url);
+		struct send *s;
+
+		for (unsigned turns = 0; turns < 20; turns++) {
+			s = send_start(b->sender, &(struct send_order){&c, &intent, &phrase, &facts, 60 * NS_PER_S}, on_end, b);
+			for (unsigned t = 0; t < turns; t++)
+				event_base_loop(b->base, EVLOOP_NONBLOCK);
+			send_cancel(s);
+		}
+	}
+	event_base_loop(b->base, EVLOOP_NONBLOCK);
+	assert_int_equal(b->ends, 0);
+}
+
+static void what_cannot_begin_ends_from_the_loop(void **state)
+{
+	struct bed *b = *state;
+	char url[64];
+	struct roster_channel c = channel_of(b, ROSTER_SYSLOG, url);
+
+	c.ca = "/nowhere/ca.pem";
+	b->ends = 0;
+	send_start(b->sender, &(struct send_order){&c, &intent, &phrase, &facts, 60 * NS_PER_S}, on_end, b);
+	assert_int_equal(b->ends, 0);
+	while (b->ends == 0)
+		event_base_loop(b->base, EVLOOP_ONCE);
+	assert_int_equal(b->outcome, LETTER_REFUSED);
+	assert_non_null(strstr(b->words, "/nowhere/ca.pem"));
+}
+
+static void addresses_of_channels_are_a_host_and_a_port(void **state)
+{
+	static const char *const bad[] = {"tls://", "tls://host", "tls://:6514", "tls://host:0", "tls://host:65536", "tls://host:6514/x",
+		"udp://host:6514", "tls://2001:db8::1:6514", "tls://ho st:1", "tls://host:-1", "tls://host: 1", "tls://[]:1", "tls:/host:1"};
+	char host[LOOKUP_HOST_MAX + 1];
+	uint16_t port;
+	struct err e;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		assert_int_equal(lookup_parse_url(bad[i], "tls://", host, &port, &e), -1);
+	assert_int_equal(lookup_parse_url("tls://[2001:db8::1]:6514", "tls://", host, &port, &e), 0);
+	assert_string_equal(host, "2001:db8::1");
+	assert_int_equal(port, 6514);
+	assert_int_equal(lookup_parse_url("tls://log.example:1", "tls://", host, &port, &e), 0);
+	assert_string_equal(host, "log.example");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(silence_ends_at_the_deadline, begin, end),
+		cmocka_unit_test_setup_teardown(one_that_is_cancelled_is_heard_of_no_more, begin, end),
+		cmocka_unit_test_setup_teardown(what_cannot_begin_ends_from_the_loop, begin, end),
+		cmocka_unit_test(addresses_of_channels_are_a_host_and_a_port),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
