@@ -66,7 +66,7 @@ def run(*argv, **more):
     return subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)
 
 
-def wait_for(condition, seconds=10, pause=0.01):
+def wait_for(condition, seconds=60, pause=0.01):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if condition():
@@ -193,7 +193,7 @@ web: { listen = [ "127.0.0.1:%d" ]; };
         """By name with labels; of ingest alone."""
         before = len(self.log())
         os.kill(self.pid(), signal.SIGUSR1)
-        wait_for(lambda: "\nend\n" in self.log()[before:], 5)
+        wait_for(lambda: "\nend\n" in self.log()[before:])
         lines = self.log()[before:].split("\nend\n")[0].splitlines()
         return {l.rsplit(" ", 1)[0].replace("xunjian_ingest_", "", 1): float(l.rsplit(" ", 1)[1])
                 for l in lines if l.startswith("xunjian_ingest_")}

@@ -145,8 +145,8 @@ metrics = {{ listen = "127.0.0.1:{metrics or self.metrics}"; }};
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def wait(what, question, seconds=20):
-    """Asks until question() gives something true; gives that."""
+def wait(what, question, seconds=60):
+    """Asks until question() gives something true; gives that. The bound only ends what has failed: a busy machine may be slow."""
     end, error = time.monotonic() + seconds, None
     while time.monotonic() < end:
         try:

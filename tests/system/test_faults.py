@@ -255,6 +255,11 @@ class Agent:
             out.setdefault((kind, int(family)), []).append((outcome, reason))
         return out
 
+    def measures(self):
+        """Whether each check was up last: before that, it may not even have its checks from the collector."""
+        got = self.results(0)
+        return len(got) == 2 * len(SMALL) and all(said[-1][0] == "up" for said in got.values())
+
     def rounds(self, what, judge):
         """Some rounds of all checks, behind the one that may have been under way when things changed."""
         global count
@@ -263,7 +268,7 @@ class Agent:
         def enough():
             got = self.results(since)
             return got if len(got) == 2 * len(SMALL) and all(len(v) > ROUNDS for v in got.values()) else None
-        got = pair.wait(f"results while {what}", enough)
+        got = pair.wait(f"results while {what}", enough, 60)
         if pair.FULL:
             first = sum(said[0][0] == "down" for said in got.values())
             print(f"  figure: {what}: {first} of {len(got)} runs that may have been under way when it began ended down")
@@ -290,7 +295,7 @@ def is_up(kind, outcome):
 def by_ourselves(n, a):
     """Of an agent that has measured all the time."""
     try:
-        pair.wait("the agent to measure", lambda: all(said[-1][0] == "up" for said in a.results(0).values()), 30)
+        pair.wait("the agent to measure", a.measures, 60)
         if pair.FULL:
             a.rounds("nothing is wrong", is_up)
         n.sh("prober", "nft", f"add table inet t; add chain inet t o {{ type filter hook output priority 0 ; }}; "

@@ -88,7 +88,7 @@ checks = (
 def counted(hall, end, more, act):
     before = hall.ends()[end]
     act()
-    wait(f"{more} {end}", lambda: hall.ends()[end] == before + more, 5)
+    wait(f"{more} {end}", lambda: hall.ends()[end] == before + more)
 
 
 def test_reports(hall):
@@ -96,8 +96,8 @@ def test_reports(hall):
     check("curl over IPv6", hall.curl(2, "down 打印机缺纸", host="[::1]") == "204")
     counted(hall, "taken", 2, lambda: (hall.send(datagram(3, 1)), hall.send(datagram(4, 1, "down no network"), 6)))
     wait("what windows say are results", lambda: all(w in hall.rows(i) for i, w in (
-        (1, "叫号正常"), (2, "打印机缺纸"), (4, "no network"))), 8)
-    wait("up without words is up", lambda: hall.send(datagram(3, 2)) or '"outcome": "up", "reason": ""' in hall.rows(3), 8)
+        (1, "叫号正常"), (2, "打印机缺纸"), (4, "no network"))))
+    wait("up without words is up", lambda: hall.send(datagram(3, 2)) or '"outcome": "up", "reason": ""' in hall.rows(3))
 
 
 def test_strangers(hall):
@@ -117,15 +117,15 @@ def test_replay(hall):
     counted(hall, "replayed", 2, lambda: (hall.send(last), hall.send(last, 6)))
     hall.pair.kill("agent")
     hall.pair.start("agent")
-    wait("the agent hears again", lambda: hall.pair.ask("/-/ready", hall.pair.metrics), 5)
+    wait("the agent hears again", lambda: hall.pair.ask("/-/ready", hall.pair.metrics))
     hall.send(last)
-    wait("a replay after a restart is refused", lambda: sum(hall.ends().values()) == 1, 5)
+    wait("a replay after a restart is refused", lambda: sum(hall.ends().values()) == 1)
     check("not taken", hall.ends()["taken"] == 0, hall.ends())
     wait("a new one is taken when the time has come", lambda: hall.send(datagram(3, 51)) or hall.ends()["taken"] > 0, SKEW + 6)
 
 
 def test_silence(hall):
-    wait("silence is unknown, and says how long", lambda: re.search(r"silent for \d+s", hall.rows(3)), 10)
+    wait("silence is unknown, and says how long", lambda: re.search(r"silent for \d+s", hall.rows(3)))
 
 
 def engine_cpu(hall):
@@ -141,7 +141,7 @@ def test_cost(hall):
         hall.send(data, 4 if i % 2 else 6)
         if i % 100 == 99:
             time.sleep(0.002)
-    wait("they are taken", lambda: hall.ends()["taken"] - before >= 0.98 * len(reports), 10)
+    wait("they are taken", lambda: hall.ends()["taken"] - before >= 0.98 * len(reports))
     used, taken = engine_cpu(hall) - began, hall.ends()["taken"] - before
     each = used / taken
     print(f"  figure: {taken} of {len(reports)} datagrams taken, {each * 1e6:.1f} us CPU each: {WINDOWS} windows a minute are "
@@ -164,10 +164,10 @@ def test_cost(hall):
 def test_reload(hall):
     hall.write_windows(range(2, WINDOWS + 1))
     hall.pair.processes["agent"].send_signal(signal.SIGHUP)
-    wait("it reloads", lambda: "reloaded" in hall.pair.log("agent"), 5)
+    wait("it reloads", lambda: "reloaded" in hall.pair.log("agent"))
     check("who is not in the file is refused", hall.curl(1) == "401")
     check("the others are taken", hall.curl(2) == "204")
-    wait("its check says so", lambda: "knows no window" in hall.rows(1), 8)
+    wait("its check says so", lambda: "knows no window" in hall.rows(1))
 
 
 def main():

@@ -110,7 +110,7 @@ def main():
                 assert pusher.returncode == 0, "the load ended badly: " + open(storm.path("pusher.log")).read()
                 pusher = storm.push(10)
         assert pusher.wait(seconds + 120) == 0, "the load did not end well: " + open(storm.path("pusher.log")).read()
-        wait("the series are written", lambda: storm.ask("/-/ready"), 30)
+        wait("the series are written", lambda: storm.ask("/-/ready"))
         time.sleep(3)
         storm.stop("collector", 20)
         words = judge(storm)

@@ -82,7 +82,7 @@ def main():
 
         began = time.monotonic()
         pair.echo.stop()
-        wait("an incident", lambda: open_incident(pair), 30)
+        wait("an incident", lambda: open_incident(pair))
         number = str(open_incident(pair)["id"])
         assert f"incident {number} is acknowledged" in command(pair, "ack", number, "--comment", "看一下", author="王芳")
         took = time.monotonic()

@@ -227,7 +227,7 @@ def test_in_agent():
             return (told["load"] == {"up"} and families == {4, 6} and "down" in told["dummy"] and {"load1", "load15"} <= parts
                     and all(told[n] == {"unknown"} for n in ("h-bomb", "h-endless", "h-closed")))
 
-        wait("all is on the page as it is", seen, 30)
+        wait("all is on the page as it is", seen)
         agent = pair.processes["agent"].pid
         with open(f"/proc/{agent}/task/{agent}/children", encoding="utf-8") as f:
             children = f.read().split()

@@ -71,9 +71,9 @@ def test_in_agent():
             parts = {r["part_name"] for rows in up.values() for r in rows}
             return up if all(up.get(k) for k in TYPES) and host["state"] == "up" and {"cpu0", "/"} <= parts else None
 
-        up = wait("all types are up on the page, with their parts", seen, 30)
+        up = wait("all types are up on the page, with their parts", seen)
         values = wait("a series of its own", lambda: json.loads(pair.ask(
-            "/api/v1/values?check=own-memory&vantage=agent-1&family=0&span=10m")), 10)
+            "/api/v1/values?check=own-memory&vantage=agent-1&family=0&span=10m")))
         total = next(c for c in values["columns"] if c["name"] == "total")
         assert any(v for v in total["values"]), values
         print("  figure: %d rows of %d host types on the page" % (sum(map(len, up.values())), len(TYPES)))

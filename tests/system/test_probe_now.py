@@ -38,10 +38,10 @@ checks = ( %s );
         wait("the agent measures", lambda: pair.metric("xunjian_ingest_batches_total") >= 2)
         pair.echo.stop()
         began = time.monotonic()
-        wait("the system is an incident of its own, as the other one was seen", lambda: incidents(pair) == [("system/portal",)], 20)
+        wait("the system is an incident of its own, as the other one was seen", lambda: incidents(pair) == [("system/portal",)])
         took = time.monotonic() - began
-        wait("ingest has counted it", lambda: pair.metric("xunjian_ingest_probes_total") >= 1, 5)
-        wait("the other one was measured", lambda: json.loads(pair.ask("/api/v1/checks/base-tcp"))["list"][0]["rows"], 5)
+        wait("ingest has counted it", lambda: pair.metric("xunjian_ingest_probes_total") >= 1)
+        wait("the other one was measured", lambda: json.loads(pair.ask("/api/v1/checks/base-tcp"))["list"][0]["rows"])
         print(f"  figure: an incident after {took:.1f} s, where what it needs is measured once an hour")
         return 0
     except AssertionError as e:

@@ -266,7 +266,7 @@ class Notified:
         snmpd.end()
         snmpd.start(1)
         seen = self.metric('results_total{outcome="up"}')
-        pair.wait("the device is heard again", lambda: self.metric('results_total{outcome="up"}') > seen + 1, 15)
+        pair.wait("the device is heard again", lambda: self.metric('results_total{outcome="up"}') > seen + 1)
 
     def end(self):
         self.process.terminate()
