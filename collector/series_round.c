@@ -17,6 +17,7 @@
 #include "lib/config.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/map.h"
 #include "lib/mem.h"
 
 #define FILES_LEAST 32   /* of a round, when that many are queued */
@@ -45,6 +46,7 @@ struct series_round {
 	struct position folded_at_begin;
 	struct item *items;
 	size_t count, at, creates;
+	struct map *synced; /* folders, by path */
 	bool may_create;
 	int64_t began;
 	struct series_round_stats stats;
@@ -156,6 +158,8 @@ static void drop_items(struct series_round *r)
 	free(r->items);
 	r->items = NULL;
 	r->count = r->at = 0;
+	map_free(r->synced, NULL);
+	r->synced = NULL;
 }
 
 void series_round_close(struct series_round *r)
@@ -253,6 +257,15 @@ static bool is_foreign(const struct series_file *f)
 	return f->is_new && f->series->part_number > 0;
 }
 
+/* New files that one round makes. Each round writes the whole catalogue: with a fixed number, the files of a new province would
+ * cost by the square of their number. */
+static size_t creates_most(const struct series_round *r)
+{
+	size_t part = series_catalogue_files(r->catalogue) / 64;
+
+	return part > SERIES_ROUND_CREATES ? part : SERIES_ROUND_CREATES;
+}
+
 /* Opens a file for the round. False: not in this one. */
 static bool choose(struct series_round *r, struct series_file *f, struct item *item)
 {
@@ -277,7 +290,7 @@ static bool choose(struct series_round *r, struct series_file *f, struct item *i
 		return f->queue.count > 0 || (series_rrd_close(&item->rrd), false);
 	case SERIES_RRD_ABSENT:
 		item->is_new = true;
-		return r->may_create && r->creates++ < SERIES_ROUND_CREATES;
+		return r->may_create && r->creates++ < creates_most(r);
 	case SERIES_RRD_SPARSE:
 		log_warn("a series file is sparse, it is not written: %s", e.text);
 		return fill(r, f, path, item);
@@ -301,7 +314,7 @@ static size_t how_many(enum series_round_choice choice, size_t queued)
 
 static void choose_files(struct series_round *r, enum series_round_choice choice, int64_t flush_within, int64_t now)
 {
-	size_t queued, wanted, taken = 0;
+	size_t queued, wanted, taken = 0, creates = creates_most(r);
 	struct series_file **files = queued_files(r, &queued);
 
 	r->items = mem_array(queued < r->files_max ? queued : r->files_max, sizeof *r->items);
@@ -315,7 +328,7 @@ static void choose_files(struct series_round *r, enum series_round_choice choice
 		if (!is_new && !is_due && taken >= wanted)
 			break;
 		/* Not even looked for: a new province has 100,000 of them, and each round would open them all. */
-		if (is_new && r->creates >= SERIES_ROUND_CREATES) {
+		if (is_new && r->creates >= creates) {
 			r->creates++;
 			r->stats.held++;
 			continue;
@@ -326,8 +339,7 @@ static void choose_files(struct series_round *r, enum series_round_choice choice
 			r->stats.held++;
 		taken += !is_new;
 	}
-	r->stats.waiting_new = r->may_create && r->creates > SERIES_ROUND_CREATES ?
-		r->creates - SERIES_ROUND_CREATES : 0;
+	r->stats.waiting_new = r->may_create && r->creates > creates ? r->creates - creates : 0;
 	free(files);
 }
 
@@ -414,6 +426,7 @@ int series_round_begin(struct series_round *r, enum series_round_choice choice, 
 		return -1;
 	}
 	r->folded_at_begin = folded;
+	r->synced = map_new();
 	/* The bytes are in the checkpoint now. */
 	for (size_t i = 0; i < r->count; i++)
 		buf_fini(&r->items[i].rrd.head);
@@ -494,31 +507,23 @@ static int sync_step(const struct item *item, struct err *e)
 	return fdatasync(item->rrd.fd) < 0 ? err_errno(e, "cannot sync a series file") : 0;
 }
 
-/* Whether a file made before it in this round is in the same folder of level 0 (vantage), 1 (check), 2 (all). */
-static bool is_synced_already(const struct series_round *r, const struct item *item, int level)
-{
-	const struct series_group *g = item->file->series->group;
-
-	for (const struct item *i = r->items; i < item; i++) {
-		const struct series_group *other = i->file->series->group;
-
-		if (i->is_new && i->rrd.fd >= 0 &&
-			(level == 2 || (level == 1 && strcmp(g->check, other->check) == 0) || g == other))
-			return true;
-	}
-	return false;
-}
-
-/* The names of a new file: in its own folder, and that one's, and that one's. */
-static int sync_folders(const struct series_round *r, const struct item *item, struct err *e)
+/* The names of a new file: in its own folder, and that one's, and that one's; each folder once in a round, as all files of
+ * the round are made by then. */
+static int sync_folders(struct series_round *r, const struct item *item, struct err *e)
 {
 	char path[SERIES_PATH_MAX], full[SERIES_FOLDER_ROOM];
 
 	series_folder_path(&r->files, series_file_path(item->file, path), full);
 	for (int level = 0; level < 3; level++) {
-		if (!is_synced_already(r, item, level) && series_folder_sync_of(full, e) < 0)
+		char *name = strrchr(full, '/');
+		bool is_synced;
+
+		*name = '\0';
+		is_synced = map_set(r->synced, full, r) != NULL;
+		*name = '/';
+		if (!is_synced && series_folder_sync_of(full, e) < 0)
 			return -1;
-		*strrchr(full, '/') = '\0';
+		*name = '\0';
 	}
 	return 0;
 }

@@ -43,7 +43,7 @@ struct series_catalogue;
 #define SERIES_FREE_CREATE 10 /* percent of the space that users may have */
 #define SERIES_FREE_UPDATE 3
 #define SERIES_ROUND_FILES 4096
-#define SERIES_ROUND_CREATES 64
+#define SERIES_ROUND_CREATES 64 /* new files of a round, or a 64th of all where that is more: see series_round.c */
 
 struct series_round_stats {
 	uint64_t rounds, files, sets, created, quarantined, failures, restored, checkpoint_bytes;
