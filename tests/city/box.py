@@ -738,6 +738,8 @@ def to_loopback(source, target, ca):
             group = re.sub(r"port = [0-9]+", f"port = {ports[host.group(1)]}", group)
         elif link and "host =" not in group:
             group = group[:-1] + f'host = "{link.group(1)}"; ipv4 = "127.0.2.{links[link.group(1)]}"; ipv6 = "::1"; }}'
+        elif "anchor = true" in group:
+            group = re.sub(r'ipv4 = "[^"]*"; ipv6 = "[^"]*"', 'ipv4 = "127.0.0.1"; ipv6 = "::1"', group)
         return group.replace(WEB_CA, ca)
 
     os.makedirs(target)
