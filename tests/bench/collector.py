@@ -13,6 +13,7 @@ import time
 
 from bench import ROOT, children_of, cpu_of, end_with_parent, memory_of, tool
 
+LINES_OF_FILE = 50000
 PROGRAM = os.path.join(ROOT, "build", "release", "xunjian-collector")
 
 
@@ -35,14 +36,17 @@ class Collector:
         with open(self.at("inventory.d/all.conf"), "w", encoding="ascii") as f:
             f.write('units = ( { id = "u"; } );\nsites = ( { id = "city"; level = "city"; }')
             f.write("".join(f',\n{{ id = "town-{i}"; level = "town"; parent = "city"; }}' for i in range(agents)) + " );\nagents = ( ")
-            f.write(",\n".join(f'{{ id = "agent-{i}"; site = "town-{i}"; }}' for i in range(agents)) + " );\nchecks = ( ")
-            f.write(",\n".join(lines or (
-                f'{{ id = "check-{i}-{k}"; type = "icmp"; subject = "site/town-{i}"; vantages = ( "agent-{i}" ); interval = "60s"; '
-                'host = "192.0.2.77"; }' for i in range(agents) for k in range(checks))) + " );\n")
+            f.write(",\n".join(f'{{ id = "agent-{i}"; site = "town-{i}"; }}' for i in range(agents)) + " );\n")
+        lines = lines or [
+            f'{{ id = "check-{i}-{k}"; type = "icmp"; subject = "site/town-{i}"; vantages = ( "agent-{i}" ); interval = "60s"; '
+            'host = "192.0.2.77"; }' for i in range(agents) for k in range(checks)]
+        for i in range(0, len(lines), LINES_OF_FILE):
+            with open(self.at(f"inventory.d/checks-{i:06}.conf"), "w", encoding="ascii") as f:
+                f.write("checks = ( " + ",\n".join(lines[i:i + LINES_OF_FILE]) + " );\n")
         with open(self.at("collector.conf"), "w", encoding="ascii") as f:
             f.write(f'''name = "bench"; state = "state"; inventory = "inventory.d"; log_level = "warn";
 ingest: {{ listen = [ "127.0.0.1:{self.port}" ]; ca = "pki/ca.pem"; certificate = "pki/collector.pem";
-  key = "pki/collector.key"; max_connections = {max(1000, agents * 2)}; batches_per_minute = 100000; idle_timeout = "10m"; }};
+  key = "pki/collector.key"; max_connections = {max(1000, agents * 2)}; batches_per_minute = 100000; idle_timeout = "1h"; }};
 series: {{ {series} }};
 web: {{ listen = [ "127.0.0.1:{self.web}" ]; }};
 ''')
@@ -120,7 +124,7 @@ web: {{ listen = [ "127.0.0.1:{self.web}" ]; }};
         raise ValueError(f"series are behind after {seconds} s: {m}")
 
     def stop(self, number=signal.SIGTERM):
-        if self.process:
+        if self.process and self.process.poll() is None:
             if number == signal.SIGKILL:
                 os.killpg(self.process.pid, number)
             else:

@@ -42,12 +42,12 @@ def grow(size):
             flood = Flood(c, 1 + MINUTES)
             began = time.monotonic()
             flood.say("send 1")
-            c.wait_written(900)
+            c.wait_written(1800)
             making = time.monotonic() - began
             before, began = c.cpu(), time.monotonic()
             sent = flood.say(f"send {MINUTES}")
             page = page_ms(c, "/api/v1/sites/town-0")  # while all of it is being written
-            c.wait_written(900)
+            c.wait_written(1800)
             cpu, wall, memory = c.cpu() - before, time.monotonic() - began, c.memory()
             series = AGENTS * size * CHECKS * 2
             more = {"series": series, "acked_values_per_s": sent["values"] / sent["wall_s"], "ack_p99_ms": sent["ack_p99_ms"],
