@@ -23,6 +23,17 @@ int confine_spawner(struct err *e)
 		UINT64_C(1) << CAP_SYS_ADMIN, e);
 }
 
+/* What stream it connects to is bounded by the rights of its user alone: Landlock does not look at that. */
+int confine_units(struct err *e)
+{
+	static const char *const none[] = {NULL};
+	int active;
+
+	if (fence_drop_rights(NULL, e) < 0 || fence_paths(none, none, &active, e) < 0)
+		return -1;
+	return fence_syscalls(FENCE_LOOP | FENCE_STREAM, e);
+}
+
 int confine_probe(struct err *e)
 {
 	if (fence_drop_rights(NULL, e) < 0)
@@ -47,7 +58,7 @@ static const char *const *readable_paths(const struct agent_settings *s)
 		"/lib", "/lib64", "/dev/urandom",
 		/* What the host types look at. Of /proc the whole: the kernel makes its files anew when it is short of
 		 * memory, and a rule on one of them is then a rule on nothing. */
-		"/proc", "/run/utmp", "/etc/fstab", "/sys/block", "/sys/class/net", "/sys/devices"};
+		"/proc", "/run/utmp", "/run/systemd/sessions", "/etc/fstab", "/sys/block", "/sys/class/net", "/sys/devices"};
 	const size_t count = sizeof libraries / sizeof *libraries;
 	const char **paths = arena_alloc(s->arena, (count + s->readable.count + 9) * sizeof *paths);
 	size_t n = 0;

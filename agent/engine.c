@@ -17,11 +17,13 @@
 #include "agent/notify.h"
 #include "agent/patrol.h"
 #include "agent/plugins.h"
+#include "agent/reboot.h"
 #include "agent/settings.h"
 #include "agent/spawner.h"
 #include "agent/spool.h"
 #include "agent/targets.h"
 #include "agent/traps.h"
+#include "agent/units.h"
 #include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -43,6 +45,7 @@
 #define SYNC_AGAIN (2 * NS_PER_S)        /* after one that failed */
 #define KEEP_HOUSE (10 * NS_PER_S)       /* bounds and trims the journal */
 #define DESCRIPTORS 65536
+#define TELL_REBOOT (7200 * NS_PER_S)    /* twice the longest interval of a check */
 
 enum { EXIT_FINE = 0, EXIT_RUNTIME = 1, EXIT_CONFIG = 3 };
 enum { SIGNALS = 3 };
@@ -52,6 +55,7 @@ struct engine {
 	struct agent_settings *settings;
 	struct helper *helper;
 	struct spawner *spawner;           /* NULL: no plugins */
+	struct units *units;
 	struct notify notify;
 	struct event_base *base;
 	struct event *signals[SIGNALS], *sync, *house, *watchdog;
@@ -70,6 +74,7 @@ struct engine {
 	int64_t start_real, start_mono;
 	int64_t last_sync;
 	bool sync_failed;
+	bool was_rebooted;                 /* since the agent ran before */
 	bool has_paths;                    /* the kernel bounds what can be opened */
 	uint64_t reloads, reload_failures;
 };
@@ -236,6 +241,46 @@ static void on_spawner_change(void *ctx, enum spawner_change change, const char 
 			"started again why=\"%s\"", why);
 		break;
 	}
+}
+
+static void own_journal(void *ctx, uint64_t *bytes, uint64_t *most)
+{
+	struct engine *g = ctx;
+	struct journal_stats stats;
+
+	journal_stats(g->journal, &stats);
+	*bytes = stats.bytes;
+	*most = (uint64_t)g->settings->journal.max_bytes;
+}
+
+/* Checks that begin long after have nothing to do with it. */
+static bool was_rebooted(void *ctx)
+{
+	struct engine *g = ctx;
+
+	return g->was_rebooted && clock_mono() - g->start_mono < TELL_REBOOT;
+}
+
+static struct systemd_call *systemd_ask(void *ctx, const struct systemd_request *q,
+	void (*on_end)(void *call_ctx, const struct systemd_units *, const char *why), void *call_ctx, struct err *e)
+{
+	struct engine *g = ctx;
+
+	return units_ask(g->units, q, on_end, call_ctx, e);
+}
+
+static void systemd_cancel(void *ctx, struct systemd_call *call)
+{
+	struct engine *g = ctx;
+
+	units_cancel(g->units, call);
+}
+
+static void on_units_gone(void *ctx, const char *why)
+{
+	(void)ctx;
+	log_error("the process that asks systemd is gone: checks of type systemd are unknown until the agent is started "
+		"again why=\"%s\"", why);
 }
 
 static const struct credential *find_credential(void *ctx, const char *id)
@@ -613,7 +658,8 @@ static int open_parts(struct engine *g, struct err *e)
 		return -1;
 	g->env = (struct probe_env){.base = g->base, .priv_open_icmp = open_icmp, .may_probe = may_probe,
 		.exec_start = exec_start, .exec_cancel = exec_cancel, .credential = find_credential,
-		.heartbeat = ask_heartbeat, .ctx = g};
+		.heartbeat = ask_heartbeat, .was_rebooted = was_rebooted, .own_journal = own_journal,
+		.systemd_ask = systemd_ask, .systemd_cancel = systemd_cancel, .ctx = g};
 	g->env.http = http_client_new(g->base);
 	g->env.resolver = resolver_new(g->base, servers_of(s), e);
 	if (g->env.resolver == NULL)
@@ -649,6 +695,7 @@ static void open_events(struct engine *g)
 	helper_watch(g->helper, g->base, on_helper_gone, g);
 	if (g->spawner != NULL)
 		spawner_watch(g->spawner, g->base, on_spawner_change, g);
+	units_watch(g->units, g->base, on_units_gone, g);
 }
 
 /* One that is missing keeps no agent from its other checks, nor does a file system that does not answer: a process of its own
@@ -699,8 +746,14 @@ static int start(struct engine *g, struct err *e)
 		return -1;
 	if (fence_drop_rights(g->settings->user, e) < 0)
 		return -1;
+	g->units = units_start("/run", e);
+	if (g->units == NULL)
+		return -1;
 	open_events(g);
-	if (open_parts(g, e) < 0 || beats_start(g->beats, g->base, &g->settings->heartbeat, e) < 0 ||
+	if (open_parts(g, e) < 0)
+		return -1;
+	g->was_rebooted = reboot_note(g->settings->state, clock_boot_id());
+	if (beats_start(g->beats, g->base, &g->settings->heartbeat, e) < 0 ||
 		confine_engine(g->settings, &g->has_paths, e) < 0)
 		return -1;
 	if (!g->has_paths)
@@ -732,6 +785,7 @@ static void close_events(struct engine *g)
 	free_event(g->watchdog);
 	helper_free(g->helper);
 	spawner_free(g->spawner);
+	units_free(g->units);
 	if (g->base != NULL)
 		event_base_free(g->base);
 }

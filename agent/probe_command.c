@@ -12,6 +12,7 @@
 #include "agent/settings.h"
 #include "agent/spawner.h"
 #include "agent/targets.h"
+#include "agent/units.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/http.h"
@@ -343,6 +344,7 @@ struct once {
 	struct event_base *base;
 	struct helper *helper;
 	struct spawner *spawner; /* of exec alone */
+	struct units *units;     /* of systemd alone */
 	struct targets targets;
 	struct credentials credentials;
 	struct arena *arena;
@@ -384,6 +386,26 @@ static void on_spawner_change(void *ctx, enum spawner_change change, const char 
 	(void)ctx, (void)change, (void)why; /* what runs is told */
 }
 
+static struct systemd_call *systemd_ask(void *ctx, const struct systemd_request *q,
+	void (*on_end)(void *call_ctx, const struct systemd_units *, const char *why), void *call_ctx, struct err *e)
+{
+	struct once *o = ctx;
+
+	return units_ask(o->units, q, on_end, call_ctx, e);
+}
+
+static void systemd_cancel(void *ctx, struct systemd_call *call)
+{
+	struct once *o = ctx;
+
+	units_cancel(o->units, call);
+}
+
+static void on_units_gone(void *ctx, const char *why)
+{
+	(void)ctx, (void)why; /* what runs is told */
+}
+
 static const struct credential *find_credential(void *ctx, const char *id)
 {
 	struct once *o = ctx;
@@ -416,7 +438,7 @@ static int measure(struct once *o, const struct probe_request *q, struct err *e)
 {
 	struct probe_env env = {.base = o->base, .priv_open_icmp = open_icmp, .may_probe = may_probe,
 		.exec_start = exec_start, .exec_cancel = exec_cancel, .credential = find_credential,
-		.ctx = o};
+		.systemd_ask = systemd_ask, .systemd_cancel = systemd_cancel, .ctx = o};
 	struct run_spec spec = {.check = "", .type = registry_find(q->type->name), .options = q->options,
 		.families = q->families, .timeout = q->timeout};
 	struct runner *runner;
@@ -459,6 +481,14 @@ static int start_spawner(struct once *o, const struct probe_request *q, struct e
 	return o->spawner != NULL ? 0 : -1;
 }
 
+static int start_units(struct once *o, const struct probe_request *q, struct err *e)
+{
+	if (q->type != &catalog_systemd)
+		return 0;
+	o->units = units_start("/run", e);
+	return o->units != NULL ? 0 : -1;
+}
+
 static int run_once(const struct probe_request *q, struct arena *a)
 {
 	struct once o = {.arena = a};
@@ -471,15 +501,18 @@ static int run_once(const struct probe_request *q, struct arena *a)
 		return status;
 	}
 	o.helper = helper_start(&e);
-	if (o.helper == NULL || start_spawner(&o, q, &e) < 0 || confine_probe(&e) < 0) {
+	if (o.helper == NULL || start_spawner(&o, q, &e) < 0 || start_units(&o, q, &e) < 0 || confine_probe(&e) < 0) {
 		fprintf(stderr, "probe: %s\n", e.text);
 		spawner_free(o.spawner);
+		units_free(o.units);
 		helper_free(o.helper);
 		return status;
 	}
 	o.base = event_base_new();
 	if (o.spawner != NULL)
 		spawner_watch(o.spawner, o.base, on_spawner_change, &o);
+	if (o.units != NULL)
+		units_watch(o.units, o.base, on_units_gone, &o);
 	if (measure(&o, q, &e) < 0) {
 		fprintf(stderr, "probe: %s\n", e.text);
 	} else {
@@ -491,6 +524,7 @@ static int run_once(const struct probe_request *q, struct arena *a)
 	}
 	free(o.results);
 	spawner_free(o.spawner);
+	units_free(o.units);
 	event_base_free(o.base);
 	helper_free(o.helper);
 	return status;

@@ -55,6 +55,7 @@ enum fence_set {
 	FENCE_FORK = 1 << 7,    /* makes and signals processes */
 	FENCE_EXEC = 1 << 8,    /* becomes another program */
 	FENCE_RIGHTS = 1 << 9,  /* becomes another user, fences itself further */
+	FENCE_STREAM = 1 << 11, /* makes streams of UNIX, connects */
 	FENCE_CLOCK = 1 << 10,  /* asks how the clock is kept. The same calls set it, which the kernel leaves to CAP_SYS_TIME */
 };
 /* Allows the named sets, FENCE_LOOP among them. */

@@ -90,7 +90,7 @@ static const struct call calls[] = {
 	{"futimesat", FENCE_WRITE}, {"utimensat", FENCE_WRITE}, {"flock", FENCE_WRITE},
 	{"copy_file_range", FENCE_WRITE}, {"memfd_create", FENCE_WRITE},
 
-	{"accept", OF_SOCKETS}, {"accept4", OF_SOCKETS}, {"connect", FENCE_NETWORK}, {"bind", FENCE_NETWORK},
+	{"accept", OF_SOCKETS}, {"accept4", OF_SOCKETS}, {"connect", FENCE_NETWORK | FENCE_STREAM}, {"bind", FENCE_NETWORK},
 	{"listen", FENCE_NETWORK},
 
 	{"fork", FENCE_FORK}, {"vfork", FENCE_FORK}, {"setpgid", FENCE_FORK}, {"setsid", FENCE_FORK},
@@ -265,11 +265,17 @@ static void add_internet(struct filter *f, uint64_t domain, uint64_t icmp)
 }
 
 /* Datagrams of UNIX are what the C library asks for the index of an interface with. */
+static uint32_t of_unix(const struct filter *f, uint64_t type)
+{
+	if (type == SOCK_DGRAM)
+		return when(f, FENCE_NETWORK);
+	return type == SOCK_STREAM ? when(f, FENCE_STREAM) : REFUSE;
+}
+
 static void add_unix(struct filter *f)
 {
 	for (uint64_t type = 0; type < 16; type++)
-		rule_if_both(f, type == SOCK_DGRAM ? when(f, FENCE_NETWORK) : REFUSE, "socket", equals(0, AF_UNIX),
-			masked(1, 15, type));
+		rule_if_both(f, of_unix(f, type), "socket", equals(0, AF_UNIX), masked(1, 15, type));
 }
 
 static void add_sockets(struct filter *f)

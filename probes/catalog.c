@@ -103,7 +103,7 @@ const struct catalog_type *const catalog_types[] = {&catalog_icmp, &catalog_tcp,
 	/* the own host */
 	&catalog_cpu, &catalog_memory, &catalog_load, &catalog_disk, &catalog_interface, &catalog_pressure,
 	&catalog_protocol, &catalog_process, &catalog_descriptors, &catalog_entropy, &catalog_uptime, &catalog_users,
-	&catalog_self, &catalog_clock, NULL};
+	&catalog_self, &catalog_clock, &catalog_systemd, NULL};
 
 const struct catalog_type *catalog_find(const char *name)
 {

@@ -40,7 +40,7 @@ extern const struct catalog_type catalog_icmp, catalog_tcp, catalog_http, catalo
 /* All in catalog_host.c. */
 extern const struct catalog_type catalog_cpu, catalog_memory, catalog_load, catalog_disk, catalog_interface, catalog_pressure,
 	catalog_protocol, catalog_process, catalog_descriptors, catalog_entropy, catalog_uptime, catalog_users, catalog_self,
-	catalog_clock;
+	catalog_clock, catalog_systemd;
 extern const struct catalog_type *const catalog_types[]; /* ends with NULL */
 const struct catalog_type *catalog_find(const char *name);
 const struct metric *catalog_metric(uint32_t number); /* or NULL */

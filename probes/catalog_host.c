@@ -1,6 +1,8 @@
 #include "probes/catalog_host.h"
 
 #include <stddef.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "lib/err.h"
 
@@ -269,7 +271,16 @@ static const struct metric descriptors_metrics[] = {
 	{DESCRIPTORS_TRACKED_SHARE, "tracked_share", "%", 2, "连接跟踪占比", "share of tracked connections"},
 	{.number = 0},
 };
-PLAIN_TYPE(descriptors, "tables of this host's kernel that can be full: open files, tracked connections");
+static const struct config_field descriptors_fields[] = {
+	{.name = "names", .kind = CONFIG_TEXTS, .offset = offsetof(struct descriptors_options, names), .fallback = "",
+		.max = NAMES_MAX, .help = "processes whose own open files and limit are told, each name as in the type process a "
+			"part: of several the one that is the nearest to its limit"},
+	FIELD_ROOT,
+	{.name = NULL},
+};
+SCHEMA(descriptors_options, descriptors);
+TYPE(descriptors, descriptors_options, check_root,
+	"what can be full on this host: open files, tracked connections; open files of named processes against their own limit");
 
 /* ---- entropy, uptime, users, self */
 
@@ -280,9 +291,10 @@ PLAIN_TYPE(entropy, "entropy that this host's kernel has for random numbers");
 static const struct metric uptime_metrics[] = {
 	{UPTIME_SECONDS, "uptime", "s", 0, "运行时间", "uptime"},
 	{UPTIME_BOOT, "boot", "s", 0, "启动时刻（UTC秒）", "started, UTC seconds"},
+	{UPTIME_REBOOTED, "rebooted", "1", 0, "刚重启过", "started anew since the look before"},
 	{.number = 0},
 };
-PLAIN_TYPE(uptime, "since when this host runs");
+PLAIN_TYPE(uptime, "since when this host runs, and whether it was started anew since the look before");
 
 static const struct metric users_metrics[] = {
 	{USERS_SESSIONS, "sessions", "1", 0, "登录会话", "sessions"},
@@ -290,16 +302,23 @@ static const struct metric users_metrics[] = {
 	{USERS_NAMES, "users", "1", 0, "登录用户", "users"},
 	{.number = 0},
 };
-PLAIN_TYPE(users, "who is logged in at this host, by utmp");
+PLAIN_TYPE(users, "who is logged in at this host, by utmp or else by systemd-logind");
 
 static const struct metric self_metrics[] = {
 	{SELF_CPU, "cpu", "%", 3, "CPU（单核为100%）", "CPU, of one core"},
 	{SELF_RESIDENT, "resident", "B", 0, "常驻内存", "resident"},
 	{SELF_THREADS, "threads", "1", 0, "线程数", "threads"},
 	{SELF_DESCRIPTORS, "descriptors", "1", 0, "打开文件", "open files"},
+	{SELF_DESCRIPTORS_MOST, "descriptors_most", "1", 0, "打开文件上限", "most open files"},
+	{SELF_DESCRIPTORS_SHARE, "descriptors_share", "%", 3, "打开文件占比", "share of open files"},
+	{SELF_SHARES, "shares", "B", 0, "所有进程内存（PSS）", "memory of all its processes, PSS"},
+	{SELF_PROCESSES, "processes", "1", 0, "进程数", "processes"},
+	{SELF_JOURNAL, "journal", "B", 0, "日志大小", "journal"},
+	{SELF_JOURNAL_MOST, "journal_most", "B", 0, "日志上限", "journal at most"},
+	{SELF_JOURNAL_SHARE, "journal_share", "%", 2, "日志占比", "share of the journal"},
 	{.number = 0},
 };
-PLAIN_TYPE(self, "what the agent itself costs this host");
+PLAIN_TYPE(self, "what the agent itself costs this host: CPU, memory, open files, its journal");
 
 /* ---- clock */
 
@@ -312,3 +331,51 @@ static const struct metric clock_metrics[] = {
 	{.number = 0},
 };
 PLAIN_TYPE(clock, "whether something keeps the clock of this host synchronised, and how well");
+
+/* ---- systemd */
+
+static const char *suffix_of(const char *name)
+{
+	static const char *const suffixes[] = {".service", ".socket", ".target", ".timer", ".mount", ".automount", ".path", ".slice",
+		".scope", ".swap", ".device"};
+	const char *dot = strrchr(name, '.');
+
+	for (size_t i = 0; dot != NULL && i < sizeof suffixes / sizeof *suffixes; i++)
+		if (strcmp(dot, suffixes[i]) == 0)
+			return dot;
+	return NULL;
+}
+
+void catalog_unit_name(const char *name, char out[SYSTEMD_NAME_MAX + 1])
+{
+	snprintf(out, SYSTEMD_NAME_MAX + 1, "%s%s", name, suffix_of(name) != NULL ? "" : ".service");
+}
+
+/* As systemd wants them (systemd.unit(5)): of one name that it does not take it would answer nothing at all. */
+static int check_unit(const char *name, struct err *e)
+{
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789:-_.\\@";
+	const char *suffix = suffix_of(name), *end = suffix != NULL ? suffix : name + strlen(name);
+
+	if (end == name || name[strspn(name, letters)] != '\0' || strlen(name) > SYSTEMD_NAME_MAX - strlen(".service") || *name == '@')
+		return err_set(e, "\"%.80s\" is not the name of a unit, as sshd.service; no pattern is taken", name);
+	if (end[-1] == '@')
+		return err_set(e, "\"%.80s\" is a template: name one of its instances, as getty@tty1.service", name);
+	return 0;
+}
+
+static const struct config_field systemd_fields[] = {
+	{.name = "names", .kind = CONFIG_TEXTS, .offset = offsetof(struct systemd_options, names), .fallback = "",
+		.max = SYSTEMD_NAMES_MAX, .check = check_unit,
+		.help = "units that must be active, each a part; without a suffix they are services"},
+	FIELD_IGNORE(systemd_options, "", "failed units"),
+	{.name = NULL},
+};
+SCHEMA(systemd_options, systemd);
+
+static const struct metric systemd_metrics[] = {
+	{SYSTEMD_FAILED, "failed", "1", 0, "失败单元数", "failed units"},
+	{SYSTEMD_ACTIVE, "active", "1", 0, "运行中", "active"},
+	{.number = 0},
+};
+TYPE(systemd, systemd_options, NULL, "units of systemd on this host: those that failed; named ones, as parts, must be active");

@@ -87,16 +87,36 @@ struct process_options {
 	struct config_texts names;
 };
 
-/* Each: used, most, share. */
+/* Each: used, most, share. Those of a process stand in the first three. */
 enum {
 	DESCRIPTORS_OPEN = 2800, DESCRIPTORS_MOST, DESCRIPTORS_SHARE, DESCRIPTORS_TRACKED, DESCRIPTORS_TRACKED_MOST,
 	DESCRIPTORS_TRACKED_SHARE,
 };
 
+struct descriptors_options {
+	struct host_options host;
+	struct config_texts names;
+};
+
 enum { ENTROPY_AVAILABLE = 2900 };
 enum { CLOCK_SYNCHRONISED = 3000, CLOCK_OFFSET, CLOCK_FREQUENCY, CLOCK_ERROR_MOST, CLOCK_ERROR_ESTIMATED };
-enum { UPTIME_SECONDS = 3100, UPTIME_BOOT };
+enum { UPTIME_SECONDS = 3100, UPTIME_BOOT, UPTIME_REBOOTED };
+/* The first of the host as a whole, the second of a named unit. */
+enum { SYSTEMD_FAILED = 3200, SYSTEMD_ACTIVE };
+#define SYSTEMD_NAMES_MAX 64
+#define SYSTEMD_NAME_MAX 255 /* bytes */
+struct systemd_options {
+	struct config_texts names, ignore;
+};
+/* The name of a unit with its suffix: ".service" where it has none. */
+void catalog_unit_name(const char *name, char out[SYSTEMD_NAME_MAX + 1]);
+
 enum { USERS_SESSIONS = 3300, USERS_REMOTE, USERS_NAMES };
-enum { SELF_CPU = 3400, SELF_RESIDENT, SELF_THREADS, SELF_DESCRIPTORS };
+enum {
+	SELF_CPU = 3400, SELF_RESIDENT, SELF_THREADS, SELF_DESCRIPTORS, SELF_DESCRIPTORS_MOST, SELF_DESCRIPTORS_SHARE,
+	/* of all its processes */
+	SELF_SHARES, SELF_PROCESSES,
+	SELF_JOURNAL, SELF_JOURNAL_MOST, SELF_JOURNAL_SHARE,
+};
 
 #endif

@@ -38,6 +38,9 @@ struct heartbeat_seen;
 struct http_client;
 struct resolver;
 struct run;
+struct systemd_call;
+struct systemd_request;
+struct systemd_units;
 
 /* What the agent lends to all probes. Borrowed; outlives every probe. */
 struct probe_env {
@@ -60,6 +63,15 @@ struct probe_env {
 	const struct credential *(*credential)(void *ctx, const char *id);
 	/* What was heard of a window (heartbeat.h); false: it is not known. NULL: nothing is heard here. */
 	bool (*heartbeat)(void *ctx, const char *window, struct heartbeat_seen *);
+	/* What the agent's journal takes of its disk, and at most; 0: no bound. NULL: there is none. */
+	void (*own_journal)(void *ctx, uint64_t *bytes, uint64_t *most);
+	/* Whether this host was started anew since the agent ran before. NULL: nothing is known of before. */
+	bool (*was_rebooted)(void *ctx);
+	/* Asks systemd through a process that may (host/systemd.h). NULL with err: it cannot be asked. on_end once, from the
+	 * loop, unless cancelled before; units NULL: why says why not. NULL: it cannot be asked here. */
+	struct systemd_call *(*systemd_ask)(void *ctx, const struct systemd_request *,
+		void (*on_end)(void *call_ctx, const struct systemd_units *, const char *why), void *call_ctx, struct err *);
+	void (*systemd_cancel)(void *ctx, struct systemd_call *);
 	void *ctx;
 };
 

@@ -22,7 +22,7 @@
 const struct probe_type *const registry_types[] = {&icmp_probe, &tcp_probe, &http_probe, &dns_probe, &ntp_probe,
 	&tls_probe, &sip_probe, &snmp_probe, &path_probe, &scorecard_probe, &exec_probe, &heartbeat_probe,
 	&cpu_probe, &memory_probe, &load_probe, &disk_probe, &interface_probe, &pressure_probe, &protocol_probe,
-	&process_probe, &descriptors_probe, &entropy_probe, &uptime_probe, &users_probe, &self_probe, &clock_probe, NULL};
+	&process_probe, &descriptors_probe, &entropy_probe, &uptime_probe, &users_probe, &self_probe, &clock_probe, &systemd_probe, NULL};
 
 const struct probe_type *registry_find(const char *name)
 {
