@@ -36,7 +36,7 @@ struct look {
 	int64_t last, used; /* mono: of the last look that saw something, of the last one */
 	double elapsed;
 	uint32_t number;
-	char down[SAMPLE_TEXT_MAX + 1];
+	char down[SAMPLE_TEXT_MAX + 1], note[SAMPLE_TEXT_MAX + 1];
 	void *memory;
 };
 
@@ -130,7 +130,7 @@ static int look_once(struct look *l, struct err *e)
 		return err_errno(e, "%.120s", l->root);
 	l->elapsed = l->number > 0 ? (double)(now - l->last) / NS_PER_S : 0;
 	l->number++;
-	l->down[0] = '\0';
+	l->down[0] = l->note[0] = '\0';
 	status = l->kind->look(l, e);
 	if (status == 0)
 		l->last = now;
@@ -153,6 +153,8 @@ static void tell(struct look *l, struct run *r)
 		run_unknown(r, "%s", e.text);
 	else if (l->down[0] != '\0')
 		run_down(r, "%s", l->down);
+	else if (l->note[0] != '\0')
+		run_up_noting(r, "%s", l->note);
 	else
 		run_up(r);
 }
@@ -407,6 +409,11 @@ bool look_is_told(const struct look *l)
 	return l->run != NULL;
 }
 
+const struct probe_env *look_env(const struct look *l)
+{
+	return run_env(l->run);
+}
+
 void look_value(struct look *l, uint32_t metric, double number)
 {
 	if (l->run != NULL)
@@ -419,6 +426,15 @@ void look_down(struct look *l, const char *why, ...)
 
 	va_start(ap, why);
 	vsnprintf(l->down, sizeof l->down, why, ap);
+	va_end(ap);
+}
+
+void look_note(struct look *l, const char *what, ...)
+{
+	va_list ap;
+
+	va_start(ap, what);
+	vsnprintf(l->note, sizeof l->note, what, ap);
 	va_end(ap);
 }
 

@@ -69,8 +69,10 @@ double look_rate(const struct look *, double moved);
 
 /* ---- what it tells; nothing happens in a look that is not told */
 bool look_is_told(const struct look *);
+const struct probe_env *look_env(const struct look *); /* of one that is told */
 void look_value(struct look *, uint32_t metric, double number); /* NaN is left out */
 void look_down(struct look *, const char *why, ...) __attribute__((format(printf, 2, 3)));
+void look_note(struct look *, const char *what, ...) __attribute__((format(printf, 2, 3))); /* up, though: what it lacks */
 struct run_part *look_part(struct look *, const char *label); /* NULL: not told */
 void look_part_value(struct run_part *, uint32_t metric, double number); /* accepts NULL */
 

@@ -79,12 +79,24 @@ static int look_resource(struct look *l, int i, struct err *e)
 	return 0;
 }
 
+/* What cannot be read has no rate the next time either: it would be of a longer time than that of the others. */
 static int pressure_look(struct look *l, struct err *e)
 {
-	for (int i = 0; i < RESOURCES; i++)
-		if (look_resource(l, i, e) < 0)
-			return -1;
-	return 0;
+	struct pressure_memory *m = look_memory(l);
+	struct err one;
+	int seen = 0, failed = 0;
+
+	for (int i = 0; i < RESOURCES; i++) {
+		if (look_resource(l, i, &one) == 0) {
+			seen++;
+			continue;
+		}
+		m->before[i][0].is_there = m->before[i][1].is_there = false;
+		look_note(l, "%s", one.text);
+		if (failed++ == 0)
+			*e = one;
+	}
+	return seen > 0 ? 0 : -1;
 }
 
 static void pressure_forget(void *memory)
