@@ -1,13 +1,42 @@
-/* Tables of the kernel that can be full: open files, connections that its firewall tracks. */
+/* Tables that can be full: of the kernel, open files and connections that its firewall tracks; of named processes their open files. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "lib/err.h"
+#include "lib/mem.h"
 #include "probes/catalog_host.h"
+#include "probes/host/descriptors.h"
 #include "probes/host/look.h"
+#include "probes/host/process_line.h"
+#include "probes/host/processes.h"
 #include "probes/host/types.h"
+
+/* ---- the text */
+
+bool descriptors_parse_limit(struct scan text, uint64_t *out)
+{
+	struct scan line;
+
+	while (scan_line(&text, &line)) {
+		if (!scan_starts(&line, "Max open files "))
+			continue;
+		line.at += strlen("Max open files ");
+		return scan_number(&line, out); /* "unlimited" is none */
+	}
+	return false;
+}
+
+/* ---- of the kernel */
 
 struct descriptors_memory {
 	struct look_file files, tracked, tracked_max;
+	struct processes walked;
 };
 
 static void tell(struct look *l, uint32_t metric, uint64_t used, uint64_t most)
@@ -29,6 +58,118 @@ static bool read_one(struct look *l, struct look_file *f, const char *path, uint
 	return scan_number(&s, out);
 }
 
+/* ---- of named processes */
+
+/* The one of its name that is the nearest to its limit. */
+struct worst {
+	size_t count;     /* of that name */
+	uint64_t open, most;
+	bool is_known;
+	char why[128];    /* it is not known of one */
+};
+
+static int count_entries(int folder)
+{
+	DIR *d = fdopendir(folder);
+	struct dirent *entry;
+	int count = 0;
+
+	if (d == NULL) {
+		close(folder);
+		return -1;
+	}
+	while ((entry = readdir(d)) != NULL)
+		count += entry->d_name[0] != '.';
+	closedir(d);
+	return count;
+}
+
+/* Since Linux 6.2 the size of the folder is their number, for everybody; else only those with the right to look into it
+ * can count. */
+static int count_open(const struct look *l, const char *pid)
+{
+	char path[32];
+	struct stat st;
+	int fd;
+
+	snprintf(path, sizeof path, "proc/%.10s/fd", pid);
+	if (fstatat(look_root(l), path, &st, 0) == 0 && st.st_size > 0 && !look_root_is_moved(l))
+		return (int)st.st_size;
+	fd = openat(look_root(l), path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd >= 0 ? count_entries(fd) : -1;
+}
+
+static void weigh(struct look *l, const char *pid, struct worst *w)
+{
+	struct scan text;
+	char path[32];
+	struct err e;
+	uint64_t most;
+	int open;
+
+	snprintf(path, sizeof path, "proc/%.10s/limits", pid);
+	if (look_read_once(l, path, &text, &e) < 0 || !descriptors_parse_limit(text, &most) || most == 0)
+		return; /* it has ended, or has no limit */
+	open = count_open(l, pid);
+	if (open < 0 && errno != ENOENT && errno != ESRCH)
+		snprintf(w->why, sizeof w->why, "open files of process %.10s cannot be counted: %s", pid, strerror(errno));
+	if (open < 0 || (w->is_known && (double)open / (double)most <= (double)w->open / (double)w->most))
+		return;
+	w->open = (uint64_t)open;
+	w->most = most;
+	w->is_known = true;
+}
+
+static void tell_worst(struct look *l, const char *name, const struct worst *w)
+{
+	struct run_part *p = look_part(l, name);
+
+	if (p == NULL)
+		return;
+	if (w->is_known) {
+		run_part_value(p, DESCRIPTORS_OPEN, (double)w->open);
+		run_part_value(p, DESCRIPTORS_MOST, (double)w->most);
+		run_part_value(p, DESCRIPTORS_SHARE, (double)w->open / (double)w->most * 100);
+	} else if (w->count == 0) {
+		run_part_unknown(p, "no such process runs"); /* whether it must is for the type process to say */
+	} else {
+		run_part_unknown(p, "%s", w->why[0] != '\0' ? w->why : "it has no limit");
+	}
+}
+
+struct named {
+	const struct descriptors_options *options;
+	struct worst *worst; /* as many as names */
+};
+
+static void on_process(struct look *l, const char *pid, const struct process_line *p, void *ctx)
+{
+	struct named *n = ctx;
+
+	for (size_t i = 0; i < n->options->names.count; i++) {
+		if (!process_has_name(p, n->options->names.items[i]))
+			continue;
+		n->worst[i].count++;
+		weigh(l, pid, &n->worst[i]);
+	}
+}
+
+static int look_at_named(struct look *l, struct err *e)
+{
+	struct named n = {.options = look_options(l)};
+	size_t count = n.options->names.count;
+	int status;
+
+	if (count == 0)
+		return 0;
+	n.worst = mem_array(count, sizeof *n.worst);
+	status = processes_walk(l, &((struct descriptors_memory *)look_memory(l))->walked, on_process, &n, e);
+	for (size_t i = 0; i < count && status == 0; i++)
+		tell_worst(l, n.options->names.items[i], &n.worst[i]);
+	free(n.worst);
+	return status;
+}
+
 static int descriptors_look(struct look *l, struct err *e)
 {
 	struct descriptors_memory *m = look_memory(l);
@@ -44,7 +185,7 @@ static int descriptors_look(struct look *l, struct err *e)
 	if (read_one(l, &m->tracked, "proc/sys/net/netfilter/nf_conntrack_count", &open) &&
 		read_one(l, &m->tracked_max, "proc/sys/net/netfilter/nf_conntrack_max", &most))
 		tell(l, DESCRIPTORS_TRACKED, open, most);
-	return 0;
+	return look_at_named(l, e);
 }
 
 static void descriptors_forget(void *memory)
@@ -54,6 +195,7 @@ static void descriptors_forget(void *memory)
 	look_file_close(&m->files);
 	look_file_close(&m->tracked);
 	look_file_close(&m->tracked_max);
+	processes_forget(&m->walked);
 }
 
 static const struct look_kind descriptors_kind = {sizeof(struct descriptors_memory), false, descriptors_look,

@@ -9,7 +9,7 @@
 #include "probes/host/load.h"
 #include "probes/host/memory.h"
 #include "probes/host/pressure.h"
-#include "probes/host/process.h"
+#include "probes/host/process_line.h"
 #include "probes/host/users.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);

@@ -7,20 +7,26 @@
 
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/timex.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <utmp.h>
 
 #include "lib/buf.h"
 #include "lib/mem.h"
 #include "probes/catalog_host.h"
+#include "probes/host/self.h"
 #include "probes/host/types.h"
 #include "tests/unit/probes/one_run.h"
 
@@ -528,7 +534,33 @@ static void pressure_is_a_share_of_the_time_between_two_runs(void **state)
 	assert_true(isnan(one_run_value(&f->one, 0, PRESSURE_IO)));
 	put(f, "proc/pressure/io", "nothing\n");
 	one_run_of(&f->one, &pressure_probe, f->option);
-	assert_lines(&f->one, "-  unknown: proc/pressure/io is not of the form that is known");
+	assert_lines(&f->one, "-  up: proc/pressure/io is not of the form that is known");
+}
+
+static void a_resource_without_pressure_costs_the_others_nothing(void **state)
+{
+	struct fixture *f = *state;
+	char path[160];
+
+	f->one.check = "c";
+	put_pressure(f, 1000, 500);
+	one_run_of(&f->one, &pressure_probe, f->option);
+	snprintf(path, sizeof path, "%s/proc/pressure/memory", f->root);
+	assert_int_equal(unlink(path), 0);
+	put(f, "proc/pressure/cpu", "some avg10=1.00 avg60=2.50 avg300=0.10 total=3000\n");
+	one_run_of(&f->one, &pressure_probe, f->option);
+	assert_int_equal(f->one.results[0].outcome, OUTCOME_UP);
+	assert_non_null(strstr(f->one.reasons[0], "proc/pressure/memory: No such file"));
+	assert_true(one_run_value(&f->one, 0, PRESSURE_CPU) > 0);
+	assert_true(isnan(one_run_value(&f->one, 0, PRESSURE_MEMORY_MINUTE)));
+	/* Back again: over which time it moved nobody knows. */
+	put_pressure(f, 900000, 600000);
+	one_run_of(&f->one, &pressure_probe, f->option);
+	assert_lines(&f->one, "-  up");
+	assert_true(isnan(one_run_value(&f->one, 0, PRESSURE_MEMORY)));
+	assert_true(one_run_value(&f->one, 0, PRESSURE_IO) > 0);
+	one_run_of(&f->one, &pressure_probe, f->option);
+	assert_true(is_near(one_run_value(&f->one, 0, PRESSURE_MEMORY), 0));
 }
 
 static void put_snmp(struct fixture *f, unsigned sent, unsigned again, unsigned established, unsigned received)
@@ -649,6 +681,139 @@ static void named_processes_that_are_hidden_are_unknown(void **state)
 	assert_lines(&f->one, "-  unknown: proc/20/stat: Is a directory");
 }
 
+/* Those that come, go and take the number of another. */
+static void processes_are_followed_over_many_looks(void **state)
+{
+	struct fixture *f = *state;
+	pid_t pids[20];
+
+	f->one.check = "c";
+	for (int round = 0; round < 5; round++) {
+		size_t count = 0, named;
+		int fds[2];
+		char byte;
+
+		assert_int_equal(pipe(fds), 0);
+		for (size_t i = 0; i < 20; i++) {
+			pids[i] = fork();
+			if (pids[i] == 0) {
+				prctl(PR_SET_NAME, round % 2 == 0 ? "xjt-even" : "xjt-odd");
+				close(fds[1]);
+				_exit(read(fds[0], &byte, 1) != 0);
+			}
+		}
+		close(fds[0]);
+		/* Named before they are counted: each waits for our end of the pipe. */
+		do {
+			one_run_of(&f->one, &process_probe, round % 2 == 0 ? "names=xjt-even" : "names=xjt-odd");
+			named = (size_t)one_run_value(&f->one, 1, PROCESS_COUNT);
+		} while (named != 20 && ++count < 1000);
+		assert_int_equal(named, 20);
+		one_run_of(&f->one, &process_probe, round % 2 == 0 ? "names=xjt-odd" : "names=xjt-even");
+		assert_string_equal(f->one.lines[1], "-  down: no such process runs");
+		close(fds[1]);
+		for (size_t i = 0; i < 20; i++)
+			assert_int_equal(waitpid(pids[i], NULL, 0), pids[i]);
+		one_run_of(&f->one, &process_probe, "names=xjt-*");
+		assert_string_equal(f->one.lines[1], "-  down: no such process runs");
+	}
+}
+
+static size_t open_descriptors(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	size_t count = 0;
+
+	assert_non_null(d);
+	while (readdir(d) != NULL)
+		count++;
+	closedir(d);
+	return count;
+}
+
+static void few_descriptors_are_enough_for_all_processes(void **state)
+{
+	struct fixture *f = *state;
+	struct rlimit was, few;
+	size_t before;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+	few = (struct rlimit){64, was.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	f->one.check = "c";
+	before = open_descriptors();
+	for (int i = 0; i < 3; i++) {
+		one_run_of(&f->one, &process_probe, "names=no-such-process");
+		assert_int_equal(f->one.results[0].outcome, OUTCOME_UP);
+		assert_true(one_run_value(&f->one, 0, PROCESS_COUNT) > 1);
+		assert_true(open_descriptors() <= before + 64 / 4 + 2);
+	}
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+}
+
+static uint64_t journal_bytes;
+
+static void own_journal(void *ctx, uint64_t *bytes, uint64_t *most)
+{
+	(void)ctx;
+	*bytes = journal_bytes;
+	*most = 4000;
+}
+
+static void the_journal_and_all_processes_of_the_agent_are_told(void **state)
+{
+	struct fixture *f = *state;
+	double alone;
+	struct rlimit limit;
+	int fds[2];
+	char byte;
+	pid_t pid;
+
+	one_run_of(&f->one, &self_probe, "root=/");
+	alone = one_run_value(&f->one, 0, SELF_SHARES);
+	assert_true(alone > 1e5 && alone <= one_run_value(&f->one, 0, SELF_RESIDENT));
+	assert_true(is_near(one_run_value(&f->one, 0, SELF_PROCESSES), 1));
+	assert_true(isnan(one_run_value(&f->one, 0, SELF_JOURNAL)));
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_true(is_near(one_run_value(&f->one, 0, SELF_DESCRIPTORS_MOST), (double)limit.rlim_cur));
+	assert_int_equal(pipe(fds), 0);
+	pid = fork();
+	if (pid == 0) {
+		static char touched[8 << 20];
+
+		memset(touched, 1, sizeof touched);
+		assert_int_equal(write(fds[1], touched, 1), 1);
+		pause();
+	}
+	assert_int_equal(read(fds[0], &byte, 1), 1);
+	f->one.env.own_journal = own_journal;
+	journal_bytes = 1000;
+	one_run_of(&f->one, &self_probe, "root=/");
+	assert_true(is_near(one_run_value(&f->one, 0, SELF_PROCESSES), 2));
+	assert_true(one_run_value(&f->one, 0, SELF_SHARES) > alone + 7e6);
+	assert_true(is_near(one_run_value(&f->one, 0, SELF_JOURNAL), 1000));
+	assert_true(is_near(one_run_value(&f->one, 0, SELF_JOURNAL_SHARE), 25));
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static void texts_of_memory_are_read(void **state)
+{
+	static const char rollup[] = "55d0-7ffd ---p 00000000 00:00 0 [rollup]\nRss:  9000 kB\nPss:      1234 kB\nPss_Dirty: 5 kB\n",
+		statm[] = "5000 1200 1000 10 0 300 0\n", wrong[] = "5000 10 1000 10\n";
+	uint64_t bytes;
+
+	(void)state;
+	assert_true(self_parse_shares(scan_over(rollup, sizeof rollup - 1), &bytes));
+	assert_int_equal(bytes, 1234 * 1024);
+	assert_false(self_parse_shares(scan_over("Rss: 5 kB\n", 10), &bytes));
+	assert_true(self_parse_private(scan_over(statm, sizeof statm - 1), 4096, &bytes));
+	assert_int_equal(bytes, 200 * 4096);
+	assert_false(self_parse_private(scan_over(wrong, sizeof wrong - 1), 4096, &bytes));
+}
+
 static void what_the_agent_costs_is_told(void **state)
 {
 	struct fixture *f = *state;
@@ -680,6 +845,113 @@ static void tables_are_told_with_what_they_hold_at_most(void **state)
 	put(f, "proc/sys/fs/file-nr", "10 20 30\n");
 	one_run_of(&f->one, &descriptors_probe, f->option);
 	assert_lines(&f->one, "-  unknown: proc/sys/fs/file-nr is not of the form that is known");
+}
+
+static void put_limits(struct fixture *f, unsigned pid, const char *limit, unsigned open)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "proc/%u/limits", pid);
+	put(f, path, "Limit                     Soft Limit           Hard Limit           Units     \n"
+		"Max cpu time              unlimited            unlimited            seconds   \n"
+		"Max open files            %-20s 524288               files     \n", limit);
+	for (unsigned i = 0; i < open; i++) {
+		snprintf(path, sizeof path, "proc/%u/fd/%u", pid, i);
+		put(f, path, " ");
+	}
+}
+
+static void named_processes_are_told_by_the_one_nearest_to_its_limit(void **state)
+{
+	struct fixture *f = *state;
+
+	put(f, "proc/sys/fs/file-nr", "1500\t500\t4000\n");
+	put_process(f, 1, "systemd", 'S', 10, 100);
+	put_process(f, 20, "nginx", 'S', 50, 10);
+	put_process(f, 21, "nginx", 'S', 50, 10);
+	put_process(f, 22, "nginx", 'S', 50, 10);
+	put_process(f, 30, "free", 'S', 50, 10);
+	put_limits(f, 20, "100", 10);
+	put_limits(f, 21, "20", 15);
+	put_limits(f, 22, "1000", 30);
+	put_limits(f, 30, "unlimited", 3);
+	one_run_of(&f->one, &descriptors_probe, f->option, "names=nginx", "names=free", "names=gone");
+	assert_lines(&f->one, "-  up", "-  up", "-  unknown: it has no limit", "-  unknown: no such process runs");
+	assert_true(is_near(one_run_value(&f->one, part(&f->one, "nginx"), DESCRIPTORS_OPEN), 15));
+	assert_true(is_near(one_run_value(&f->one, part(&f->one, "nginx"), DESCRIPTORS_SHARE), 75));
+	put(f, "proc/23/stat/hidden", " ");
+	one_run_of(&f->one, &descriptors_probe, f->option, "names=nginx");
+	assert_lines(&f->one, "-  unknown: proc/23/stat: Is a directory");
+}
+
+static void own_descriptors_are_counted_as_the_kernel_does(void **state)
+{
+	struct fixture *f = *state;
+	struct rlimit limit;
+	double before;
+	int fds[100];
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	prctl(PR_SET_NAME, "xjt-many");
+	one_run_of(&f->one, &descriptors_probe, "names=xjt-many");
+	before = one_run_value(&f->one, 1, DESCRIPTORS_OPEN);
+	assert_true(is_near(one_run_value(&f->one, 1, DESCRIPTORS_MOST), (double)limit.rlim_cur));
+	for (int i = 0; i < 100; i++)
+		fds[i] = dup(0);
+	one_run_of(&f->one, &descriptors_probe, "names=xjt-many");
+	assert_true(is_near(one_run_value(&f->one, 1, DESCRIPTORS_OPEN), before + 100));
+	for (int i = 0; i < 100; i++)
+		close(fds[i]);
+}
+
+static bool is_rebooted;
+
+static bool was_rebooted(void *ctx)
+{
+	(void)ctx;
+	return is_rebooted;
+}
+
+static void a_reboot_is_told_once(void **state)
+{
+	static const char one[] = "11111111-0000-4000-8000-000000000000\n", two[] = "22222222-0000-4000-8000-000000000000\n";
+	struct fixture *f = *state;
+
+	put(f, "proc/uptime", "62.50 99.00\n");
+	put(f, "proc/sys/kernel/random/boot_id", one);
+	one_run_of(&f->one, &uptime_probe, f->option); /* of before nothing is known */
+	assert_true(isnan(one_run_value(&f->one, 0, UPTIME_REBOOTED)));
+	f->one.env.was_rebooted = was_rebooted;
+	is_rebooted = true;
+	f->one.check = "c";
+	one_run_of(&f->one, &uptime_probe, f->option);
+	assert_lines(&f->one, "-  up: this host was started anew 1m2s ago");
+	assert_true(is_near(one_run_value(&f->one, 0, UPTIME_REBOOTED), 1));
+	one_run_of(&f->one, &uptime_probe, f->option);
+	assert_lines(&f->one, "-  up");
+	assert_true(is_near(one_run_value(&f->one, 0, UPTIME_REBOOTED), 0));
+	put(f, "proc/sys/kernel/random/boot_id", two); /* seen through another root */
+	one_run_of(&f->one, &uptime_probe, f->option);
+	assert_lines(&f->one, "-  up: this host was started anew 1m2s ago");
+	is_rebooted = false;
+	f->one.check = "d";
+	one_run_of(&f->one, &uptime_probe, f->option);
+	assert_lines(&f->one, "-  up");
+}
+
+static void the_start_of_this_host_is_as_the_kernel_writes_it(void **state)
+{
+	struct fixture *f = *state;
+	unsigned long long boot = 0;
+	char line[512];
+	FILE *in = fopen("/proc/stat", "r");
+
+	assert_non_null(in);
+	while (fgets(line, sizeof line, in) != NULL && sscanf(line, "btime %llu", &boot) != 1)
+		;
+	fclose(in);
+	one_run_of(&f->one, &uptime_probe, "root=/");
+	assert_true(fabs(one_run_value(&f->one, 0, UPTIME_BOOT) - (double)boot) <= 1);
 }
 
 static void entropy_and_uptime_are_numbers(void **state)
@@ -725,6 +997,31 @@ static void those_who_are_logged_in_are_counted(void **state)
 	assert_true(is_near(one_run_value(&f->one, 0, USERS_NAMES), 2));
 }
 
+static void without_utmp_sessions_of_logind_are_counted(void **state)
+{
+	struct fixture *f = *state;
+	char path[160];
+
+	make_folder(f, "run/systemd/sessions"); /* with a file that is none */
+	one_run_of(&f->one, &users_probe, f->option);
+	assert_lines(&f->one, "-  up");
+	assert_true(is_near(one_run_value(&f->one, 0, USERS_SESSIONS), 0));
+	put(f, "run/systemd/sessions/4", "# private data\nUID=1000\nUSER=li\nACTIVE=1\nSTATE=active\nREMOTE=1\nTYPE=tty\nCLASS=user\n");
+	put(f, "run/systemd/sessions/c1", "UID=0\nUSER=root\nSTATE=online\nREMOTE=0\nCLASS=user-early\n");
+	put(f, "run/systemd/sessions/5", "USER=li\nSTATE=closing\nREMOTE=1\nCLASS=user\n");
+	put(f, "run/systemd/sessions/6", "USER=gdm\nSTATE=active\nREMOTE=0\nCLASS=greeter\n");
+	put(f, "run/systemd/sessions/7", "USER=li\nSTATE=online\nREMOTE=0\nCLASS=user\n");
+	snprintf(path, sizeof path, "%s/run/systemd/sessions/4.ref", f->root);
+	assert_int_equal(mkfifo(path, 0600), 0); /* read, it would wait for ever */
+	snprintf(path, sizeof path, "%s/run/systemd/sessions/8", f->root);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	one_run_of(&f->one, &users_probe, f->option);
+	assert_lines(&f->one, "-  up");
+	assert_true(is_near(one_run_value(&f->one, 0, USERS_SESSIONS), 3));
+	assert_true(is_near(one_run_value(&f->one, 0, USERS_REMOTE), 1));
+	assert_true(is_near(one_run_value(&f->one, 0, USERS_NAMES), 2));
+}
+
 static void the_clock_is_as_the_kernel_says(void **state)
 {
 	struct fixture *f = *state;
@@ -758,14 +1055,24 @@ int main(void)
 		CASE(a_mount_that_became_read_only_is_down_until_it_is_writable),
 		CASE(devices_are_whole_disks_by_their_lasting_names),
 		CASE(pressure_is_a_share_of_the_time_between_two_runs),
+		CASE(a_resource_without_pressure_costs_the_others_nothing),
 		CASE(protocols_are_told_in_all_and_per_family),
 		CASE(counters_that_come_later_make_no_spike),
 		CASE(processes_are_counted_and_named_ones_must_run),
 		CASE(named_processes_that_are_hidden_are_unknown),
+		CASE(processes_are_followed_over_many_looks),
+		CASE(few_descriptors_are_enough_for_all_processes),
 		CASE(what_the_agent_costs_is_told),
+		CASE(the_journal_and_all_processes_of_the_agent_are_told),
+		CASE(texts_of_memory_are_read),
 		CASE(tables_are_told_with_what_they_hold_at_most),
+		CASE(named_processes_are_told_by_the_one_nearest_to_its_limit),
+		CASE(own_descriptors_are_counted_as_the_kernel_does),
 		CASE(entropy_and_uptime_are_numbers),
+		CASE(a_reboot_is_told_once),
+		CASE(the_start_of_this_host_is_as_the_kernel_writes_it),
 		CASE(those_who_are_logged_in_are_counted),
+		CASE(without_utmp_sessions_of_logind_are_counted),
 		CASE(the_clock_is_as_the_kernel_says),
 		CASE(one_shot_takes_two_looks_within_its_run),
 		CASE(a_run_that_is_cancelled_between_its_looks_leaves_nothing),

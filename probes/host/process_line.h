@@ -1,9 +1,8 @@
 /*
- * process: the processes of this host and the named ones among them. The decoder is pure; the probe types `process` and
- * `self` stand in types.h.
+ * process_line: what the kernel tells of one process, decoded. Pure, any thread.
  */
-#ifndef PROBES_HOST_PROCESS_H
-#define PROBES_HOST_PROCESS_H
+#ifndef PROBES_HOST_PROCESS_LINE_H
+#define PROBES_HOST_PROCESS_LINE_H
 
 #include "probes/host/scan.h"
 
@@ -16,5 +15,7 @@ struct process_line {
 };
 /* /proc/PID/stat, proc(5). The name may hold anything, brackets and blanks as well. False: not of that form. */
 bool process_parse(struct scan text, struct process_line *);
+/* Whether it runs under that name, or a pattern of names. A zombie does not run. */
+bool process_has_name(const struct process_line *, const char *pattern);
 
 #endif

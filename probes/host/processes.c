@@ -1,0 +1,192 @@
+#include "probes/host/processes.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "lib/err.h"
+#include "lib/mem.h"
+#include "probes/host/process_line.h"
+
+#define STAT_MAX 1024
+#define LIST_BYTES 32768
+#define PID_DIGITS 10
+
+struct processes_kept {
+	uint64_t pid;
+	struct look_file stat;
+};
+
+/* A walk under way: what was kept from the one before is taken from its front, as /proc lists pids in ascending order. What is not
+ * found in that order is opened anew, no more. */
+struct walk {
+	struct look *look;
+	struct processes *all;
+	struct processes_kept *old;
+	size_t old_at, old_count;
+	size_t seen;
+	bool has_first; /* process 1, which is always there: without it those of others are hidden from us */
+	void (*on_process)(struct look *, const char *pid, const struct process_line *, void *);
+	void *ctx;
+};
+
+/* As the kernel writes it (getdents64(2)). */
+struct entry {
+	uint64_t inode;
+	int64_t offset;
+	uint16_t len;
+	uint8_t type;
+	char name[];
+};
+
+static size_t kept_most(void)
+{
+	struct rlimit limit;
+	size_t most = PROCESSES_KEPT;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur / 4 < most)
+		most = (size_t)limit.rlim_cur / 4;
+	return most;
+}
+
+/* The file of the walk before, if there was one; those of processes that are no more are closed on the way. */
+static struct look_file take_kept(struct walk *w, uint64_t pid)
+{
+	struct look_file none = {0};
+
+	for (; w->old_at < w->old_count && w->old[w->old_at].pid <= pid; w->old_at++) {
+		if (w->old[w->old_at].pid == pid)
+			return w->old[w->old_at++].stat;
+		look_file_close(&w->old[w->old_at].stat);
+	}
+	return none;
+}
+
+static void keep(struct walk *w, uint64_t pid, struct look_file *f)
+{
+	struct processes *all = w->all;
+
+	if (f->fd_plus_one == 0)
+		return;
+	if (all->count == all->most) {
+		look_file_close(f);
+		return;
+	}
+	all->kept[all->count++] = (struct processes_kept){pid, *f};
+}
+
+/* -1 with errno. */
+static int read_stat(struct walk *w, const char *pid, uint64_t number, char text[STAT_MAX])
+{
+	struct look_file f = take_kept(w, number);
+	bool was_open = f.fd_plus_one > 0;
+	char path[32];
+	int n, error;
+
+	snprintf(path, sizeof path, "proc/%.10s/stat", pid);
+	n = look_read_short(w->look, &f, path, text, STAT_MAX);
+	if (n < 0 && was_open) {
+		look_file_close(&f); /* that process has ended: this is another one of its number */
+		n = look_read_short(w->look, &f, path, text, STAT_MAX);
+	}
+	error = errno;
+	if (n < 0)
+		look_file_close(&f);
+	keep(w, number, &f);
+	errno = error;
+	return n;
+}
+
+/* -1: there are processes that we cannot look at. */
+static int look_at(struct walk *w, const char *pid, struct err *e)
+{
+	uint64_t number = strtoull(pid, NULL, 10);
+	char text[STAT_MAX];
+	struct process_line p;
+	int n = read_stat(w, pid, number, text);
+
+	if (n < 0)
+		return errno == ENOENT || errno == ESRCH ? 0 : err_errno(e, "proc/%.10s/stat", pid);
+	if (!process_parse(scan_over(text, (size_t)n), &p))
+		return 0;
+	w->seen++;
+	w->has_first |= p.pid == 1;
+	w->on_process(w->look, pid, &p, w->ctx);
+	return 0;
+}
+
+static bool is_pid(const char *name)
+{
+	size_t digits = strspn(name, "0123456789");
+
+	return name[0] != '0' && digits > 0 && digits <= PID_DIGITS && name[digits] == '\0';
+}
+
+static int look_at_all(struct walk *w, int folder, struct err *e)
+{
+	uint64_t list[LIST_BYTES / sizeof(uint64_t)];
+	long len;
+
+	if (lseek(folder, 0, SEEK_SET) < 0)
+		return err_errno(e, "proc");
+	while ((len = syscall(SYS_getdents64, folder, list, sizeof list)) > 0) {
+		for (long at = 0; at < len;) {
+			const struct entry *entry = (const void *)((const char *)list + at);
+
+			if (is_pid(entry->name) && look_at(w, entry->name, e) < 0)
+				return -1;
+			at += entry->len;
+		}
+	}
+	return len < 0 ? err_errno(e, "proc") : 0;
+}
+
+/* Open from the look before, or now. -1 with err. */
+static int open_folder(struct look *l, struct processes *all, struct err *e)
+{
+	int fd = all->folder.fd_plus_one - 1;
+
+	if (fd >= 0)
+		return fd;
+	fd = openat(look_root(l), "proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return err_errno(e, "proc");
+	all->folder.fd_plus_one = fd + 1;
+	all->most = kept_most();
+	return fd;
+}
+
+int processes_walk(struct look *l, struct processes *all, void (*on_process)(struct look *, const char *pid,
+	const struct process_line *, void *ctx), void *ctx, struct err *e)
+{
+	struct walk w = {.look = l, .all = all, .old = all->kept, .old_count = all->count, .on_process = on_process, .ctx = ctx};
+	int folder = open_folder(l, all, e), status;
+
+	if (folder < 0)
+		return -1;
+	all->kept = mem_array(all->most + 1, sizeof *all->kept);
+	all->count = 0;
+	status = look_at_all(&w, folder, e);
+	take_kept(&w, UINT64_MAX);
+	free(w.old);
+	if (status == 0 && w.seen == 0)
+		status = err_set(e, "proc: no process can be seen");
+	if (status == 0 && !w.has_first)
+		status = err_set(e, "proc: processes of other users are hidden (hidepid)");
+	return status;
+}
+
+void processes_forget(struct processes *all)
+{
+	for (size_t i = 0; i < all->count; i++)
+		look_file_close(&all->kept[i].stat);
+	free(all->kept);
+	look_file_close(&all->folder);
+	*all = (struct processes){0};
+}
