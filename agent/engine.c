@@ -22,6 +22,8 @@
 #include "agent/spawner.h"
 #include "agent/spool.h"
 #include "agent/targets.h"
+#include "agent/trap_boots.h"
+#include "agent/trap_usm.h"
 #include "agent/traps.h"
 #include "agent/units.h"
 #include "lib/buf.h"
@@ -313,6 +315,13 @@ static bool on_notice(void *ctx, const char *address)
 	return patrol_hasten(g->patrol, address) > 0;
 }
 
+static bool knows_address(void *ctx, const char *address)
+{
+	struct engine *g = ctx;
+
+	return patrol_knows(g->patrol, address);
+}
+
 static void on_helper_gone(void *ctx, const char *why)
 {
 	(void)ctx;
@@ -572,6 +581,7 @@ static int reload(struct engine *g, struct err *e)
 		return -1;
 	}
 	g->settings = now;
+	traps_set_users(g->traps, &now->credentials);
 	log_level_set((enum log_level)now->log_level);
 	set_checks(g, now);
 	patrol_set_concurrency(g->patrol, (size_t)now->concurrency);
@@ -733,6 +743,24 @@ static int start_spawner(struct engine *g, struct err *e)
 	return g->spawner != NULL ? 0 : -1;
 }
 
+/* Who is told to must know our engine over a restart: its number of starts is kept first. */
+static void start_traps(struct engine *g)
+{
+	const struct traps_events events = {knows_address, on_notice, g};
+	const struct agent_settings *s = g->settings;
+	struct trap_usm *usm = NULL;
+	uint32_t boots;
+	struct err e;
+
+	if (s->traps.listen.count > 0) {
+		if (trap_boots_next(s->state, clock_real(), &boots, &e) < 0)
+			log_warn("the starts of the SNMP engine are not counted over a restart: %s", e.text);
+		usm = trap_usm_new(s->id, boots, clock_mono());
+		trap_usm_set_users(usm, &s->credentials);
+	}
+	traps_start(g->traps, g->base, usm, &events);
+}
+
 static int start(struct engine *g, struct err *e)
 {
 	/* The state folder, belonging to the user that we become. */
@@ -761,7 +789,7 @@ static int start(struct engine *g, struct err *e)
 	log_info("started id=%s collector=%s", g->settings->id,
 		has_collector(g->settings) ? g->settings->collector.url : "none");
 	set_checks(g, g->settings);
-	traps_start(g->traps, g->base, on_notice, g);
+	start_traps(g);
 	set_timer(g->house, KEEP_HOUSE);
 	if (g->notify.watchdog > 0)
 		set_timer(g->watchdog, 0);

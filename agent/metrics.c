@@ -59,9 +59,12 @@ static void add_checks(struct buf *out, const struct metrics_figures *f)
 	buf_add_format(out,
 		"xunjian_agent_notifications_total{end=\"taken\"} %llu\n"
 		"xunjian_agent_notifications_total{end=\"other\"} %llu\n"
-		"xunjian_agent_notifications_total{end=\"foreign\"} %llu\n",
+		"xunjian_agent_notifications_total{end=\"foreign\"} %llu\n"
+		"xunjian_agent_notifications_total{end=\"again\"} %llu\n"
+		"xunjian_agent_notifications_total{end=\"reported\"} %llu\n",
 		(unsigned long long)f->traps.taken, (unsigned long long)f->traps.other,
-		(unsigned long long)f->traps.foreign);
+		(unsigned long long)f->traps.foreign, (unsigned long long)f->traps.again,
+		(unsigned long long)f->traps.reported);
 	head(out, "heartbeats_total", "counter", "Reports of windows by what came of them.");
 	buf_add_format(out,
 		"xunjian_agent_heartbeats_total{end=\"taken\"} %llu\n"

@@ -258,6 +258,19 @@ size_t patrol_hasten(struct patrol *p, const char *address)
 	return hastened;
 }
 
+bool patrol_knows(const struct patrol *p, const char *address)
+{
+	uint32_t hash = hash_of(address);
+
+	for (size_t i = 0; i < map_count(p->checks); i++) {
+		const struct check *c = map_at(p->checks, i, NULL);
+
+		if (c->addresses[0] == hash || c->addresses[1] == hash)
+			return true;
+	}
+	return false;
+}
+
 bool patrol_hasten_check(struct patrol *p, const char *check)
 {
 	struct check *c = map_find(p->checks, check);

@@ -51,6 +51,7 @@ void patrol_set(struct patrol *, struct assignments *, struct patrol_change *);
 /* Somebody at this address says that something has changed there: checks whose last results were from it begin at once.
  * How many. */
 size_t patrol_hasten(struct patrol *, const char *address);
+bool patrol_knows(const struct patrol *, const char *address); /* whether any would */
 /* This check begins at once, as timetable_hasten bounds it. False: it is not ours. */
 bool patrol_hasten_check(struct patrol *, const char *check);
 void patrol_set_concurrency(struct patrol *, size_t);

@@ -2,45 +2,12 @@
 
 #include <string.h>
 
+#include "agent/trap_ber.h"
 #include "lib/buf.h"
 
-enum { BER_INTEGER = 0x02, BER_OCTETS = 0x04, BER_OID = 0x06, BER_SEQUENCE = 0x30, BER_ADDRESS = 0x40, PDU_TRAP_V1 = 0xa4,
-	PDU_INFORM = 0xa6, PDU_TRAP = 0xa7 };
+enum { PDU_TRAP_V1 = 0xa4, PDU_INFORM = 0xa6, PDU_TRAP = 0xa7 };
 enum { VERSION_1 = 0, VERSION_2C = 1, VERSION_3 = 3 };
 #define REPORTABLE 0x04 /* of msgFlags: what wants an answer */
-
-/* What one element has in it, of the wanted tag; else the cursor has failed. Lengths of up to two bytes: a datagram. */
-static struct cursor enter(struct cursor *c, uint8_t tag)
-{
-	uint8_t got = cursor_u8(c), first = cursor_u8(c);
-	size_t len = first;
-	const uint8_t *data;
-
-	if (first == 0x81) {
-		len = cursor_u8(c);
-	} else if (first == 0x82) {
-		len = (size_t)cursor_u8(c) << 8;
-		len |= cursor_u8(c);
-	} else if (first > 0x7f) {
-		c->failed = true;
-	}
-	data = cursor_bytes(c, c->failed ? 0 : len);
-	if (c->failed || data == NULL || got != tag) {
-		c->failed = true;
-		return cursor_over("", 0);
-	}
-	return cursor_over(data, len);
-}
-
-/* A small number that is not negative, or -1. */
-static int number(struct cursor *c)
-{
-	struct cursor in = enter(c, BER_INTEGER);
-
-	if (c->failed || cursor_left(&in) != 1 || *in.at > 0x7f)
-		return -1;
-	return *in.at;
-}
 
 static bool is_bytes(const struct cursor *c, const void *bytes, size_t len)
 {
@@ -48,19 +15,19 @@ static bool is_bytes(const struct cursor *c, const void *bytes, size_t len)
 }
 
 /* The second varbind is snmpTrapOID.0 (RFC 3416 section 4.2.6). */
-static enum trap_kind kind_of_varbinds(struct cursor *pdu)
+enum trap_kind trap_packet_kind(struct cursor *pdu)
 {
 	static const uint8_t trap_oid[] = {0x2b, 6, 1, 6, 3, 1, 1, 4, 1, 0}, standard[] = {0x2b, 6, 1, 6, 3, 1, 1, 5};
 	static const uint8_t ups[] = {0x2b, 6, 1, 2, 1, 33, 2};
 	struct cursor all, second, name, value;
 
 	for (int i = 0; i < 3; i++) /* request-id, error-status, error-index */
-		enter(pdu, BER_INTEGER);
-	all = enter(pdu, BER_SEQUENCE);
-	enter(&all, BER_SEQUENCE);
-	second = enter(&all, BER_SEQUENCE);
-	name = enter(&second, BER_OID);
-	value = enter(&second, BER_OID);
+		trap_ber_enter(pdu, BER_INTEGER);
+	all = trap_ber_enter(pdu, BER_SEQUENCE);
+	trap_ber_enter(&all, BER_SEQUENCE);
+	second = trap_ber_enter(&all, BER_SEQUENCE);
+	name = trap_ber_enter(&second, BER_OID);
+	value = trap_ber_enter(&second, BER_OID);
 	if (pdu->failed || all.failed || second.failed || !is_bytes(&name, trap_oid, sizeof trap_oid))
 		return TRAP_NONE;
 	if (cursor_left(&value) > sizeof ups && memcmp(value.at, ups, sizeof ups) == 0)
@@ -82,51 +49,50 @@ static enum trap_kind kind_of_varbinds(struct cursor *pdu)
 /* RFC 1157 section 4.1.6 */
 static enum trap_kind kind_of_v1(struct cursor *pdu)
 {
-	int generic;
+	int64_t generic;
 
-	enter(pdu, BER_OID);
-	enter(pdu, BER_ADDRESS);
-	generic = number(pdu);
+	trap_ber_enter(pdu, BER_OID);
+	trap_ber_enter(pdu, BER_ADDRESS);
+	generic = trap_ber_number(pdu);
 	if (pdu->failed || generic < 0)
 		return TRAP_NONE;
 	return generic <= 1 ? TRAP_START : generic <= 3 ? TRAP_LINK : TRAP_OTHER;
 }
 
-/* A v3 Inform wants to know our engine first, which has no users: it is not one that we can take. */
 static enum trap_kind kind_of_v3(struct cursor *message)
 {
-	struct cursor head = enter(message, BER_SEQUENCE), flags;
+	struct cursor head = trap_ber_enter(message, BER_SEQUENCE), flags;
 
-	enter(&head, BER_INTEGER);
-	enter(&head, BER_INTEGER);
-	flags = enter(&head, BER_OCTETS);
+	trap_ber_enter(&head, BER_INTEGER);
+	trap_ber_enter(&head, BER_INTEGER);
+	flags = trap_ber_enter(&head, BER_OCTETS);
 	if (message->failed || head.failed || cursor_left(&flags) != 1)
 		return TRAP_NONE;
-	return (*flags.at & REPORTABLE) == 0 ? TRAP_SEALED : TRAP_OTHER;
+	return (*flags.at & REPORTABLE) == 0 ? TRAP_SEALED : TRAP_ENGINE;
 }
 
 struct trap_packet trap_packet_decode(const uint8_t *data, size_t len)
 {
-	struct cursor whole = cursor_over(data, len), message = enter(&whole, BER_SEQUENCE), pdu;
+	struct cursor whole = cursor_over(data, len), message = trap_ber_enter(&whole, BER_SEQUENCE), pdu;
 	struct trap_packet out = {TRAP_NONE, 0};
-	int version = number(&message);
+	int64_t version = trap_ber_number(&message);
 	uint8_t tag;
 
 	if (version == VERSION_3)
 		out.kind = kind_of_v3(&message);
 	if (version != VERSION_1 && version != VERSION_2C)
 		return out;
-	enter(&message, BER_OCTETS); /* the community, which proves nothing */
+	trap_ber_enter(&message, BER_OCTETS); /* the community, which proves nothing */
 	if (message.failed || cursor_left(&message) == 0)
 		return out;
 	tag = *message.at;
 	if (tag != (version == VERSION_1 ? PDU_TRAP_V1 : PDU_TRAP) && (version == VERSION_1 || tag != PDU_INFORM))
 		return out;
 	out.inform_at = tag == PDU_INFORM ? (size_t)(message.at - data) : 0;
-	pdu = enter(&message, tag);
+	pdu = trap_ber_enter(&message, tag);
 	if (message.failed)
 		return (struct trap_packet){TRAP_NONE, 0};
-	out.kind = version == VERSION_1 ? kind_of_v1(&pdu) : kind_of_varbinds(&pdu);
+	out.kind = version == VERSION_1 ? kind_of_v1(&pdu) : trap_packet_kind(&pdu);
 	if (out.kind == TRAP_NONE)
 		out.inform_at = 0;
 	return out;

@@ -11,6 +11,9 @@
 
 #include "agent/settings.h"
 #include "agent/trap_packet.h"
+#include "agent/trap_usm.h"
+#include "lib/buf.h"
+#include "lib/clock.h"
 #include "lib/config.h"
 #include "lib/err.h"
 #include "lib/log.h"
@@ -29,8 +32,8 @@ struct traps {
 	struct listener *listeners;
 	size_t count;
 	struct traps_stats stats;
-	bool (*on_notice)(void *ctx, const char *address);
-	void *ctx;
+	struct traps_events events;
+	struct trap_usm *usm;
 	uint8_t packet[PACKET_MAX];
 };
 
@@ -82,55 +85,100 @@ static const char *words(enum trap_kind kind)
 		return "sealed";
 	case TRAP_NONE:
 	case TRAP_OTHER:
+	case TRAP_ENGINE:
 		break;
 	}
 	return "other";
 }
 
-/* The sender as results have it: the address alone. */
-static void take(struct listener *l, size_t len, const struct sockaddr_storage *from, socklen_t from_len)
+struct sender {
+	struct sockaddr_storage address;
+	socklen_t len;
+	char text[64]; /* as results have it: the address alone */
+};
+
+static void answer(const struct listener *l, const struct sender *to, const uint8_t *data, size_t len)
+{
+	sendto(l->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *)&to->address, to->len);
+}
+
+/* True: it was told, and is to be answered. */
+static bool take_kind(struct traps *t, enum trap_kind kind, const struct sender *from)
+{
+	if (kind == TRAP_OTHER) { /* an Inform of it goes unanswered: its sender shall not think that somebody cares */
+		t->stats.other++;
+		return false;
+	}
+	log_debug("notification from=%s about=%s", from->text, words(kind));
+	if (!t->events.on_notice(t->events.ctx, from->text)) {
+		t->stats.foreign++;
+		return false;
+	}
+	t->stats.taken++;
+	return true;
+}
+
+static void take_v3(struct listener *l, size_t len, const struct sender *from)
+{
+	struct trap_usm_said said = {TRAP_USM_NONE, TRAP_NONE};
+	struct traps *t = l->traps;
+	struct buf out = {0};
+	bool answers = true;
+
+	if (t->usm != NULL && t->events.is_known(t->events.ctx, from->text))
+		said = trap_usm_take(t->usm, t->packet, len, clock_mono(), &out);
+	switch (said.end) {
+	case TRAP_USM_NONE:
+		t->stats.foreign++;
+		answers = false;
+		break;
+	case TRAP_USM_REPORT:
+		t->stats.reported++;
+		break;
+	case TRAP_USM_TAKEN:
+		answers = take_kind(t, said.kind, from);
+		break;
+	case TRAP_USM_AGAIN:
+		t->stats.again++;
+		answers = said.kind != TRAP_OTHER;
+		break;
+	}
+	if (answers)
+		answer(l, from, out.data, out.len);
+	buf_fini(&out);
+}
+
+static void take(struct listener *l, size_t len, struct sender *from)
 {
 	struct traps *t = l->traps;
 	struct trap_packet p = trap_packet_decode(t->packet, len);
-	char address[64];
 
-	if (p.kind == TRAP_NONE) {
+	resolve_format((const struct sockaddr *)&from->address, from->text, sizeof from->text);
+	if (p.kind == TRAP_ENGINE) {
+		take_v3(l, len, from);
+	} else if (p.kind == TRAP_NONE) {
 		t->stats.foreign++;
-		return;
+	} else if (take_kind(t, p.kind, from) && p.inform_at != 0) {
+		t->packet[p.inform_at] = TRAP_RESPONSE;
+		answer(l, from, t->packet, len);
 	}
-	if (p.kind == TRAP_OTHER) { /* an Inform of it goes unanswered: its sender shall not think that somebody cares */
-		t->stats.other++;
-		return;
-	}
-	resolve_format((const struct sockaddr *)from, address, sizeof address);
-	log_debug("notification from=%s about=%s", address, words(p.kind));
-	if (!t->on_notice(t->ctx, address)) {
-		t->stats.foreign++;
-		return;
-	}
-	t->stats.taken++;
-	if (p.inform_at == 0)
-		return;
-	t->packet[p.inform_at] = TRAP_RESPONSE;
-	sendto(l->fd, t->packet, len, MSG_DONTWAIT | MSG_NOSIGNAL, (const struct sockaddr *)from, from_len);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *ctx)
 {
 	struct listener *l = ctx;
-	struct sockaddr_storage from;
-	socklen_t from_len = sizeof from;
-	ssize_t n = recvfrom(fd, l->traps->packet, PACKET_MAX, MSG_DONTWAIT, (struct sockaddr *)&from, &from_len);
+	struct sender from = {.len = sizeof from.address};
+	ssize_t n = recvfrom(fd, l->traps->packet, PACKET_MAX, MSG_DONTWAIT, (struct sockaddr *)&from.address, &from.len);
 
 	(void)what;
 	if (n >= 0)
-		take(l, (size_t)n, &from, from_len);
+		take(l, (size_t)n, &from);
 }
 
-void traps_start(struct traps *t, struct event_base *base, bool (*on_notice)(void *ctx, const char *address), void *ctx)
+void traps_start(struct traps *t, struct event_base *base, struct trap_usm *usm, const struct traps_events *events)
 {
-	t->on_notice = on_notice;
-	t->ctx = ctx;
+	t->events = *events;
+	t->usm = usm;
 	for (size_t i = 0; i < t->count; i++) {
 		struct listener *l = &t->listeners[i];
 
@@ -138,6 +186,12 @@ void traps_start(struct traps *t, struct event_base *base, bool (*on_notice)(voi
 		assert(l->readable != NULL);
 		event_add(l->readable, NULL);
 	}
+}
+
+void traps_set_users(struct traps *t, const struct credentials *users)
+{
+	if (t->usm != NULL)
+		trap_usm_set_users(t->usm, users);
 }
 
 void traps_close(struct traps *t)
@@ -149,6 +203,7 @@ void traps_close(struct traps *t)
 			event_free(t->listeners[i].readable);
 		close(t->listeners[i].fd);
 	}
+	trap_usm_free(t->usm);
 	free(t->listeners);
 	free(t);
 }

@@ -69,7 +69,7 @@ static void test_v1_and_v3_are_known(void **state)
 	assert_int_equal(kind(v3, sizeof v3), TRAP_SEALED);
 	memcpy(inform, v3, sizeof v3);
 	inform[17] |= 4; /* wants an answer */
-	assert_int_equal(kind(inform, sizeof inform), TRAP_OTHER);
+	assert_int_equal(kind(inform, sizeof inform), TRAP_ENGINE);
 }
 
 /* No byte is read behind the end (sanitizers see it), and what is cut is nothing. */
