@@ -23,60 +23,18 @@
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/fence.h"
+#include "lib/offspring.h"
 #include "probes/exec.h"
 
 #define CLOSE_RANGE 436 /* system call, the same everywhere; older headers do not have it */
 #define FIRST_FD 3      /* after input, output, errors */
 #define GRACE NS_PER_S  /* after the deadline the first process ends by itself */
 #define LOOK_AGAIN (500 * NS_PER_MS)
-#define DEPTH_MAX 200   /* of a tree of processes that is walked */
-#define PASSES_MAX 100
 #define PROCESSES_MAX 192u /* of the user of plugins, with */
 #define PROCESSES_ROOM 64u /* for each that runs */
 
 static const char *const environment[] = {"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL=C", "LANG=C",
 	"HOME=/", NULL};
-
-/* ---- all that was started below a process */
-
-/* Signals those below pid; returns how many there were. */
-static unsigned signal_below(pid_t pid, int signal, const pid_t *spare, size_t spared, unsigned depth)
-{
-	char path[64];
-	unsigned n = 0;
-	int child;
-	FILE *f;
-
-	snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)pid, (int)pid);
-	f = depth < DEPTH_MAX ? fopen(path, "re") : NULL;
-	while (f != NULL && fscanf(f, "%d", &child) == 1) {
-		bool is_spared = false;
-
-		for (size_t i = 0; i < spared; i++)
-			is_spared |= spare[i] == child;
-		if (is_spared)
-			continue;
-		kill(child, signal);
-		n += 1 + signal_below(child, signal, NULL, 0, depth + 1);
-	}
-	if (f != NULL)
-		fclose(f);
-	return n;
-}
-
-/* Who is stopped does not fork: when a pass finds no more than the one before, all are. */
-void spawner_run_end_below(const pid_t *spare, size_t count)
-{
-	unsigned before = 0, now;
-
-	for (int pass = 0; pass < PASSES_MAX; pass++) {
-		now = signal_below(getpid(), SIGSTOP, spare, count, 0);
-		if (now == before)
-			break;
-		before = now;
-	}
-	signal_below(getpid(), SIGKILL, spare, count, 0);
-}
 
 /* ---- the plugin's process, until it is another program */
 
@@ -201,7 +159,7 @@ static void end_all(const struct spawner_rights *rights)
 	for (;;) {
 		pid_t pid;
 
-		spawner_run_end_below(NULL, 0);
+		offspring_end(NULL, 0);
 		while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
 			;
 		if (pid < 0)

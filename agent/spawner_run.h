@@ -48,7 +48,4 @@ struct spawner_run_said {
 };
 struct spawner_run_said spawner_run_read_status(int fd);
 
-/* Ends all below this process but the count processes of `spare` and what they started; waits for none. */
-void spawner_run_end_below(const pid_t *spare, size_t count);
-
 #endif

@@ -20,6 +20,7 @@
 #include "lib/err.h"
 #include "lib/ipc.h"
 #include "lib/mem.h"
+#include "lib/offspring.h"
 #include "probes/catalog_exec.h"
 #include "probes/exec.h"
 
@@ -196,7 +197,7 @@ static void end_strays(struct serve *s)
 
 	LIST_FOREACH(p, &s->places, link)
 		spare[n++] = p->run.pid;
-	spawner_run_end_below(spare, n);
+	offspring_end(spare, n);
 }
 
 static void on_child(evutil_socket_t fd, short what, void *ctx)
@@ -343,7 +344,7 @@ static void end_all(struct serve *s)
 		nanosleep(&moment, NULL);
 	}
 	if (!s->rights.has_namespaces)
-		spawner_run_end_below(NULL, 0);
+		offspring_end(NULL, 0);
 	while (!LIST_EMPTY(&s->places))
 		place_free(LIST_FIRST(&s->places));
 }
