@@ -220,7 +220,7 @@ static void sync_now(struct ingest *in)
 	in->sync_failed = !synced;
 	answer_pending(in, synced);
 	if (in->requests != NULL)
-		requests_synced(in->requests, journal_synced(in->journal));
+		requests_synced(in->requests, in->journal);
 	for (size_t i = 0; i < VIEWS && journal_synced(in->journal).seq != before.seq; i++)
 		in->views[i].due = true;
 	tell_views(in);

@@ -214,21 +214,37 @@ struct requests *requests_new(struct event_base *base, int fd,
 	return r;
 }
 
+/* The loop does not run any more; the answer fits into the socket. */
+static void send_rest(struct asker *a)
+{
+	struct evbuffer *out = bufferevent_get_output(a->io);
+
+	if (evbuffer_get_length(out) == 0)
+		return;
+	evbuffer_unfreeze(out, 1); /* as the loop does while it writes */
+	if (evbuffer_write(out, bufferevent_getfd(a->io)) < 0)
+		log_warn("somebody who asked does not hear the answer uid=%u", a->uid);
+}
+
 void requests_free(struct requests *r)
 {
 	if (r == NULL)
 		return;
-	while (r->askers != NULL)
+	while (r->askers != NULL) {
+		send_rest(r->askers);
 		asker_free(r->askers);
+	}
 	evconnlistener_free(r->listener);
 	free(r);
 }
 
-void requests_synced(struct requests *r, struct position synced)
+void requests_synced(struct requests *r, const struct journal *j)
 {
+	uint64_t synced = journal_synced(j).seq;
+
 	for (struct asker *a = r->askers; a != NULL; a = a->next) {
-		if (a->seq != 0 && a->seq <= synced.seq)
-			answer(a, &(struct wire_answer){.accepted = {synced.epoch, a->seq}, .durable = a->seq});
+		if (a->seq != 0 && a->seq <= synced)
+			answer(a, &(struct wire_answer){.accepted = journal_position(j, a->seq), .durable = a->seq});
 	}
 }
 

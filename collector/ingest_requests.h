@@ -34,9 +34,10 @@ int requests_listen(const char *state, struct err *);
  * words: it is refused. */
 struct requests *requests_new(struct event_base *, int fd,
 	int (*take)(void *ctx, const struct wire_request *, uint64_t *seq, struct err *), void *ctx);
-void requests_free(struct requests *); /* accepts NULL */
-/* The journal is synced so far: answers those up to there. */
-void requests_synced(struct requests *, struct position);
+/* What is answered is sent before: who hears nothing asks again, and a plan stands twice. Accepts NULL. */
+void requests_free(struct requests *);
+/* The journal is synced further: answers those up to there. */
+void requests_synced(struct requests *, const struct journal *);
 
 /* ---- the other side: sends a request and waits for the answer, `within` ns at most. -1 with words: whether it was kept
  * is only known when *sent is false. */

@@ -75,6 +75,8 @@ int journal_sync(struct journal *, struct err *);
 
 struct position journal_end(const struct journal *);    /* of the last appended entry */
 struct position journal_synced(const struct journal *); /* of the last synced entry */
+/* Where a synced entry stands: what one sync wrote may be of two epochs. */
+struct position journal_position(const struct journal *, uint64_t seq);
 size_t journal_unsynced_bytes(const struct journal *);
 const char *journal_path(const struct journal *); /* of the folder, for readers in this process */
 void journal_stats(const struct journal *, struct journal_stats *);

@@ -241,6 +241,17 @@ struct position journal_synced(const struct journal *j)
 	return j->synced;
 }
 
+struct position journal_position(const struct journal *j, uint64_t seq)
+{
+	for (size_t i = j->segments.count; i-- > 0;) {
+		const struct journal_segment *s = &j->segments.items[i];
+
+		if (seq >= s->first && seq <= s->last)
+			return (struct position){s->epoch, seq};
+	}
+	return (struct position){j->synced.epoch, seq};
+}
+
 size_t journal_unsynced_bytes(const struct journal *j)
 {
 	return j->pending.len;

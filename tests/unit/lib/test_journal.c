@@ -335,6 +335,36 @@ static void each_opening_has_an_epoch_of_its_own_and_says_what_was_before(void *
 	journal_reader_close(r);
 }
 
+static void every_entry_stands_where_its_reader_finds_it(void **state)
+{
+	struct fixture *f = *state;
+	struct journal_reader *r;
+	struct journal_entry en;
+	uint64_t epoch = 0;
+	unsigned epochs = 0;
+
+	start(f);
+	add_synced(f, VALUE, 3);
+	for (uint64_t i = 5; i <= 300; i++)
+		add(f, VALUE, i);
+	/* What has no room goes on in another segment, of another epoch. */
+	limit_file_size(6000);
+	for (int i = 0; i < 20; i++)
+		(void)journal_sync(f->j, &f->e);
+	limit_file_size(RLIM_INFINITY);
+	sync_now(f);
+	r = journal_reader_open(f->folder, (struct position){0}, &f->e);
+	assert_non_null(r);
+	while (journal_read_next(r, &en, &f->e) == 1) {
+		assert_int_equal(journal_position(f->j, en.at.seq).epoch, en.at.epoch);
+		assert_int_equal(journal_position(f->j, en.at.seq).seq, en.at.seq);
+		epochs += en.at.epoch != epoch;
+		epoch = en.at.epoch;
+	}
+	assert_true(epochs > 1);
+	journal_reader_close(r);
+}
+
 static void an_empty_payload_and_the_largest_one_come_back(void **state)
 {
 	struct fixture *f = *state;
@@ -1411,6 +1441,7 @@ int main(void)
 		CASE(entries_come_back_in_order_with_their_positions),
 		CASE(what_was_not_synced_is_not_there),
 		CASE(each_opening_has_an_epoch_of_its_own_and_says_what_was_before),
+		CASE(every_entry_stands_where_its_reader_finds_it),
 		CASE(an_empty_payload_and_the_largest_one_come_back),
 		CASE(a_second_writer_is_refused_by_the_pid_of_the_first),
 		CASE(a_folder_that_cannot_be_is_an_error_with_its_name),
