@@ -23,6 +23,7 @@
 #include "collector/ingest_file.h"
 #include "collector/ingest_marks.h"
 #include "collector/ingest_metrics.h"
+#include "collector/ingest_probes.h"
 #include "collector/ingest_requests.h"
 #include "collector/ingest_rights.h"
 #include "collector/ingest_self.h"
@@ -50,7 +51,6 @@
 #define SAVE_AGAIN_S 5
 #define LOOK_EVERY_S 60 /* at ourselves, and some seconds after the start */
 #define LOOK_FIRST_S 3
-#define PROBES_WITHIN (15 * NS_PER_S)
 #define UNREAD_MAX 4096 /* bytes of a channel: a view that does not read is told when it does */
 
 enum note_kind { NOTE_CLONED, NOTE_FORGED, NOTE_SKEW, NOTE_UNASSIGNED, NOTE_KINDS };
@@ -107,9 +107,7 @@ struct agent {
 	int64_t filled; /* mono */
 	int64_t told[NOTE_KINDS]; /* mono, 0: not */
 	/* Checks that judgement wants run now: go with the next answer, until some time has passed. */
-	size_t probes_count;
-	char probes[WIRE_PROBES_MAX][SAMPLE_ID_MAX + 1];
-	int64_t probes_until; /* mono */
+	struct probes probes;
 };
 
 struct pending {
@@ -180,15 +178,8 @@ static void tell_views(struct ingest *in)
 
 static void answer_synced(struct pending *p)
 {
-	struct agent *a = p->agent;
-
-	if (a != NULL && a->probes_count > 0) {
-		if (clock_mono() < a->probes_until) {
-			memcpy(p->answer.probes, a->probes, sizeof a->probes);
-			p->answer.probes_count = a->probes_count;
-		}
-		a->probes_count = 0;
-	}
+	if (p->agent != NULL)
+		probes_take(&p->agent->probes, clock_mono(), &p->answer);
 	answer_words(p->request, 200, &p->answer);
 }
 
@@ -644,11 +635,8 @@ static int take_probe(struct ingest *in, const struct view *v, const struct ipc_
 	c = inventory_check(process_inventory(in->process), check);
 	for (size_t i = 0; c != NULL && i < c->vantages.count; i++)
 		is_its |= strcmp(c->vantages.items[i], id) == 0;
-	if (a == NULL || !is_its || a->probes_count == WIRE_PROBES_MAX)
-		return 0;
-	strcpy(a->probes[a->probes_count++], check);
-	a->probes_until = clock_mono() + PROBES_WITHIN;
-	in->stats.probes++;
+	if (a != NULL && is_its && probes_add(&a->probes, check, clock_mono()))
+		in->stats.probes++;
 	return 0;
 }
 
