@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,7 @@ enum control { CONTROL_PEER = 1 /* u8 role, with a descriptor */, CONTROL_RELOAD
 #define RESTART_DELAY_MAX (5 * NS_PER_S)
 #define STABLE_AFTER (10 * NS_PER_S) /* a child that lived this long is restarted at once */
 #define STOP_TIMEOUT (5 * NS_PER_S)
+#define LOCK_FILE "lock" /* below the state folder */
 
 struct role {
 	const char *name, *log_name, *comm;
@@ -214,7 +216,7 @@ struct parent {
 	struct event_base *base;
 	struct event *signals[4];
 	struct child children[PROCESS_ROLES];
-	int requests; /* socket that people ask at */
+	int lock, requests; /* lock: of the state folder; requests: socket that people ask at */
 	bool stopping, told_ready;
 	int status;
 };
@@ -525,13 +527,35 @@ static void parent_fini(struct parent *parent)
 		event_free(parent->signals[i]);
 	event_base_free(parent->base);
 	close(parent->requests);
+	close(parent->lock);
 	settings_free(parent->settings);
 	inventory_free(parent->inventory);
 }
 
+/* A second collector would take the socket and the journal from the first. A lock of this process alone: no child holds it after
+ * it, however it ends. */
+static int lock_state(const char *state, struct err *e)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	char *path = mem_format("%s/" LOCK_FILE, state);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd >= 0 && fcntl(fd, F_SETLK, &lock) == 0) {
+		free(path);
+		return fd;
+	}
+	err_errno(e, "%s: lock", path);
+	if (fd >= 0 && fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK)
+		err_set(e, "%s: a collector runs there already, it is process %ld", state, (long)lock.l_pid);
+	if (fd >= 0)
+		close(fd);
+	free(path);
+	return -1;
+}
+
 int process_parent_run(const char *settings_path)
 {
-	struct parent parent = {.settings_path = settings_path, .requests = -1};
+	struct parent parent = {.settings_path = settings_path, .lock = -1, .requests = -1};
 	struct err e;
 
 	if (load_generation(&parent, &e) < 0) {
@@ -543,6 +567,8 @@ int process_parent_run(const char *settings_path)
 		log_warn("this kernel has no Landlock: paths are bounded by the rights of the user alone");
 	/* The parent's fence makes no such socket. */
 	if (fence_give_folder(parent.settings->state, 0700, parent.settings->user, &e) == 0)
+		parent.lock = lock_state(parent.settings->state, &e);
+	if (parent.lock >= 0)
 		parent.requests = requests_listen(parent.settings->state, &e);
 	if (parent.requests < 0 || confine_parent(parent.settings, &e) < 0) {
 		log_error("%s", e.text);
