@@ -90,6 +90,14 @@ static const char *who_asks(void)
 	return name;
 }
 
+static int refuse_option(const char *word, struct err *e)
+{
+	char said[61];
+
+	return err_set(e, "\"%s\" is not an option here, or lacks its value; see --help",
+		text_clean(word, strlen(word), said, sizeof said));
+}
+
 static int read_options(int argc, char **argv, const struct command *c, struct people_wish *w, struct words *words,
 	struct err *e)
 {
@@ -105,7 +113,7 @@ static int read_options(int argc, char **argv, const struct command *c, struct p
 		else if (option == 'j')
 			w->is_json = true;
 		else if (option == '?' || (option != 'a' && strchr(c->options, option) == NULL))
-			return err_set(e, "\"%.60s\" is not an option here, or lacks its value; see --help", argv[optind - 1]);
+			return refuse_option(argv[optind - 1], e);
 		else
 			words->given[option] = optarg;
 	}
@@ -132,6 +140,9 @@ static int take_times(const struct words *o, int64_t now, struct wire_request *r
 		return err_wrap(e, "--last");
 	if (o->given['l'] != NULL && o->given['e'] == NULL)
 		return err_set(e, "--last belongs to --every");
+	/* Judgement refuses it too; here that is known before anything is sent. */
+	if (r->kind == REQUEST_PLAN && r->from < now - PEOPLE_LATE)
+		return err_set(e, "--from has passed: work is planned from now on; \"correct\" is for what was");
 	if (o->given['e'] == NULL)
 		return 0;
 	r->is_repeated = true;
@@ -282,6 +293,7 @@ static void print_json(const struct wire_answer *a, const struct people_verdict 
 static int ask(const char *name, const char *state, const struct people_wish *w, struct err *e)
 {
 	struct people_verdict v = {.words = "recorded; judgement does not answer now and will judge it later"};
+	char words[PEOPLE_WORDS - 100];
 	struct wire_answer answer;
 	bool sent, is_judged;
 
@@ -296,7 +308,7 @@ static int ask(const char *name, const char *state, const struct people_wish *w,
 	if (w->is_json)
 		print_json(&answer, &v, is_judged);
 	if (is_judged && !v.is_accepted)
-		return err_set(e, "refused: %.300s", v.words);
+		return err_set(e, "refused: %s", text_clean(v.words, strlen(v.words), words, sizeof words));
 	if (!w->is_json)
 		printf("%s: %s\n", name, v.words);
 	return 0;

@@ -545,6 +545,17 @@ int calendar_time(const char *text, int64_t now, int64_t *real, struct err *e)
 	return err_set(e, "\"%.60s\" is not a time: write \"2026-10-05 02:00\", \"2026-10-04T18:00:00Z\", \"+2h\" or now", text);
 }
 
+char *calendar_format(int64_t real, char out[CALENDAR_TIME])
+{
+	int32_t day = calendar_day_at(real);
+	struct civil civil = calendar_civil(day);
+	int second = (int)((real - calendar_day_begin(day)) / NS_PER_S);
+
+	snprintf(out, CALENDAR_TIME, "%04d-%02d-%02d %02d:%02d:%02d", civil.year % 10000, civil.month % 100, civil.day % 100,
+		second / 3600 % 24, second / 60 % 60, second % 60);
+	return out;
+}
+
 int calendar_every(const char *text, int64_t from, uint8_t *weekdays, uint8_t *weeks, struct err *e)
 {
 	static const char *const ordinals[] = {"1st ", "2nd ", "3rd ", "4th ", "5th "};

@@ -51,6 +51,9 @@ int calendar_period(const char *text, struct span *, struct err *);
 /* "2026-10-05 02:00", "2026-10-05T02:00:30", "2026-10-05" (its beginning), in Asia/Shanghai; with Z behind it in UTC;
  * "now", "+2h" from now. -1 with words. */
 int calendar_time(const char *text, int64_t now, int64_t *real, struct err *);
+/* As calendar_time reads it: "2026-10-05 02:00:00". Returns out. */
+#define CALENDAR_TIME 32
+char *calendar_format(int64_t real, char out[CALENDAR_TIME]);
 /* "day", "week" (the weekday of `from`), "mon-fri", "sat,sun"; with "2nd " before it in that week of the month. As bits of
  * calendar_weekday, and of weeks from the first on; 0: every one. */
 int calendar_every(const char *text, int64_t from, uint8_t *weekdays, uint8_t *weeks, struct err *);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collector/judge/calendar.h"
 #include "collector/judge/incident.h"
 #include "collector/judge/ledger.h"
 #include "lib/err.h"
@@ -137,11 +138,20 @@ struct asked {
 static void say(struct asked *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void say(struct asked *a, const char *format, ...)
 {
+	char words[2 * PEOPLE_WORDS];
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(a->verdict.words, sizeof a->verdict.words, format, args);
+	vsnprintf(words, sizeof words, format, args);
 	va_end(args);
+	text_clean(words, strlen(words), a->verdict.words, sizeof a->verdict.words);
+}
+
+/* What somebody wrote, short enough that the words around it have room too. */
+#define SHORT 201
+static char *shorten(const char *text, char out[SHORT])
+{
+	return text_clean(text, strlen(text), out, SHORT);
 }
 
 static int refuse(struct asked *a, const char *words)
@@ -226,13 +236,15 @@ static int plan_one(struct asked *a, const char *subject, const char *id)
 static int plan(struct asked *a)
 {
 	const struct wire_request *r = a->request;
-	char made[sizeof a->verdict.made], id[sizeof made + 24];
+	char made[sizeof a->verdict.made], id[sizeof made + 24], subject[SHORT];
 	int rc = 1;
 
 	if (r->subjects_count == 0)
 		return refuse(a, "maintenance is of a subject");
 	if (r->text[0] == '\0')
 		return refuse(a, "maintenance has a reason");
+	if (r->from < a->now - PEOPLE_LATE)
+		return refuse(a, "maintenance begins now or later: what was is not changed by a plan, but by a correction");
 	if (incidents_maintenance_at(a->incidents, PEOPLE_PLANS_MAX - r->subjects_count) != NULL)
 		return refuse(a, "too much maintenance is planned already");
 	snprintf(made, sizeof made, "m%" PRId64, next_number(a->people));
@@ -245,19 +257,21 @@ static int plan(struct asked *a)
 		return rc;
 	}
 	strcpy(a->verdict.made, made);
-	say(a, "maintenance %s of %.200s%s is planned", made, r->subjects[0], r->subjects_count > 1 ? " and others" : "");
+	say(a, "maintenance %s of %s%s is planned", made, shorten(r->subjects[0], subject),
+		r->subjects_count > 1 ? " and others" : "");
 	return 1;
 }
 
 static int cancel(struct asked *a)
 {
 	const char *id = a->request->text;
+	char said[SHORT];
 
 	if (id[0] == '\0' || cancel_all(a, id) == 0) {
-		say(a, "there is no maintenance \"%.64s\"", id);
+		say(a, "there is no maintenance \"%s\"", shorten(id, said));
 		return 0;
 	}
-	say(a, "maintenance %.64s is cancelled", id);
+	say(a, "maintenance %s is cancelled", id);
 	return 1;
 }
 
@@ -283,6 +297,7 @@ static int correct(struct asked *a)
 	} families[] = {{REQUEST_WHOLE, FAMILY_NONE}, {REQUEST_V4, FAMILY_V4}, {REQUEST_V6, FAMILY_V6}};
 	const struct wire_request *r = a->request;
 	const char *wrong = wrong_correction(r, a->now);
+	char subject[SHORT], from[CALENDAR_TIME], until[CALENDAR_TIME];
 	int laid = 0;
 	struct err e;
 
@@ -303,10 +318,11 @@ static int correct(struct asked *a)
 		laid++;
 	}
 	if (laid == 0)
-		say(a, "the ledger knows nothing of %.200s at that time", r->subjects[0]);
+		say(a, "the ledger knows nothing of %s at that time", shorten(r->subjects[0], subject));
 	else
-		say(a, "%.200s counts as %s from then to then; what was measured stays beside it", r->subjects[0],
-			verdict_state_name((enum state)r->state));
+		say(a, "%s counts as %s from %s to %s (Asia/Shanghai); what was measured stays beside it",
+			shorten(r->subjects[0], subject), verdict_state_name((enum state)r->state),
+			calendar_format(r->from, from), calendar_format(r->until, until));
 	return laid > 0;
 }
 

@@ -20,6 +20,7 @@
 #define PEOPLE_KEPT (INT64_C(400) * 86400 * NS_PER_S)
 #define PEOPLE_PLANS_MAX 10000 /* maintenance planned at a time */
 #define PEOPLE_WORDS 400
+#define PEOPLE_LATE (60 * NS_PER_S) /* work that begins earlier than this before it is asked for is not planned */
 
 struct err;
 struct incidents;

@@ -72,6 +72,11 @@ def main():
         pair.start("agent")
         wait("the system is up", lambda: rows(pair, "SELECT 1 FROM stretch WHERE state = 1"))
 
+        # A second one takes nothing from the first.
+        second = subprocess.run([COLLECTOR, "run", "-c", pair.path("collector.conf")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                text=True, timeout=30)
+        assert second.returncode == 1 and "a collector runs there already, it is process" in second.stdout, second
+
         # Planned work, all or nothing.
         assert "there is no \"system/none\"" in command(pair, "maintain", "site/city", "system/none", "--for", "1h", "--reason", "x",
                                                      status=1)
@@ -105,9 +110,13 @@ def main():
         day = time.strftime("%Y-%m-%d", time.gmtime(time.time() + 8 * 3600))
         wait("some seconds down", lambda: figures(pair, day)["down"] >= 3)
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        command(pair, "correct", "system/portal", "--from", "2020-01-01", "--until", now, "--state", "up", "--reason", "the test was wrong")
+        said = command(pair, "correct", "system/portal", "--from", "2020-01-01", "--until", now, "--state", "up", "--reason",
+                       "the test was wrong")
+        assert f"counts as up from 2020-01-01 00:00:00 to {day} " in said, said
         assert figures(pair, day)["down"] <= 2, figures(pair, day)
         assert figures(pair, day, "--measured")["down"] >= 3
+        assert "has passed: work is planned from now on" in command(pair, "maintain", "site/city", "--from", "2020-01-01", "--until", "+1h",
+                                                                    "--reason", "x", status=2)
         assert "of the past" in command(pair, "correct", "system/portal", "--from", "now", "--for", "1h", "--state", "up", "--reason", "x",
                                         status=1)
         assert "knows nothing" in command(pair, "correct", "system/none", "--from", "2020-01-01", "--until", now, "--state", "up",

@@ -301,14 +301,18 @@ static void times_are_read_as_people_write_them(void **state)
 		{"2026-10-01T02:00:00Z", AT_TEN}, {"2026-10-01", AT_TEN - 36000}, {"2026-10-01 24:00", AT_TEN + 14 * 3600}};
 	static const char *const bad[] = {"", "12", "10:00", "2026-10-01 10", "2026-10-01 25:00", "2026-02-30 10:00", "+2", "-2h",
 		"2026-10-01 10:00 ", "2026-10-01 10:00:61", "2026-10-01 10:00+08:00"};
+	char said[CALENDAR_TIME];
 	struct err e;
-	int64_t t;
+	int64_t t, back;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
 		assert_int_equal(calendar_time(good[i].text, AT_TEN * NS_PER_S, &t, &e), 0);
 		assert_int_equal(t / NS_PER_S, good[i].seconds);
+		assert_int_equal(calendar_time(calendar_format(t, said), 0, &back, &e), 0);
+		assert_int_equal(back / NS_PER_S, t / NS_PER_S);
 	}
+	assert_string_equal(calendar_format(INT64_C(1790820005) * NS_PER_S + 7, said), "2026-10-01 10:00:05");
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		if (calendar_time(bad[i], AT_TEN * NS_PER_S, &t, &e) == 0)
 			fail_msg("\"%s\" was read", bad[i]);
