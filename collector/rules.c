@@ -400,6 +400,10 @@ static int check_test(const struct rule_test *t, const struct inventory *v, stru
 	for (size_t i = 1; i < t->expect.count; i++)
 		if (x[i].at <= x[i - 1].at)
 			return config_error(&x[i].where, e, "expectations stand in order of time, each later than the one before");
+	/* The list has one at least. */
+	for (size_t i = 0; i < t->actions.count; i++)
+		if (a[i].at >= x[t->expect.count - 1].at)
+			return config_error(&a[i].where, e, "nothing is expected after this action: it would not be played");
 	return 0;
 }
 

@@ -159,6 +159,8 @@ static void what_is_no_test_is_told_with_its_line(void **state)
 		{"expect = ( { at = \"2m\"; },\n { at = \"1m\"; } );", "a.conf:5: expectations stand in order of time"},
 		{"actions = ( { at = \"2m\"; do = \"plan\"; subject = \"system/eseal\"; },\n { at = \"1m\"; do = \"plan\"; subject = "
 		 "\"system/eseal\"; } ); expect = ( { at = \"3m\"; } );", "a.conf:5: actions stand in order of time"},
+		{"actions = ( { at = \"2m\"; do = \"plan\"; subject = \"system/eseal\"; },\n { at = \"3m\"; do = \"plan\"; subject = "
+		 "\"system/eseal\"; } ); expect = ( { at = \"3m\"; } );", "a.conf:5: nothing is expected after this action"},
 		{"expect = ( { at = \"1m\"; opne = \"x\"; } );", "opne"},
 	};
 	struct fixture *f = *state;
