@@ -514,6 +514,16 @@ static void tell_what_stays(const struct agent_settings *old, const struct agent
 		old->journal.max_age != now->journal.max_age, "journal");
 }
 
+static void keep_texts(struct arena *arena, const struct config_texts *old, struct config_texts *now)
+{
+	const char **items = arena_alloc(arena, (old->count + 1) * sizeof *items);
+
+	for (size_t i = 0; i < old->count; i++)
+		items[i] = arena_strdup(arena, old->items[i]);
+	now->items = items;
+	now->count = old->count;
+}
+
 static void keep_what_stays(const struct agent_settings *old, struct agent_settings *now)
 {
 	tell_what_stays(old, now);
@@ -523,6 +533,9 @@ static void keep_what_stays(const struct agent_settings *old, struct agent_setti
 	now->plugins = arena_strdup(now->arena, old->plugins);
 	now->plugin_user = arena_strdup(now->arena, old->plugin_user);
 	now->journal = old->journal;
+	keep_texts(now->arena, &old->traps.listen, &now->traps.listen);
+	keep_texts(now->arena, &old->heartbeat.listen_https, &now->heartbeat.listen_https);
+	keep_texts(now->arena, &old->heartbeat.listen_udp, &now->heartbeat.listen_udp);
 }
 
 static const char *servers_of(const struct agent_settings *s)

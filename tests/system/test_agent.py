@@ -88,9 +88,25 @@ def test_life(pair):
     pair.write("agent.conf", good.replace('id = "own-1"', 'id = "own-2"'))
     pair.processes["agent"].send_signal(signal.SIGHUP)
     wait("a good reload changes what changed", lambda: "added=1 removed=1" in pair.log("agent"))
+    test_what_stays(pair, good)
     status, seconds = pair.stop("agent")
     check("SIGTERM ends it well within 5 s", status == 0 and seconds < 5, (status, seconds))
     print(f"  figure: the agent ended {seconds:.2f} s after SIGTERM")
+
+
+def test_what_stays(pair, good):
+    """A listener waits for the next start; until then each reload says so, and none does once it is taken back."""
+    def reload(settings, told):
+        done = pair.log("agent").count("reloaded")
+        pair.write("agent.conf", settings)
+        pair.processes["agent"].send_signal(signal.SIGHUP)
+        wait("it reloads", lambda: pair.log("agent").count("reloaded") > done)
+        log = pair.log("agent")
+        check(f"what stays is told {told} times", log.count("traps is changed at the next start") == told, log[-1500:])
+
+    other = good + 'traps = { listen = "127.0.0.1:16299"; };\n'
+    for settings, told in ((other, 1), (other, 2), (good, 2)):
+        reload(settings, told)
 
 
 def test_full_disk():
