@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "collector/inventory.h"
+#include "collector/judge/clocks.h"
 #include "collector/judge/incident.h"
 #include "collector/judge/ledger.h"
 #include "collector/judge/outbox.h"
@@ -26,8 +27,7 @@
 
 #define LANDMARK_EVERY (600 * NS_PER_S)
 #define MONITORING "monitoring/"
-#define CLOCK_BAD (5 * NS_PER_S) /* shown from there on (design §12) */
-#define CLOCK_GOOD (3 * NS_PER_S)
+#define VERSION 1
 #define PLAN_TURNS_MAX 5000 /* after so many, what is left is noted late */
 #define LANDMARKS_KEPT 10000 /* two months */
 
@@ -39,8 +39,8 @@ static const char *const tables =
 	" ready INTEGER NOT NULL) WITHOUT ROWID;";
 
 enum statement {
-	GET_PLACE, SET_PLACE, PUT_RECORD, DROP_RECORD, RECORDS, ADD_LANDMARK, FIND_LANDMARK, DROP_LANDMARKS, FORGET_LANDMARKS,
-	ADD_LATE, FIND_LATE, DROP_LATE, STATEMENTS,
+	GET_PLACE, SET_PLACE, PUT_RECORD, DROP_RECORD, RECORDS, FIND_RECORD, ADD_LANDMARK, FIND_LANDMARK, DROP_LANDMARKS,
+	FORGET_LANDMARKS, TURN_LANDMARKS, ADD_LATE, FIND_LATE, DROP_LATE, DROP_FUTURE_LATE, TURN_LATE, STATEMENTS,
 };
 static const char *const texts[STATEMENTS] = {
 	[GET_PLACE] = "SELECT epoch, seq FROM place",
@@ -48,14 +48,18 @@ static const char *const texts[STATEMENTS] = {
 	[PUT_RECORD] = "INSERT OR REPLACE INTO record (key, data) VALUES (?, ?)",
 	[DROP_RECORD] = "DELETE FROM record WHERE key = ?",
 	[RECORDS] = "SELECT key, data FROM record",
+	[FIND_RECORD] = "SELECT data FROM record WHERE key = ?",
 	[ADD_LANDMARK] = "INSERT OR REPLACE INTO landmark (at, epoch, seq) VALUES (?, ?, ?)",
 	[FIND_LANDMARK] = "SELECT epoch, seq FROM landmark WHERE at <= ? ORDER BY at DESC LIMIT 1",
 	[DROP_LANDMARKS] = "DELETE FROM landmark WHERE at < ?",
 	[FORGET_LANDMARKS] = "DELETE FROM landmark",
+	[TURN_LANDMARKS] = "DELETE FROM landmark WHERE at > ?",
 	[ADD_LATE] = "INSERT INTO late (subject, start, finish, ready) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (subject) DO UPDATE"
 		     " SET start = min(start, ?2), finish = max(finish, ?3), ready = max(ready, ?4)",
 	[FIND_LATE] = "SELECT subject, start, finish FROM late WHERE ready <= ? ORDER BY ready LIMIT 1",
 	[DROP_LATE] = "DELETE FROM late WHERE subject = ?",
+	[DROP_FUTURE_LATE] = "DELETE FROM late WHERE start > ?",
+	[TURN_LATE] = "UPDATE late SET ready = min(ready, ? + finish - start)",
 };
 
 struct book {
@@ -67,6 +71,7 @@ struct book {
 	struct ledger *ledger;
 	struct verdict *verdict;
 	struct incidents *incidents;
+	struct clocks *clocks;
 	struct incident_settings settings;
 	struct outbox *outbox;
 	const struct inventory *inventory;
@@ -84,6 +89,8 @@ struct book {
 /* Which core a record is of: the first sign of its key. */
 #define OF_VERDICT "v/"
 #define OF_INCIDENTS "i/"
+#define OF_CLOCKS "c/"
+#define HEAD "head" /* of the book itself */
 
 struct core {
 	struct book *book;
@@ -156,6 +163,27 @@ static int open_database(struct book *b, const char *state, struct err *e)
 	return b->planned != NULL ? outbox_last_beat(b->outbox, &beats, &b->beaten, e) : -1;
 }
 
+/* What is between two entries: the time, and whether ingest was opened since the last that has one. */
+static void read_head(struct book *b)
+{
+	sqlite3_stmt *s = statement(b, FIND_RECORD);
+	struct cursor c;
+
+	b->now = ledger_reached(b->ledger);
+	sqlite3_bind_text(s, 1, HEAD, -1, SQLITE_STATIC);
+	if (sqlite3_step(s) == SQLITE_ROW) {
+		c = cursor_over(sqlite3_column_blob(s, 0), (size_t)sqlite3_column_bytes(s, 0));
+		if (cursor_u8(&c) == VERSION) {
+			int64_t now = record_time(&c);
+			bool was_opened = cursor_u8(&c) != 0;
+
+			b->now = c.failed ? b->now : now;
+			b->was_opened = !c.failed && was_opened;
+		}
+	}
+	sqlite3_reset(s);
+}
+
 static void read_place(struct book *b)
 {
 	sqlite3_stmt *s = statement(b, GET_PLACE);
@@ -164,7 +192,7 @@ static void read_place(struct book *b)
 		b->committed = (struct position){(uint64_t)sqlite3_column_int64(s, 0), (uint64_t)sqlite3_column_int64(s, 1)};
 	sqlite3_reset(s);
 	b->at = b->committed;
-	b->now = ledger_reached(b->ledger);
+	read_head(b);
 }
 
 struct book *book_open(const char *state, struct err *e)
@@ -172,6 +200,7 @@ struct book *book_open(const char *state, struct err *e)
 	struct book *b = mem_alloc(sizeof *b);
 
 	b->changed = map_new();
+	b->clocks = clocks_new();
 	b->plan_turns = UINT64_MAX;
 	if (open_database(b, state, e) < 0) {
 		book_close(b);
@@ -187,6 +216,7 @@ void book_close(struct book *b)
 		return;
 	verdict_free(b->verdict);
 	incidents_free(b->incidents);
+	clocks_free(b->clocks);
 	ledger_close(b->ledger);
 	outbox_close(b->outbox);
 	people_close(b->people);
@@ -392,20 +422,19 @@ static int step_monitoring(struct book *b, const char *subject, bool is_bad, con
 		.reason = reason}, e);
 }
 
-/* How far an agent's wall clock is off, as its batches show. Between the two bounds it stays what it was. */
+/* How far an agent's wall clock is off, as its batches show. */
 static int judge_clock(struct book *b, const struct wire_envelope *v, struct err *e)
 {
-	int64_t off = v->skew < 0 ? -v->skew : v->skew;
 	char *subject = mem_format(MONITORING "clock-%s", v->agent);
-	bool is_bad = incidents_state(b->incidents, subject) == STATE_DOWN;
-	char reason[80];
+	bool was_bad = incidents_state(b->incidents, subject) == STATE_DOWN;
+	bool is_bad = clocks_take(b->clocks, v->agent, v->skew, b->now, was_bad);
+	char reason[80] = "";
 	int rc = 0;
 
-	snprintf(reason, sizeof reason, "the clock is %.1f s %s", (double)off / 1e9, v->skew > 0 ? "ahead" : "behind");
-	if (off > CLOCK_BAD && !is_bad)
-		rc = step_monitoring(b, subject, true, reason, e);
-	else if (off < CLOCK_GOOD && is_bad)
-		rc = step_monitoring(b, subject, false, "", e);
+	if (is_bad)
+		snprintf(reason, sizeof reason, "the clock is %.1f s %s", fabs((double)v->skew) / 1e9, v->skew > 0 ? "ahead" : "behind");
+	if (is_bad != was_bad)
+		rc = step_monitoring(b, subject, is_bad, reason, e);
 	free(subject);
 	return rc;
 }
@@ -430,6 +459,53 @@ static int write_all(struct book *b, struct err *e)
 	return 0;
 }
 
+/* The incident core hears what the states are by the plan, where it knows otherwise. What no judged check asks for stays without
+ * a state there, unless it had one. */
+static int step_all(struct book *b, struct err *e)
+{
+	const struct verdict_subject *view;
+
+	for (size_t i = 0; (view = verdict_subject_at(b->verdict, i)) != NULL; i++) {
+		const struct incident_event event = {.kind = INCIDENT_STATE, .subject = view->id, .state = view->state,
+			.faults = view->faults, .since = b->now, .measured = b->now, .reason = view->reason};
+
+		if (view->measured == 0 && incidents_state(b->incidents, view->id) == STATE_NONE)
+			continue;
+		if (incidents_differ(b->incidents, &event) && step(b, &event, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static bool is_asked(const struct inventory *inv, const char *agent)
+{
+	for (size_t i = 0; i < inv->checks_count; i++) {
+		for (size_t k = 0; k < inv->checks[i].vantages.count; k++) {
+			if (strcmp(inv->checks[i].vantages.items[k], agent) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* An agent that has no check any more is not silent: nobody waits for it. */
+static int step_unasked(struct book *b, struct err *e)
+{
+	for (size_t i = 0; i < b->inventory->agents_count; i++) {
+		const char *agent = b->inventory->agents[i].id;
+		char *subject = mem_format("agent/%s", agent);
+		int rc = 0;
+
+		if (incidents_state(b->incidents, subject) == STATE_DOWN && !is_asked(b->inventory, agent))
+			rc = step(b, &(struct incident_event){.kind = INCIDENT_STATE, .subject = subject, .state = STATE_UP,
+				.since = b->now, .measured = b->now, .reason = ""}, e);
+		free(subject);
+		if (rc < 0)
+			return -1;
+	}
+	return 0;
+}
+
 /* ---- the plan */
 
 static int restore_record(struct book *b, const char *key, const void *data, size_t len, struct err *e)
@@ -440,7 +516,9 @@ static int restore_record(struct book *b, const char *key, const void *data, siz
 		return verdict_restore(b->verdict, rest, data, len, e);
 	if (strncmp(key, OF_INCIDENTS, sizeof OF_INCIDENTS - 1) == 0)
 		return incidents_restore(b->incidents, rest, data, len, e);
-	return err_set(e, "it is of no core");
+	if (strncmp(key, OF_CLOCKS, sizeof OF_CLOCKS - 1) == 0)
+		return clocks_restore(b->clocks, rest, data, len, e);
+	return strcmp(key, HEAD) == 0 ? 0 : err_set(e, "it is of no core");
 }
 
 static int restore(struct book *b, struct err *e)
@@ -490,9 +568,9 @@ int book_plan(struct book *b, const struct inventory *inv, struct err *e)
 	if (is_first && restore(b, e) < 0)
 		return -1;
 	verdict_clear(b->verdict);
-	if (write_all(b, e) < 0 || end_others(b, e) < 0)
+	if (write_all(b, e) < 0 || end_others(b, e) < 0 || take_intents(b, e) < 0 || step_all(b, e) < 0)
 		return -1;
-	return take_intents(b, e);
+	return step_unasked(b, e);
 }
 
 /* ---- folding */
@@ -597,13 +675,40 @@ static int fold_rows(struct book *b, const struct wire_envelope *v, struct wire_
 	return 0;
 }
 
-/* Time goes on; what waited for a time is told now. */
-static void set_now(struct book *b, int64_t now)
+static int bind_and_run(struct book *b, enum statement which, int64_t time, struct err *e)
 {
+	sqlite3_stmt *s = statement(b, which);
+
+	sqlite3_bind_int64(s, 1, time);
+	return run(b, s, "what lay in the future is not dropped", e);
+}
+
+/* The clock was wrong, or is: nothing may lie in the future, where it would stand in the way until then. The cores see to what
+ * they hold. */
+static int turn_back(struct book *b, int64_t now, struct err *e)
+{
+	log_warn("the clock went back, judgement goes back with it seconds=%lld", (long long)((b->now - now) / NS_PER_S));
+	map_free(b->changed, free);
+	b->changed = map_new();
+	if (ledger_turn_back(b->ledger, now, e) < 0 || bind_and_run(b, TURN_LANDMARKS, now, e) < 0 ||
+		bind_and_run(b, DROP_FUTURE_LATE, now, e) < 0)
+		return -1;
+	return bind_and_run(b, TURN_LATE, now + BOOK_QUIET, e);
+}
+
+/* Time goes on; what waited for a time is told now. An envelope has the time of its first byte and may have been long on its way
+ * (stamped: false); back it goes only with what was stamped as it was appended, and by more than the cores take for disorder. */
+static int set_now(struct book *b, int64_t now, bool stamped, struct err *e)
+{
+	if (now < b->now && (!stamped || b->now - now <= NS_PER_S))
+		now = b->now;
+	if (now < b->now && turn_back(b, now, e) < 0)
+		return -1;
 	b->now = now;
 	if (b->was_opened)
 		verdict_opened(b->verdict, now);
 	b->was_opened = false;
+	return 0;
 }
 
 static int fold_envelope(struct book *b, const struct journal_entry *entry, struct err *e)
@@ -622,8 +727,9 @@ static int fold_envelope(struct book *b, const struct journal_entry *entry, stru
 		log_error("an entry of the journal does not decode, it is passed over seq=%llu: %s",
 			(unsigned long long)entry->at.seq, words.text);
 	} else {
-		set_now(b, v->received_real);
-		rc = fold_rows(b, v, batch->rows, is_now, e);
+		rc = set_now(b, v->received_real, false, e);
+		if (rc == 0)
+			rc = fold_rows(b, v, batch->rows, is_now, e);
 		if (rc == 0)
 			rc = judge_clock(b, v, e);
 	}
@@ -668,8 +774,7 @@ static int fold_request(struct book *b, const struct journal_entry *entry, struc
 		log_error("what somebody asked does not decode, it is passed over seq=%llu: %s",
 			(unsigned long long)entry->at.seq, words.text);
 	} else {
-		set_now(b, r->real);
-		rc = turn_plans(b, e) < 0 ? -1 : fold_known_request(b, entry->at, r, e);
+		rc = set_now(b, r->real, true, e) < 0 || turn_plans(b, e) < 0 ? -1 : fold_known_request(b, entry->at, r, e);
 	}
 	wire_request_free(r);
 	return rc;
@@ -707,13 +812,14 @@ static int fold_tick(struct book *b, const struct journal_entry *entry, struct e
 		b->counts.undecodable++;
 		return 0;
 	}
-	set_now(b, now);
-	verdict_tick(b->verdict, now);
+	if (set_now(b, now, true, e) < 0)
+		return -1;
+	verdict_tick(b->verdict, b->now);
 	if (write_changes(b, e) < 0 || step(b, &(struct incident_event){.kind = INCIDENT_TICK}, e) < 0)
 		return -1;
 	if (beat(b, e) < 0)
 		return -1;
-	if (now - b->landmark >= LANDMARK_EVERY || now < b->landmark)
+	if (b->now - b->landmark >= LANDMARK_EVERY || b->now < b->landmark)
 		return add_landmark(b, e);
 	return 0;
 }
@@ -796,6 +902,18 @@ static int save_place(struct book *b, struct err *e)
 	return run(b, s, "the place is not kept", e);
 }
 
+static void save_head(struct book *b)
+{
+	struct core head = {b, ""};
+	struct buf out = {0};
+
+	buf_add_u8(&out, VERSION);
+	record_add_time(&out, b->now);
+	buf_add_u8(&out, b->was_opened);
+	put_record(&head, HEAD, out.data, out.len);
+	buf_fini(&out);
+}
+
 bool book_is_dirty(const struct book *b)
 {
 	return b->in_transaction;
@@ -803,12 +921,14 @@ bool book_is_dirty(const struct book *b)
 
 int book_commit(struct book *b, struct err *e)
 {
-	struct core verdict = {b, OF_VERDICT}, incidents = {b, OF_INCIDENTS};
+	struct core verdict = {b, OF_VERDICT}, incidents = {b, OF_INCIDENTS}, clocks = {b, OF_CLOCKS};
 
 	if (!b->in_transaction)
 		return 0;
 	verdict_save(b->verdict, false, &(struct record_sink){put_record, drop_record, &verdict});
 	incidents_save(b->incidents, false, &(struct record_sink){put_record, drop_record, &incidents});
+	clocks_save(b->clocks, &(struct record_sink){put_record, drop_record, &clocks});
+	save_head(b);
 	if (b->write_failed) {
 		*e = b->failure;
 		return -1;
@@ -850,13 +970,10 @@ struct position book_landmark(struct book *b, int64_t time)
 	return at;
 }
 
-int book_settle_late(struct book *b, const struct book_late *late, const struct book_truth *truth, struct err *e)
+static int replace_late(struct book *b, const struct book_late *late, const struct book_truth *truth, struct err *e)
 {
-	sqlite3_stmt *s = statement(b, DROP_LATE);
 	int64_t changed = 0;
 
-	if (begin(b, e) < 0)
-		return -1;
 	for (int f = 0; f <= VERDICT_FAMILIES; f++) {
 		enum family family = f == VERDICT_FAMILIES ? FAMILY_NONE : verdict_family(f);
 		int64_t seconds;
@@ -871,6 +988,15 @@ int book_settle_late(struct book *b, const struct book_late *late, const struct 
 	b->counts.revised_seconds += (uint64_t)changed;
 	if (changed > 0)
 		log_info("late evidence corrected the ledger subject=%s seconds=%lld", late->subject, (long long)changed);
+	return 0;
+}
+
+int book_settle_late(struct book *b, const struct book_late *late, const struct book_truth *truth, struct err *e)
+{
+	sqlite3_stmt *s = statement(b, DROP_LATE);
+
+	if (begin(b, e) < 0 || (truth != NULL && replace_late(b, late, truth, e) < 0))
+		return -1;
 	sqlite3_bind_text(s, 1, late->subject, -1, SQLITE_TRANSIENT);
 	return run(b, s, "late evidence is not settled", e);
 }
@@ -900,6 +1026,11 @@ const struct incidents *book_incidents(const struct book *b)
 int64_t book_now(const struct book *b)
 {
 	return b->now;
+}
+
+int64_t book_planned_since(const struct book *b, const char *subject)
+{
+	return planned_since(b->planned, subject);
 }
 
 void book_counts(const struct book *b, struct book_counts *out)

@@ -4,7 +4,8 @@
  *
  *   book_open -> book_settings -> book_plan -> (book_fold each entry ... book_commit) -> book_close
  *
- * now is the time of the entries: ticks and receipts. Evidence that comes late (a drained backlog, or anything from before
+ * now is the time of the entries: ticks and receipts. Only what is stamped as it is appended (a tick, a request) turns it back: a
+ * receipt is the first byte of what may have been long on its way. Evidence that comes late (a drained backlog, or anything from before
  * a change that was already written) cannot be judged in the order of arrival: its window is noted, and folded again from
  * the journal when no more of it has come for BOOK_QUIET (refold.h). After an error of the database the book is of no use: end the process, and the next one goes on.
  * Thread: one. The database is readable by others (ledger_open_file).
@@ -60,7 +61,8 @@ struct book_late {
 bool book_find_late(struct book *, struct book_late *);
 /* Where to begin to read for evidence received at `time` or later. */
 struct position book_landmark(struct book *, int64_t time);
-/* What the window was like in truth, per family (index as in verdict.h, VERDICT_FAMILIES for the whole); the note is dropped. */
+/* What the window was like in truth, per family (index as in verdict.h, VERDICT_FAMILIES for the whole); NULL: nobody can tell,
+ * the ledger stays as it is. The note is dropped. */
 struct book_truth {
 	struct stretch *stretches;
 	size_t count;
@@ -72,6 +74,7 @@ struct ledger *book_ledger(struct book *);
 struct outbox *book_outbox(struct book *);
 const struct incidents *book_incidents(const struct book *);
 int64_t book_now(const struct book *);
+int64_t book_planned_since(const struct book *, const char *subject); /* planned work covers it since then; 0: it does not */
 
 struct book_counts {
 	uint64_t entries, results, late, undecodable, untimed, changes, intents, requests, revised_seconds;

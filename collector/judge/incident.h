@@ -124,6 +124,8 @@ void incidents_set(struct incidents *, const struct incident_settings *); /* oth
 void incidents_topology(struct incidents *, struct topology *, int64_t now);
 /* 0; -1 with err: a request that was refused, and nothing changed. Unknown subjects are left out in silence. */
 int incidents_step(struct incidents *, const struct incident_event *, int64_t now, struct err *);
+/* Would this INCIDENT_STATE change what the subject counts as? */
+bool incidents_differ(const struct incidents *, const struct incident_event *);
 /* What the steps since incidents_clear want; texts live until then. */
 const struct incident_intent *incidents_intents(const struct incidents *, size_t *count);
 void incidents_clear(struct incidents *);

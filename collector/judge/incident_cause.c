@@ -112,7 +112,8 @@ static struct incident_cause judge_parent(struct incidents *c, const struct inci
 	const struct topology_node *said = topology_node(c->topology, parent);
 	struct incident_cause above;
 
-	if (said->measured == 0 && p->state == STATE_NONE)
+	/* Nothing judged looks at it: it can neither be seen failing nor working. */
+	if (said->measured == 0 && p->faults == 0)
 		return look_up(c, n, parent, alone, bit);
 	if (is_cleared(n, p, said, bit))
 		return (struct incident_cause){.cause = CAUSE_OWN};

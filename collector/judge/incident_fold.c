@@ -339,6 +339,13 @@ static void on_state(struct incidents *c, const struct incident_event *e)
 	incident_drain(c);
 }
 
+bool incidents_differ(const struct incidents *c, const struct incident_event *e)
+{
+	uint32_t node = topology_find(c->topology, e->subject);
+
+	return node != TOPOLOGY_NONE && (c->nodes[node].state != e->state || c->nodes[node].faults != faults_of(e));
+}
+
 /* One slot per interval, whatever the number of checks and vantages that look. */
 static void flap_slot(struct incidents *c, uint32_t node)
 {

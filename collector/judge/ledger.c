@@ -25,7 +25,7 @@ static const char *const tables =
 
 enum statement {
 	FIND_SUBJECT, ADD_SUBJECT, LAST_BEFORE, PUT, CUT_FROM, CUT_WINDOW, IN_WINDOW, ADD_REVISION, REVISIONS, ADD_CORRECTION,
-	CORRECTIONS, SET_REACH, GET_REACH, FIRST, NEWEST, SUBJECTS, STATEMENTS,
+	CORRECTIONS, SET_REACH, GET_REACH, FIRST, NEWEST, SUBJECTS, BRING_BACK, DROP_FUTURE, LESS_REACH, STATEMENTS,
 };
 static const char *const texts[STATEMENTS] = {
 	[FIND_SUBJECT] = "SELECT id FROM subject WHERE name = ?",
@@ -54,6 +54,11 @@ static const char *const texts[STATEMENTS] = {
 	[SUBJECTS] = "SELECT name FROM subject WHERE coalesce((SELECT state FROM stretch WHERE subject = subject.id AND"
 		     " family = 0 ORDER BY start DESC LIMIT 1), 0) <> 0",
 	[FIRST] = "SELECT min(start) FROM stretch WHERE subject = ? AND family = ?",
+	[BRING_BACK] = "INSERT OR REPLACE INTO stretch (subject, family, start, state, reason) SELECT subject, family, ?1, state, reason"
+		       " FROM stretch AS s WHERE start > ?1 AND NOT EXISTS (SELECT 1 FROM stretch WHERE subject = s.subject AND"
+		       " family = s.family AND start > s.start)",
+	[DROP_FUTURE] = "DELETE FROM stretch WHERE start > ?",
+	[LESS_REACH] = "UPDATE reach SET at = min(at, ?)",
 };
 
 struct ledger {
@@ -229,6 +234,20 @@ int ledger_set(struct ledger *l, const char *subject, enum family family, enum s
 	if (state_at(l, id, family, at, &start) == state && start != INT64_MAX)
 		return 0;
 	return put(l, id, family, at, state, reason, e);
+}
+
+int ledger_turn_back(struct ledger *l, int64_t now, struct err *e)
+{
+	static const enum statement steps[] = {BRING_BACK, DROP_FUTURE, LESS_REACH};
+
+	for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+		sqlite3_stmt *s = statement(l, steps[i]);
+
+		BIND(s, second_of(now));
+		if (run(l, s, "what lay in the future is not brought back", e) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 /* Whole seconds of what a subject was like, as a list to walk. */

@@ -41,6 +41,8 @@ int ledger_set(struct ledger *, const char *subject, enum family, enum state, in
  * old kept as a revision of `at`. What lies before all that is known stays unmonitored. changed: seconds. */
 int ledger_replace(struct ledger *, const char *subject, enum family, struct span window, const struct stretch *,
 	size_t count, int64_t at, const char *why, int64_t *changed, struct err *);
+/* The clock went back to now: what is so is so from now on, and nothing stands in the future. */
+int ledger_turn_back(struct ledger *, int64_t now, struct err *);
 /* The journal was followed up to this time. */
 int ledger_reach(struct ledger *, int64_t now, struct err *);
 int64_t ledger_reached(struct ledger *); /* 0: never */

@@ -13,7 +13,7 @@ static const char *const tables =
 	"CREATE TABLE IF NOT EXISTS planned (subject TEXT NOT NULL, start INTEGER NOT NULL, finish INTEGER NOT NULL,"
 	" PRIMARY KEY (subject, start)) WITHOUT ROWID;";
 
-enum statement { BEGIN, END, DROP_EMPTY, IN_WINDOW, STATEMENTS };
+enum statement { BEGIN, END, DROP_EMPTY, IN_WINDOW, SINCE, STATEMENTS };
 static const char *const texts[STATEMENTS] = {
 	[BEGIN] = "INSERT OR IGNORE INTO planned (subject, start, finish) SELECT ?1, ?2, 0 WHERE NOT EXISTS"
 		  " (SELECT 1 FROM planned WHERE subject = ?1 AND (finish = 0 OR finish > ?2))",
@@ -21,6 +21,7 @@ static const char *const texts[STATEMENTS] = {
 	[DROP_EMPTY] = "DELETE FROM planned WHERE subject = ?1 AND finish = start",
 	[IN_WINDOW] = "SELECT max(start, ?2), CASE finish WHEN 0 THEN ?3 ELSE min(finish, ?3) END FROM planned WHERE subject = ?1"
 		      " AND start < ?3 AND (finish = 0 OR finish > ?2) ORDER BY start",
+	[SINCE] = "SELECT start FROM planned WHERE subject = ? AND finish = 0",
 };
 
 struct planned {
@@ -97,6 +98,18 @@ int planned_set(struct planned *p, const char *subject, bool is_covered, int64_t
 	if (run(p, END, subject, at, e) < 0)
 		return -1;
 	return run(p, DROP_EMPTY, subject, at, e);
+}
+
+int64_t planned_since(struct planned *p, const char *subject)
+{
+	sqlite3_stmt *s = p->statements[SINCE];
+	int64_t since;
+
+	sqlite3_reset(s);
+	sqlite3_bind_text(s, 1, subject, -1, SQLITE_TRANSIENT);
+	since = sqlite3_step(s) == SQLITE_ROW ? sqlite3_column_int64(s, 0) * NS_PER_S : 0;
+	sqlite3_reset(s);
+	return since;
 }
 
 int planned_read(struct planned *p, const char *subject, struct span window, struct spans *out, struct err *e)

@@ -24,6 +24,8 @@ struct planned *planned_open_file(const char *path, struct err *); /* reads alon
 void planned_close(struct planned *); /* accepts NULL */
 /* From `at` on it is covered, or not. */
 int planned_set(struct planned *, const char *subject, bool is_covered, int64_t at, struct err *);
+/* Since when it is covered; 0: it is not. */
+int64_t planned_since(struct planned *, const char *subject);
 /* The spans that meet the window, cut to it; out is filled: spans_fini. */
 int planned_read(struct planned *, const char *subject, struct span window, struct spans *out, struct err *);
 

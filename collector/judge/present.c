@@ -17,14 +17,23 @@ static uint8_t family_state(const struct verdict_subject *s, int family)
 	return (uint8_t)(s->families[family] != STATE_NONE ? s->families[family] : s->families[VERDICT_OWN]);
 }
 
+/* Since when it counts as what it is shown as. */
+static int64_t shown_since(const struct book *b, const struct verdict_subject *s, enum state state)
+{
+	return state == STATE_MAINTENANCE ? book_planned_since(b, s->id) : s->since;
+}
+
 static void add_states(const struct book *b, struct buf *out)
 {
 	const struct verdict_subject *s;
 
-	for (size_t i = 0; (s = verdict_subject_at(book_verdict(b), i)) != NULL; i++)
-		channel_states_add(&(struct channel_state){.subject = s->id,
-			.state = (uint8_t)incidents_state(book_incidents(b), s->id), .v4 = family_state(s, VERDICT_V4),
-			.v6 = family_state(s, VERDICT_V6), .since = s->since}, out);
+	for (size_t i = 0; (s = verdict_subject_at(book_verdict(b), i)) != NULL; i++) {
+		enum state state = incidents_state(book_incidents(b), s->id);
+
+		channel_states_add(&(struct channel_state){.subject = s->id, .state = (uint8_t)state,
+			.v4 = family_state(s, VERDICT_V4), .v6 = family_state(s, VERDICT_V6),
+			.since = shown_since(b, s, state)}, out);
+	}
 }
 
 static void begin_versions(struct present *p)

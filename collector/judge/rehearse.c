@@ -140,6 +140,19 @@ void rehearse_until(struct rehearse *r, int64_t at)
 
 /* ---- life */
 
+/* Nothing is known of what is judged, before it is measured. */
+static void step_all(struct rehearse *r)
+{
+	const struct verdict_subject *view;
+	struct err e;
+
+	for (size_t i = 0; (view = verdict_subject_at(r->verdict, i)) != NULL; i++) {
+		if (view->measured != 0)
+			step(r, &(struct incident_event){.kind = INCIDENT_STATE, .subject = view->id, .state = view->state,
+				.faults = view->faults, .since = r->now, .measured = r->now, .reason = view->reason}, &e);
+	}
+}
+
 static void add_streams(struct rehearse *r, const struct inventory *v, const struct plan *plan)
 {
 	for (size_t i = 0; i < v->checks_count; i++)
@@ -179,6 +192,7 @@ struct rehearse *rehearse_new(const struct inventory *v, const struct rehearse_o
 	add_streams(r, v, &plan);
 	plan_fini(&plan);
 	verdict_clear(r->verdict);
+	step_all(r);
 	verdict_opened(r->verdict, r->now);
 	return r;
 }

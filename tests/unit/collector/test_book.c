@@ -12,10 +12,12 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
+#include "collector/channel.h"
 #include "collector/inventory.h"
 #include "collector/judge/ledger.h"
 #include "collector/judge/outbox.h"
 #include "collector/judge/planned.h"
+#include "collector/judge/present.h"
 #include "collector/judge/refold.h"
 #include "lib/buf.h"
 #include "lib/err.h"
@@ -78,21 +80,26 @@ static void open_book(struct fixture *f)
 	f->at = book_cursor(f->book);
 }
 
-static void begin(struct fixture *f)
+static void open_journal(struct fixture *f)
 {
 	const struct journal_options options = {.segment_bytes = 1 << 20, .max_bytes = 1 << 28, .max_age = INT64_MAX / 2};
-	char path[200];
+	char *path = mem_format("%s/journal", f->folder);
 	struct err e;
 
+	f->journal = journal_open(path, &options, &e);
+	if (f->journal == NULL)
+		fail_msg("%s", e.text);
+	free(path);
+}
+
+static void begin(struct fixture *f)
+{
 	*f = (struct fixture){0};
 	/* In memory where that is: it is not the disk that is tested. */
 	snprintf(f->folder, sizeof f->folder, "%s/xj-book-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
 	assert_non_null(mkdtemp(f->folder));
 	f->inventory = load(f->folder, inventory_text);
-	snprintf(path, sizeof path, "%s/journal", f->folder);
-	f->journal = journal_open(path, &options, &e);
-	if (f->journal == NULL)
-		fail_msg("%s", e.text);
+	open_journal(f);
 	open_book(f);
 }
 
@@ -116,13 +123,14 @@ static struct result result_of(const char *check, enum family family, int second
 		.mono = (int64_t)(second + 1) * S};
 }
 
-static int64_t skew; /* of the agents' clocks */
+static int64_t skew;  /* of the agents' clocks */
+static int64_t early; /* how long before its last byte the first one of a batch came */
 
 static void tell(struct fixture *f, const char *agent, const struct result *rows, size_t count, int received)
 {
 	struct wire_batch_head head = {.agent = agent, .epoch = 9, .first = 1, .last = count, .sent_boot = 7};
 	struct wire_packer *p = wire_packer_new(WIRE_BODY_MAX);
-	struct wire_envelope v = {.agent = agent, .offset = (START - 1) * S, .received_real = (START + received) * S,
+	struct wire_envelope v = {.agent = agent, .offset = (START - 1) * S, .received_real = (START + received) * S - early,
 		.skew = skew};
 	struct buf payload = {0}, body = {0};
 	struct err e;
@@ -210,6 +218,20 @@ static void fold(struct fixture *f, int kills)
 	}
 	journal_reader_close(r);
 	assert_int_equal(book_commit(f->book, &e), 0);
+	free(folder);
+}
+
+static void fold_without_settling(struct fixture *f)
+{
+	char *folder = journal_folder(f);
+	struct journal_reader *r = journal_reader_open(folder, f->at, &(struct err){0});
+	struct journal_entry entry;
+	struct err e;
+
+	journal_reader_limit(r, journal_synced(f->journal));
+	while (journal_read_next(r, &entry, &e) == 1)
+		assert_int_equal(book_fold(f->book, &entry, &e), 0);
+	journal_reader_close(r);
 	free(folder);
 }
 
@@ -576,6 +598,27 @@ static void a_request_that_was_judged_is_not_judged_again(void **state)
 	end(&f);
 }
 
+/* A minute on the way is no past. */
+static void work_is_not_planned_for_what_was(void **state)
+{
+	static const char *const subjects[] = {"system/a"};
+	struct wire_request r = {.kind = REQUEST_PLAN, .author = "wang", .text = "why", .subjects = subjects, .subjects_count = 1,
+		.real = (START + 200) * S, .from = (START + 130) * S, .until = (START + 500) * S};
+	struct fixture f;
+
+	(void)state;
+	begin(&f);
+	tick(&f, 199);
+	put_request(&f, &r);
+	r.from = (START + 150) * S;
+	put_request(&f, &r);
+	tick(&f, 201);
+	fold(&f, 0);
+	assert_int_equal(count_of(&f, "SELECT count(*) FROM request WHERE accepted = 0 AND words LIKE 'maintenance begins now or later%'"), 1);
+	assert_int_equal(count_of(&f, "SELECT count(*) FROM request WHERE accepted = 1"), 1);
+	end(&f);
+}
+
 static void assert_planned(struct fixture *f, const char *subject, int from, int until)
 {
 	char *path = mem_format("%s/%s", f->folder, BOOK_FILE);
@@ -623,6 +666,50 @@ static void planned_work_is_noted_as_it_was(void **state)
 		assert_planned(&f, "system/b", 0, 0);
 		end(&f);
 	}
+}
+
+static void keep_state(void *ctx, const struct channel_state *s)
+{
+	struct channel_state *out = ctx;
+
+	if (strcmp(s->subject, "system/b") == 0)
+		*out = *s;
+}
+
+/* Not since the state that was measured. */
+static void maintenance_is_shown_since_it_began(void **state)
+{
+	static const char *const subjects[] = {"system/b"};
+	struct wire_request r = {.kind = REQUEST_PLAN, .author = "wang", .text = "why", .subjects = subjects, .subjects_count = 1,
+		.real = (START + 15) * S, .from = (START + 100) * S, .until = (START + 200) * S};
+	struct story s = {.cut_from = 9999};
+	struct fixture f;
+
+	(void)state;
+	begin(&f);
+	for (int t = 0; t < 250; t++) {
+		struct channel_state shown = {.state = 0};
+		struct present p = {0};
+		struct buf out = {0};
+		uint64_t version;
+		int64_t reached;
+
+		if (t % INTERVAL == 1)
+			tell_round(&f, &s, 1, t / INTERVAL);
+		if (t == 15)
+			put_request(&f, &r);
+		tick(&f, t + 1);
+		fold(&f, 1);
+		present_answer(&p, f.book, 0, &out);
+		assert_int_equal(channel_states_decode(out.data, out.len, &version, &reached, keep_state, &shown), 0);
+		if (t == 50 || t == 220)
+			assert_true(shown.state == STATE_UP && shown.since < (START + 10) * S);
+		if (t > 100 && t < 199)
+			assert_true(shown.state == STATE_MAINTENANCE && shown.since == (START + 100) * S);
+		buf_fini(&out);
+		present_fini(&p);
+	}
+	end(&f);
 }
 
 static void planned_work_that_is_cancelled_ends_then(void **state)
@@ -695,27 +782,331 @@ static void what_our_processes_note_of_themselves_is_an_incident(void **state)
 	end(&f);
 }
 
-static void a_clock_that_is_off_is_an_incident(void **state)
+/* One batch of v1 a round, sent by a clock that is off so much; then what is open. */
+static void tell_skew(struct fixture *f, int round, int64_t off, int64_t open)
+{
+	struct story s = {.cut_from = 9999};
+
+	skew = off;
+	tell_round(f, &s, 1, round);
+	skew = 0;
+	ticks(f, round * INTERVAL + 2, round * INTERVAL + 12);
+	fold(f, 2);
+	if (open_of(f, "monitoring/clock-v1") != open)
+		fail_msg("round %d: not %d", round, (int)open);
+}
+
+static void a_clock_that_is_ahead_is_an_incident_at_once(void **state)
 {
 	static const int64_t skews[] = {0, 6 * S, 6 * S, 4 * S, 4 * S};
-	struct story s = {.cut_from = 9999};
 	struct fixture f;
 
 	(void)state;
 	begin(&f);
-	for (int round = 0; round < 5; round++) {
-		skew = -skews[round];
-		tell_round(&f, &s, 1, round);
-		ticks(&f, round * INTERVAL + 2, round * INTERVAL + 12);
-		fold(&f, 2);
-		assert_int_equal(open_of(&f, "monitoring/clock-v1"), round > 0);
-	}
-	skew = 0;
-	tell_round(&f, &s, 1, 5);
-	ticks(&f, 5 * INTERVAL + 2, 400);
+	for (int round = 0; round < 5; round++)
+		tell_skew(&f, round, skews[round], round > 0);
+	tell_skew(&f, 5, 0, 0);
+	ticks(&f, 5 * INTERVAL + 12, 400);
 	fold(&f, 1);
 	assert_int_equal(open_of(&f, "monitoring/clock-v1"), 0);
 	assert_int_equal(count_of(&f, "SELECT count(*) FROM incident WHERE subject LIKE 'monitoring/%'"), 1);
+	end(&f);
+}
+
+/* A batch that was long on its way looks the same. */
+static void a_clock_is_behind_when_batches_say_so_for_a_minute(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f);
+	for (int round = 0; round < 6; round++)
+		tell_skew(&f, round, round < 5 ? -20 * S : 0, 0);
+	tell_skew(&f, 6, -6 * S, 0);
+	tell_skew(&f, 12, -6 * S, 0); /* a minute, and two of them */
+	tell_skew(&f, 13, -6 * S, 1);
+	tell_skew(&f, 14, -4 * S, 1);
+	tell_skew(&f, 15, 0, 0);
+	ticks(&f, 15 * INTERVAL + 12, 400);
+	fold(&f, 1);
+	assert_int_equal(open_of(&f, "monitoring/clock-v1"), 0);
+	end(&f);
+}
+
+/* ---- time */
+
+static const char slow_inventory[] =
+	"units = ( { id = \"u\"; } ); systems = ( { id = \"a\"; unit = \"u\"; } ); sites = ( { id = \"city\"; level = \"city\"; } );\n"
+	"agents = ( { id = \"v0\"; site = \"city\"; }, { id = \"v1\"; site = \"city\"; } );\n"
+	"checks = ( { id = \"a-tcp\"; type = \"tcp\"; subject = \"system/a\"; vantages = ( \"v0\", \"v1\" ); interval = \"60s\";"
+	" host = \"a.test\"; port = 1; } );\n";
+
+static void plan_anew(struct fixture *f, const char *text)
+{
+	struct inventory *before = f->inventory;
+	struct err e;
+
+	f->inventory = load(f->folder, text);
+	if (book_plan(f->book, f->inventory, &e) < 0)
+		fail_msg("%s", e.text);
+	inventory_free(before);
+}
+
+/* Its batches are long on their way; what the other one does not say is noticed all the same. */
+static void slow_uploads_of_one_agent_hide_no_silence_of_another(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f);
+	plan_anew(&f, slow_inventory);
+	for (int t = 1; t < 1500; t++) {
+		struct result row = result_of("a-tcp", FAMILY_V4, t - 41, OUTCOME_UP);
+
+		if (t % 20 == 0 && t < 500)
+			tell(&f, "v0", &(struct result){.check = row.check, .type = row.type, .interval_s = 60, .family = FAMILY_V4,
+				.outcome = OUTCOME_UP, .part = "", .address = "", .reason = "", .boot = 7, .mono = (int64_t)t * S}, 1, t);
+		if (t % 20 == 10 && t > 41) {
+			early = 40 * S;
+			tell(&f, "v1", &row, 1, t);
+			early = 0;
+		}
+		tick(&f, t);
+	}
+	fold(&f, 2);
+	assert_int_equal(open_of(&f, "agent/v0"), 1);
+	assert_int_equal(open_of(&f, "agent/v1"), 0);
+	end(&f);
+}
+
+/* Its first byte came before the last one of a batch that is folded already. */
+static void a_change_in_a_batch_that_overlaps_another_counts(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f);
+	for (int t = 1; t < 400; t++) {
+		struct result rows[2] = {result_of("b-tcp", FAMILY_V4, t, t < 180 || t > 200 ? OUTCOME_UP : OUTCOME_DOWN),
+			result_of("b-tcp", FAMILY_V6, t, OUTCOME_UP)};
+
+		if (t % INTERVAL == 0 && t <= 200)
+			tell(&f, "v1", rows, 2, t + 1);
+		if (t == 201) {
+			rows[0].mono = (int64_t)t * S + S / 10;
+			early = S / 2;
+			tell(&f, "v1", rows, 1, t);
+			early = 0;
+		}
+		tick(&f, t + 1);
+		fold(&f, 1);
+		if (t == 200)
+			assert_int_equal(incidents_state(book_incidents(f.book), "system/b"), STATE_DEGRADED);
+		if (t == 201)
+			assert_int_equal(incidents_state(book_incidents(f.book), "system/b"), STATE_UP);
+	}
+	assert_int_equal(open_of(&f, "system/b"), 0);
+	assert_int_equal(count_of(&f, "SELECT count(*) FROM incident WHERE subject = 'system/b'"), 1);
+	end(&f);
+}
+
+#define WRONG (12 * 365 * 86400)
+
+/* The clock is twelve years ahead for a while, in which the system fails. */
+static void tell_a_wrong_clock(struct fixture *f)
+{
+	for (int t = 1; t < 600; t++) {
+		int shown = t > 150 && t <= 250 ? t + WRONG : t;
+
+		if (t % INTERVAL == 0) {
+			struct result rows[2];
+
+			for (int i = 0; i < 2; i++)
+				rows[i] = result_of("b-tcp", i == 0 ? FAMILY_V4 : FAMILY_V6, shown - 1, t < 200 || t > 400 ? OUTCOME_UP :
+					OUTCOME_DOWN);
+			tell(f, "v1", rows, 2, shown);
+		}
+		tick(f, shown);
+	}
+}
+
+static void states_of(struct fixture *f, char *out, size_t room)
+{
+	struct stretch *s;
+	size_t at = 0, n;
+	struct err e;
+
+	assert_int_equal(ledger_read(book_ledger(f->book), "system/b", FAMILY_NONE,
+		(struct span){(START + 60) * S, (START + 2 * WRONG) * S}, false, &s, &n, &e), 0);
+	for (size_t k = 0; k < n; k++)
+		at += (size_t)snprintf(out + at, room - at, "%s %lld-%lld, ", verdict_state_name(s[k].state),
+			(long long)(s[k].from / S - START), (long long)(s[k].until / S - START));
+	free(s);
+}
+
+static void a_clock_that_went_back_leaves_nothing_in_the_future(void **state)
+{
+	static char told[2][5000];
+
+	(void)state;
+	for (int kills = 0; kills < 2; kills++) {
+		struct book_counts counts;
+		char is[500] = "";
+		struct fixture f;
+
+		begin(&f);
+		tell_a_wrong_clock(&f);
+		fold(&f, 5 * kills);
+		book_counts(f.book, &counts);
+		if (kills == 0)
+			assert_true(counts.late < 10);
+		states_of(&f, is, sizeof is);
+		/* The years that never were stand nowhere; what was so when the clock went back was so from then on. */
+		assert_string_equal(is, "up 60-251, down 251-409, up 409-599, ");
+		assert_int_equal(count_of(&f, "SELECT count(*) FROM late"), 0);
+		assert_int_equal(open_of(&f, "system/b"), 0);
+		intents(&f, told[kills], sizeof told[kills]);
+		assert_non_null(strstr(told[kills], "problem system/b"));
+		end(&f);
+	}
+	assert_string_equal(told[0], told[1]);
+}
+
+/* What two entries leave between them is kept: the time, and that ingest was opened. */
+static void a_restart_between_two_entries_forgets_nothing(void **state)
+{
+	struct story s = {.cut_from = 9999};
+	struct fixture f;
+	struct err e;
+
+	(void)state;
+	begin(&f);
+	for (int t = 0; t < 201; t++) {
+		if (t % INTERVAL == 1)
+			tell_round(&f, &s, 1, t / INTERVAL);
+		tick(&f, t);
+	}
+	early = -S / 4;
+	tell_round(&f, &s, 1, 20);
+	early = 0;
+	journal_close(f.journal); /* syncs */
+	open_journal(&f);
+	assert_int_equal(journal_sync(f.journal, &e), 0);
+	fold(&f, 0);
+	assert_int_equal(book_now(f.book), (START + 202) * S + S / 4);
+	book_close(f.book);
+	open_book(&f);
+	assert_int_equal(book_now(f.book), (START + 202) * S + S / 4);
+	ticks(&f, 203, 300);
+	fold(&f, 0);
+	/* Agents have had no time yet to come back. */
+	assert_int_equal(open_of(&f, "agent/v1"), 0);
+	ticks(&f, 300, 500);
+	fold(&f, 0);
+	assert_int_equal(open_of(&f, "agent/v1"), 1);
+	end(&f);
+}
+
+/* ---- another plan */
+
+#define TWO_CHECKS(more) \
+	"units = ( { id = \"u\"; } ); systems = ( { id = \"a\"; unit = \"u\"; } ); sites = ( { id = \"city\"; level = \"city\"; } );\n" \
+	"agents = ( { id = \"v0\"; site = \"city\"; }, { id = \"v1\"; site = \"city\"; } );\n" \
+	"checks = ( { id = \"a-tcp\"; type = \"tcp\"; subject = \"system/a\"; vantages = ( \"v0\" ); interval = \"10s\";" \
+	" host = \"a.test\"; port = 1; }" more ");\n"
+
+static const char two_checks[] = TWO_CHECKS(
+	", { id = \"a-bad\"; type = \"tcp\"; subject = \"system/a\"; vantages = ( \"v0\", \"v1\" ); interval = \"10s\"; host = \"a.test\"; port = 2; }");
+static const char one_check[] = TWO_CHECKS();
+
+static void tell_checks(struct fixture *f, const char *agent, int at)
+{
+	struct result rows[4];
+
+	for (int i = 0; i < 4; i++)
+		rows[i] = result_of(i < 2 ? "a-tcp" : "a-bad", i % 2 == 0 ? FAMILY_V4 : FAMILY_V6, at, i < 2 ? OUTCOME_UP :
+			OUTCOME_DOWN);
+	tell(f, agent, agent[1] == '0' ? rows : rows + 2, agent[1] == '0' ? 4 : 2, at + 1);
+}
+
+static void what_failed_and_is_not_asked_for_any_more_is_over(void **state)
+{
+	struct fixture f;
+	struct err e;
+
+	(void)state;
+	begin(&f);
+	plan_anew(&f, two_checks);
+	assert_int_equal(incidents_state(book_incidents(f.book), "system/a"), STATE_UNKNOWN);
+	for (int t = 1; t < 400; t++) {
+		if (t % INTERVAL == 0)
+			tell_checks(&f, "v0", t);
+		if (t % INTERVAL == 0 && t < 200)
+			tell_checks(&f, "v1", t);
+		tick(&f, t + 1);
+	}
+	fold(&f, 2);
+	assert_int_equal(open_of(&f, "system/a"), 1);
+	assert_int_equal(open_of(&f, "agent/v1"), 1);
+	plan_anew(&f, one_check);
+	assert_int_equal(ledger_current(book_ledger(f.book), "system/a", FAMILY_NONE), STATE_UP);
+	assert_int_equal(incidents_state(book_incidents(f.book), "system/a"), STATE_UP);
+	assert_int_equal(book_commit(f.book, &e), 0);
+	for (int t = 400; t < 700; t++) {
+		if (t % INTERVAL == 0)
+			tell_checks(&f, "v0", t);
+		tick(&f, t + 1);
+	}
+	fold(&f, 2);
+	assert_int_equal(open_of(&f, "system/a"), 0);
+	assert_int_equal(open_of(&f, "agent/v1"), 0);
+	assert_int_equal(count_of(&f, "SELECT count(*) FROM intent WHERE kind = 0 AND audience = '' AND subject = 'system/a'"), 1);
+	assert_int_equal(count_of(&f, "SELECT count(*) FROM intent WHERE kind = 1 AND audience = '' AND subject = 'system/a'"), 1);
+	end(&f);
+}
+
+static void what_was_never_measured_is_unknown(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	begin(&f);
+	assert_int_equal(incidents_state(book_incidents(f.book), "system/a"), STATE_UNKNOWN);
+	ticks(&f, 1, 10);
+	fold(&f, 20);
+	assert_int_equal(incidents_state(book_incidents(f.book), "system/b"), STATE_UNKNOWN);
+	assert_int_equal(incidents_state(book_incidents(f.book), "site/city"), STATE_NONE);
+	end(&f);
+}
+
+/* More than a refold takes, or a journal that cannot be read: the note goes, or it would be tried for ever. */
+static void a_window_that_nobody_can_tell_stays_as_it_was(void **state)
+{
+	struct fixture f;
+	struct story s = {.cut_from = 100, .cut_until = 300};
+	struct book_late late;
+	struct err e;
+	int notes = 0;
+
+	(void)state;
+	begin(&f);
+	for (int t = 0; t < 500; t++) {
+		if (t % INTERVAL == 1)
+			tell_round(&f, &s, 1, t / INTERVAL);
+		tick(&f, t + 1);
+	}
+	srand(1);
+	fold_without_settling(&f);
+	lines(&f, a, sizeof a);
+	while (book_find_late(f.book, &late)) {
+		if (book_settle_late(f.book, &late, NULL, &e) < 0)
+			fail_msg("%s", e.text);
+		notes++;
+	}
+	assert_true(notes > 0 && notes < 5);
+	lines(&f, b, sizeof b);
+	assert_string_equal(a, b);
+	assert_int_equal(book_commit(f.book, &e), 0);
 	end(&f);
 }
 
@@ -752,9 +1143,19 @@ int main(void)
 		cmocka_unit_test(requests_are_judged_the_same_way_over_kills),
 		cmocka_unit_test(a_request_that_was_judged_is_not_judged_again),
 		cmocka_unit_test(planned_work_is_noted_as_it_was),
+		cmocka_unit_test(work_is_not_planned_for_what_was),
+		cmocka_unit_test(maintenance_is_shown_since_it_began),
 		cmocka_unit_test(planned_work_that_is_cancelled_ends_then),
 		cmocka_unit_test(what_our_processes_note_of_themselves_is_an_incident),
-		cmocka_unit_test(a_clock_that_is_off_is_an_incident),
+		cmocka_unit_test(a_clock_that_is_ahead_is_an_incident_at_once),
+		cmocka_unit_test(a_clock_is_behind_when_batches_say_so_for_a_minute),
+		cmocka_unit_test(slow_uploads_of_one_agent_hide_no_silence_of_another),
+		cmocka_unit_test(a_change_in_a_batch_that_overlaps_another_counts),
+		cmocka_unit_test(a_clock_that_went_back_leaves_nothing_in_the_future),
+		cmocka_unit_test(a_restart_between_two_entries_forgets_nothing),
+		cmocka_unit_test(what_failed_and_is_not_asked_for_any_more_is_over),
+		cmocka_unit_test(what_was_never_measured_is_unknown),
+		cmocka_unit_test(a_window_that_nobody_can_tell_stays_as_it_was),
 		cmocka_unit_test(judgement_beats_once_a_minute),
 	};
 

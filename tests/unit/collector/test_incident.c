@@ -383,6 +383,23 @@ static void a_link_without_parents_is_told_at_once_and_closed_once(void **state)
 	told(b, "");
 }
 
+/* What nothing judged looks at any more cannot be seen failing or working: nobody waits for it, whatever it counted as. */
+static void a_parent_that_is_not_judged_holds_nobody(void **state)
+{
+	struct bench *b = *state;
+	struct topology *t = topology_new();
+	struct err err;
+
+	topology_add(t, &(struct topology_node){.id = "link/n", .unit = ""});
+	topology_add(t, &(struct topology_node){.id = "system/portal", .unit = "a", .is_system = true, .interval = MINUTE, .measured = BOTH});
+	topology_need(t, topology_find(t, "system/portal"), topology_find(t, "link/n"), 0);
+	assert_int_equal(topology_seal(t, &err), 0);
+	incidents_topology(b->c, t, b->now);
+	pass(b, SECOND);
+	fault(b, "system/portal", BOTH);
+	told(b, "problem:system/portal@ problem:system/portal@a ");
+}
+
 static void a_child_is_held_until_its_parent_was_seen_again(void **state)
 {
 	struct bench *b = *state;
@@ -1055,6 +1072,7 @@ int main(void)
 		cmocka_unit_test(two_cuts_are_two_causes),
 		ON_BENCH(a_link_without_parents_is_told_at_once_and_closed_once),
 		ON_BENCH(a_child_is_held_until_its_parent_was_seen_again),
+		ON_BENCH(a_parent_that_is_not_judged_holds_nobody),
 		ON_BENCH(a_child_nobody_can_clear_is_told_after_its_hold),
 		ON_BENCH(a_cut_link_is_one_notice_and_one_to_each_unit),
 		ON_BENCH(a_unit_whose_system_came_back_before_it_was_told_is_not_told),

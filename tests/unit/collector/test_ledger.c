@@ -118,6 +118,28 @@ static void stretches_follow_each_other(void **state)
 	assert_string_equal(words_of(f, "system/b", 0, 100, false), "");
 }
 
+/* Twelve years ahead, then right again. */
+static void what_the_clock_took_back_stands_in_no_future(void **state)
+{
+	struct fixture *f = *state;
+	struct err e;
+
+	set(f, 10, STATE_UP);
+	set(f, 400000000, STATE_DOWN);
+	set(f, 400000005, STATE_UP);
+	set(f, 400000010, STATE_DOWN);
+	reach(f, 400000020);
+	assert_int_equal(ledger_turn_back(f->ledger, (BASE + 30) * S, &e), 0);
+	assert_int_equal(ledger_reached(f->ledger), (BASE + 30) * S);
+	set(f, 50, STATE_UP);
+	reach(f, 60);
+	assert_ledger(f, 0, 400000020, "up 10-30, down 30-50, up 50-60");
+	/* Nothing lies there: nothing changes. */
+	assert_int_equal(ledger_turn_back(f->ledger, (BASE + 55) * S, &e), 0);
+	reach(f, 60);
+	assert_ledger(f, 0, 100, "up 10-30, down 30-50, up 50-60");
+}
+
 static void the_same_again_changes_nothing(void **state)
 {
 	struct fixture *f = *state;
@@ -344,6 +366,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(stretches_follow_each_other),
 		TEST(the_same_again_changes_nothing),
+		TEST(what_the_clock_took_back_stands_in_no_future),
 		TEST(what_is_known_later_begins_when_it_began),
 		TEST(late_evidence_corrects_the_past_and_says_so),
 		TEST(evidence_from_before_all_begins_the_ledger_earlier),
