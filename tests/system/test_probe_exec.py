@@ -200,6 +200,13 @@ def test_hostile(folder, wrap=(), who="of root"):
           "(with the start of the agent)")
 
 
+def below(pid):
+    """All processes that a process has started."""
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="utf-8") as f:
+        children = f.read().split()
+    return children + [c for child in children for c in below(child)]
+
+
 def test_in_agent():
     pair = Pair(checks=1)
     try:
@@ -229,10 +236,8 @@ def test_in_agent():
 
         wait("all is on the page as it is", seen)
         agent = pair.processes["agent"].pid
-        with open(f"/proc/{agent}/task/{agent}/children", encoding="utf-8") as f:
-            children = f.read().split()
         names = {}
-        for pid in children:
+        for pid in below(agent):
             with open(f"/proc/{pid}/status", encoding="utf-8") as f:
                 s = dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
             names[s["Name"]] = s
