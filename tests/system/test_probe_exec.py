@@ -201,10 +201,22 @@ def test_hostile(folder, wrap=(), who="of root"):
 
 
 def below(pid):
-    """All processes that a process has started."""
-    with open(f"/proc/{pid}/task/{pid}/children", encoding="utf-8") as f:
-        children = f.read().split()
-    return children + [c for child in children for c in below(child)]
+    """Status of each process that a process has started, by name; those that end meanwhile are left out."""
+    names = {}
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="utf-8") as f:
+            children = f.read().split()
+    except (FileNotFoundError, ProcessLookupError):
+        return names
+    for child in children:
+        try:
+            with open(f"/proc/{child}/status", encoding="utf-8") as f:
+                s = dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
+            names[s["Name"]] = s
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+        names.update(below(child))
+    return names
 
 
 def test_in_agent():
@@ -236,11 +248,7 @@ def test_in_agent():
 
         wait("all is on the page as it is", seen)
         agent = pair.processes["agent"].pid
-        names = {}
-        for pid in below(agent):
-            with open(f"/proc/{pid}/status", encoding="utf-8") as f:
-                s = dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
-            names[s["Name"]] = s
+        names = below(agent)
         check("the spawner keeps four capabilities", int(names["xj-spawner"]["CapEff"], 16) == 1 << 5 | 1 << 6 | 1 << 7 | 1 << 21, names)
         check("the helper has not more than before", int(names["xj-helper"]["CapEff"], 16) == 1 << 13, names)
         if FULL:
