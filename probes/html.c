@@ -9,6 +9,7 @@
 
 #include "lib/err.h"
 #include "lib/mem.h"
+#include "probes/html_plain.h"
 
 #define LIBRARY "libxml2.so.2"
 
@@ -26,7 +27,8 @@ struct html_reader {
 	htmlParserCtxtPtr parser; /* NULL: there is none */
 	htmlSAXHandler events;
 	char *data;
-	size_t len, at;
+	struct html_plain rest;
+	struct buf part; /* of it, for the parser */
 	struct html_page *page;
 	unsigned depth, hidden; /* elements that are open; of these whose text is none */
 	bool in_title;
@@ -184,30 +186,6 @@ static void on_words(void *ctx, const char *words, ...)
 
 /* ---- a page */
 
-/* The parser compares each attribute of a tag with each: a tag with very many begins no more with '<'. */
-static void disarm_tags(char *data, size_t len)
-{
-	size_t separators = 0, start = len;
-
-	for (size_t i = 0; i < len; i++) {
-		if (data[i] == '>') {
-			start = len;
-		} else if (start == len) {
-			if (data[i] != '<')
-				continue;
-			start = i;
-			separators = 0;
-		} else if (isspace((unsigned char)data[i]) || data[i] == '"' || data[i] == '\'') {
-			separators++;
-		}
-		if (start == len || separators <= HTML_SEPARATORS)
-			continue;
-		for (size_t k = start; k < i; k++)
-			data[k] = data[k] == '<' ? ' ' : data[k];
-		start = len;
-	}
-}
-
 /* RFC 3629, for the choice of one of two character sets. */
 static bool is_utf8(const unsigned char *p, size_t len)
 {
@@ -234,16 +212,12 @@ struct html_reader *html_read_begin(const struct html_library *library, const vo
 	struct html_reader *r = mem_alloc(sizeof *r);
 
 	*out = (struct html_page){0};
-	*r = (struct html_reader){.library = library, .page = out, .data = mem_alloc(len + 1), .len = len,
+	*r = (struct html_reader){.library = library, .page = out, .data = mem_copy(len > 0 ? data : "", len),
 		.events = {.startElement = on_start, .endElement = on_end, .characters = on_characters,
 			.ignorableWhitespace = on_characters, .cdataBlock = on_cdata, .warning = on_words, .error = on_words}};
-	if (len > 0)
-		memcpy(r->data, data, len);
-	for (size_t i = 0; i < len; i++)
-		r->data[i] = r->data[i] == '\0' ? ' ' : r->data[i]; /* the parser ends at it */
-	disarm_tags(r->data, len);
+	r->rest = html_plain_of(r->data, len);
 	r->parser = library->create(&r->events, r, NULL, 0, NULL,
-		is_utf8((unsigned char *)r->data, len) ? XML_CHAR_ENCODING_UTF8 : XML_CHAR_ENCODING_8859_1);
+		is_utf8(data, len) ? XML_CHAR_ENCODING_UTF8 : XML_CHAR_ENCODING_8859_1);
 	out->cut = r->parser == NULL;
 	if (r->parser != NULL)
 		library->use_options(r->parser, HTML_PARSE_RECOVER | HTML_PARSE_NONET | HTML_PARSE_NOERROR |
@@ -251,29 +225,17 @@ struct html_reader *html_read_begin(const struct html_library *library, const vo
 	return r;
 }
 
-/* A step ends behind a tag: cut inside "</script>" the parser would miss the end of the script. */
-static size_t step_size(const struct html_reader *r)
-{
-	const char *from = r->data + r->at, *end;
-	size_t left = r->len - r->at;
-
-	if (left <= HTML_STEP)
-		return left;
-	end = memrchr(from, '>', HTML_STEP);
-	if (end == NULL)
-		end = memchr(from + HTML_STEP, '>', left - HTML_STEP);
-	return end != NULL ? (size_t)(end - from) + 1 : left;
-}
-
 bool html_read_step(struct html_reader *r)
 {
-	size_t n = step_size(r);
+	bool more;
 
 	if (r->parser == NULL || r->depth > HTML_DEPTH)
 		return true;
-	r->library->parse_chunk(r->parser, r->data + r->at, (int)n, r->at + n == r->len);
-	r->at += n;
-	return r->at == r->len;
+	buf_clear(&r->part);
+	more = html_plain_next(&r->rest, HTML_STEP, &r->part);
+	r->page->cut |= r->rest.cut;
+	r->library->parse_chunk(r->parser, buf_text(&r->part), (int)r->part.len, !more);
+	return !more;
 }
 
 void html_read_end(struct html_reader *r)
@@ -282,6 +244,7 @@ void html_read_end(struct html_reader *r)
 		return;
 	if (r->parser != NULL)
 		r->library->free(r->parser);
+	buf_fini(&r->part);
 	free(r->data);
 	free(r);
 }

@@ -5,7 +5,7 @@
  *
  * libxml2 is loaded by html_library_open and by nothing else. A page is hostile: nothing is fetched, no character set is taken from
  * it (bytes that are not UTF-8 are Latin-1), and what would make the parser slow is bounded: HTML_DEPTH elements inside one
- * another, HTML_SEPARATORS blanks and quotes in one tag (a tag with more is text).
+ * another, tags and texts as html_plain.h has it. A step takes some ms at worst.
  * Pure but for the loading. Thread: one.
  */
 #ifndef PROBES_HTML_H
@@ -16,9 +16,8 @@
 
 #include "lib/buf.h"
 
-#define HTML_STEP (16u << 10) /* bytes that are read at once, about: 1 ms */
+#define HTML_STEP (4u << 10) /* bytes that are read at once, and a tag more */
 #define HTML_DEPTH 256
-#define HTML_SEPARATORS 512
 #define HTML_REFS_MAX 2000
 #define HTML_REF_MAX 2048 /* bytes of an address */
 #define HTML_TEXT_MAX (256u << 10)
@@ -39,7 +38,7 @@ struct html_page {
 	struct html_refs links;       /* of a and area */
 	struct html_refs resources;   /* images, scripts, style sheets, frames, media */
 	char *base;                   /* of the base element; NULL */
-	bool cut;                     /* a limit was met: what comes behind is not in it */
+	bool cut;                     /* a limit was met: not all of it is here */
 };
 
 /* NULL with words when it cannot be loaded here. */
