@@ -9,6 +9,7 @@
 #include "lib/err.h"
 #include "lib/mem.h"
 #include "lib/num.h"
+#include "probes/catalog_http.h"
 
 static void init_match(struct match *m, const char *text)
 {
@@ -18,26 +19,38 @@ static void init_match(struct match *m, const char *text)
 		assert(!"options are checked");
 }
 
-static const char *header_value(const struct http_options *o)
+static bool is_set(const char *text)
+{
+	return text != NULL && *text != '\0';
+}
+
+static const char *header_value(const char *header)
 {
 	const char *value;
 	struct err e;
 
-	if (match_check_header(o->expect_header, &value, &e) < 0)
+	if (match_check_header(header, &value, &e) < 0)
 		assert(!"options are checked");
 	return value;
 }
 
-void http_answer_init(struct http_answer *a, const struct http_options *o)
+struct http_expect http_expect_of(const struct http_options *o)
 {
-	*a = (struct http_answer){.options = o};
-	if (*o->expect_header != '\0')
-		init_match(&a->header, header_value(o));
-	if (*o->expect_body != '\0')
-		init_match(&a->expect, o->expect_body);
-	if (*o->forbid_body != '\0')
-		init_match(&a->forbid, o->forbid_body);
-	a->keeps_body = *o->expect_body != '\0' || *o->forbid_body != '\0';
+	bool looks = *o->expect_body != '\0' || *o->forbid_body != '\0';
+
+	return (struct http_expect){.status = o->status, .header = o->expect_header, .body = o->expect_body, .forbid = o->forbid_body,
+		.body_max = (size_t)o->body_max, .look_max = looks ? HTTP_LOOK_MAX : 0};
+}
+
+void http_answer_init(struct http_answer *a, const struct http_expect *expect)
+{
+	*a = (struct http_answer){.expect = *expect};
+	if (is_set(expect->header))
+		init_match(&a->header, header_value(expect->header));
+	if (is_set(expect->body))
+		init_match(&a->body_holds, expect->body);
+	if (is_set(expect->forbid))
+		init_match(&a->forbid, expect->forbid);
 }
 
 static void forget(struct http_answer *a)
@@ -45,15 +58,17 @@ static void forget(struct http_answer *a)
 	a->headers_whole = a->header_met = a->location_too_long = a->has_location = false;
 	free(a->location);
 	a->location = NULL;
+	buf_clear(&a->headers);
 }
 
 void http_answer_fini(struct http_answer *a)
 {
 	forget(a);
 	match_fini(&a->header);
-	match_fini(&a->expect);
+	match_fini(&a->body_holds);
 	match_fini(&a->forbid);
 	buf_fini(&a->body);
+	buf_fini(&a->headers);
 }
 
 void http_answer_begin(struct http_answer *a, bool follows)
@@ -109,7 +124,7 @@ static bool is_left_behind(const struct http_answer *a)
 
 bool http_answer_header(struct http_answer *a, const char *line, size_t len)
 {
-	const char *wanted = a->options->expect_header, *value;
+	const char *wanted = a->expect.header, *value;
 	size_t n;
 
 	a->header_bytes += len;
@@ -118,7 +133,9 @@ bool http_answer_header(struct http_answer *a, const char *line, size_t len)
 		return false;
 	if (read_status(a, line, len))
 		return true;
-	if (*wanted != '\0' && !a->header_met && match_header(wanted, line, len, &value, &n))
+	if (a->expect.keeps_headers)
+		buf_add(&a->headers, line, len);
+	if (is_set(wanted) && !a->header_met && match_header(wanted, line, len, &value, &n))
 		a->header_met = match_find(&a->header, value, n);
 	if (match_header("Location:", line, len, &value, &n))
 		keep_location(a, value, n);
@@ -144,13 +161,12 @@ bool http_answer_is_redirect(const struct http_answer *a)
 
 bool http_answer_body(struct http_answer *a, const char *data, size_t len)
 {
-	size_t left = (size_t)a->options->body_max - a->body_bytes, take = len < left ? len : left;
-	size_t room = HTTP_LOOK_MAX - a->body.len;
+	size_t left = a->expect.body_max - a->body_bytes, take = len < left ? len : left;
+	size_t room = a->expect.look_max - a->body.len;
 
 	if (is_left_behind(a))
 		return false;
-	if (a->keeps_body)
-		buf_add(&a->body, data, take < room ? take : room);
+	buf_add(&a->body, data, take < room ? take : room);
 	a->body_bytes += take;
 	a->cut = len > left;
 	return !a->cut;
@@ -169,26 +185,20 @@ static const char *looked_at(const struct http_answer *a, char out[64])
 	return out;
 }
 
-int http_answer_judge(struct http_answer *a, char *why, size_t room)
+enum outcome http_answer_judge(struct http_answer *a, char *why, size_t room)
 {
-	const struct http_options *o = a->options;
+	const struct http_expect *x = &a->expect;
 	char extent[64];
 
-	if (!match_status(o->status, a->status)) {
-		snprintf(why, room, "status %d, expected %s", a->status, o->status);
-		return -1;
-	}
-	if (*o->expect_header != '\0' && !a->header_met) {
-		snprintf(why, room, "no header \"%.120s\"", o->expect_header);
-		return -1;
-	}
-	if (*o->expect_body != '\0' && !match_find(&a->expect, a->body.data, a->body.len)) {
-		snprintf(why, room, "the body does not hold \"%.120s\"%s", o->expect_body, looked_at(a, extent));
-		return -1;
-	}
-	if (*o->forbid_body != '\0' && match_find(&a->forbid, a->body.data, a->body.len)) {
-		snprintf(why, room, "the body holds \"%.120s\"", o->forbid_body);
-		return -1;
-	}
-	return 0;
+	if (is_set(x->status) && !match_status(x->status, a->status))
+		snprintf(why, room, "status %d, expected %s", a->status, x->status);
+	else if (is_set(x->header) && !a->header_met)
+		snprintf(why, room, "no header \"%.120s\"", x->header);
+	else if (is_set(x->body) && !match_find(&a->body_holds, a->body.data, a->body.len))
+		snprintf(why, room, "the body does not hold \"%.120s\"%s", x->body, looked_at(a, extent));
+	else if (is_set(x->forbid) && match_find(&a->forbid, a->body.data, a->body.len))
+		snprintf(why, room, "the body holds \"%.120s\"", x->forbid);
+	else
+		return OUTCOME_UP;
+	return OUTCOME_DOWN;
 }

@@ -1,11 +1,10 @@
 /*
- * http_answer: what of an HTTP answer the options of a check ask about, taken from header lines and pieces of body as
+ * http_answer: what of an HTTP answer its conditions ask about, taken from header lines and pieces of body as
  * they come, and judged at the end. Pure; everything that comes in is hostile and bounded here.
  *
  *   http_answer_init -> http_answer_begin for each request -> _header ..., _body ... -> _judge -> http_answer_fini
  *
- * Limits: HTTP_HEADERS_MAX bytes of header lines, HTTP_LOCATION_MAX of a redirect's address, the option body_max of
- * body, of which the conditions look at the first HTTP_LOOK_MAX.
+ * Limits: HTTP_HEADERS_MAX bytes of header lines, HTTP_LOCATION_MAX of a redirect's address; of the body what the conditions say.
  */
 #ifndef PROBES_HTTP_ANSWER_H
 #define PROBES_HTTP_ANSWER_H
@@ -14,27 +13,42 @@
 #include <stddef.h>
 
 #include "lib/buf.h"
-#include "probes/catalog_http.h"
+#include "lib/sample.h"
 #include "probes/match.h"
 
 #define HTTP_HEADERS_MAX (256u << 10)
 #define HTTP_LOCATION_MAX 2048u
-#define HTTP_LOOK_MAX (1u << 20) /* a pattern takes 15 ms for as much */
+#define HTTP_LOOK_MAX (1u << 20) /* of a check's conditions: a pattern takes 15 ms for as much */
+
+struct config_texts;
+struct http_options;
+
+/* What an answer must be. Checked texts, borrowed; "" or NULL: nothing is asked. */
+struct http_expect {
+	const char *status;         /* "200-399,401" */
+	const char *header;         /* "Name: bytes" or "Name: ~pattern" */
+	const char *body, *forbid;  /* bytes or "~pattern" */
+	size_t body_max, look_max;  /* bytes that are read; that are kept of these and looked at */
+	bool keeps_headers;         /* all lines, for others to look at */
+};
+
+/* The conditions of a check. */
+struct http_expect http_expect_of(const struct http_options *);
 
 struct http_answer {
-	const struct http_options *options;
-	struct match header, expect, forbid; /* of the conditions that are set */
-	bool keeps_body, follows;
+	struct http_expect expect;
+	struct match header, body_holds, forbid; /* of the conditions that are set */
+	bool follows;
 	/* of the request under way: */
 	int status; /* 0: no status line yet */
 	size_t header_bytes, body_bytes;
 	bool headers_whole; /* the empty line behind them has come */
 	bool header_met, header_flood, location_too_long, has_location, cut;
 	char *location; /* text of the Location header, HTTP_LOCATION_MAX bytes at most; NULL */
-	struct buf body;
+	struct buf body, headers;
 };
 
-void http_answer_init(struct http_answer *, const struct http_options *); /* checked options, borrowed */
+void http_answer_init(struct http_answer *, const struct http_expect *); /* copied */
 void http_answer_fini(struct http_answer *);
 /* A new request. follows: a redirect is going to be followed, so its body is of no interest. */
 void http_answer_begin(struct http_answer *, bool follows);
@@ -43,7 +57,7 @@ bool http_answer_header(struct http_answer *, const char *line, size_t len);
 bool http_answer_body(struct http_answer *, const char *data, size_t len);
 /* It sends the client elsewhere (301, 302, 303, 307, 308 with a Location). */
 bool http_answer_is_redirect(const struct http_answer *);
-/* 0: all conditions hold. -1: why says which does not. */
-int http_answer_judge(struct http_answer *, char *why, size_t room);
+/* Up: all conditions hold. Else why says which does not, or cannot be told. */
+enum outcome http_answer_judge(struct http_answer *, char *why, size_t room);
 
 #endif

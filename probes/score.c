@@ -6,6 +6,9 @@
 
 #include "lib/mem.h"
 
+#define DIGIT 12 /* bits; a hash has four digits */
+#define MASK ((1u << DIGIT) - 1)
+
 /* ---- likeness */
 
 static uint64_t hash_bytes(const unsigned char *bytes, size_t len)
@@ -14,57 +17,49 @@ static uint64_t hash_bytes(const unsigned char *bytes, size_t len)
 
 	for (size_t i = 0; i < len; i++)
 		h = (h ^ bytes[i]) * UINT64_C(0x100000001b3);
-	return h;
+	return h >> (64 - 4 * DIGIT);
 }
 
-/* How often each occurs in a list: a table with open addressing, half empty at most. */
-struct tally {
-	size_t mask;
-	uint64_t *keys; /* 0: free; what hashes to 0 counts as 1 */
-	uint32_t *counts;
-};
-
-static size_t place_of(const struct tally *t, uint64_t key)
+/* Stable, by one digit: all digits, the least first, make the order. */
+static void sort_by_digit(const uint64_t *from, uint64_t *to, size_t count, unsigned shift)
 {
-	size_t at = (size_t)(key * UINT64_C(0x9e3779b97f4a7c15) >> 20) & t->mask;
+	size_t places[1 << DIGIT] = {0}, at = 0;
 
-	while (t->keys[at] != 0 && t->keys[at] != key)
-		at = (at + 1) & t->mask;
-	return at;
-}
+	for (size_t i = 0; i < count; i++)
+		places[from[i] >> shift & MASK]++;
+	for (size_t d = 0; d <= MASK; d++) {
+		size_t n = places[d];
 
-static struct tally tally_of(const uint64_t *hashes, size_t count)
-{
-	size_t room = 16;
-	struct tally t;
-
-	while (room < 2 * count)
-		room *= 2;
-	t = (struct tally){.mask = room - 1, .keys = mem_array(room, sizeof *t.keys), .counts = mem_array(room, sizeof *t.counts)};
-	for (size_t i = 0; i < count; i++) {
-		uint64_t key = hashes[i] != 0 ? hashes[i] : 1;
-		size_t at = place_of(&t, key);
-
-		t.keys[at] = key;
-		t.counts[at]++;
+		places[d] = at;
+		at += n;
 	}
-	return t;
+	for (size_t i = 0; i < count; i++)
+		to[places[from[i] >> shift & MASK]++] = from[i];
 }
 
-static double likeness(const uint64_t *a, size_t a_count, const uint64_t *b, size_t b_count)
+static void sort_hashes(uint64_t *hashes, size_t count)
 {
-	struct tally t = tally_of(a, a_count);
-	size_t common = 0;
+	uint64_t *scratch = mem_array(count + 1, sizeof *scratch);
 
-	for (size_t i = 0; i < b_count; i++) {
-		size_t at = place_of(&t, b[i] != 0 ? b[i] : 1);
-
-		common += t.counts[at] > 0;
-		t.counts[at] -= t.counts[at] > 0;
+	for (unsigned shift = 0; shift < 4 * DIGIT; shift += 2 * DIGIT) {
+		sort_by_digit(hashes, scratch, count, shift);
+		sort_by_digit(scratch, hashes, count, shift + DIGIT);
 	}
-	free(t.keys);
-	free(t.counts);
-	return a_count + b_count > 0 ? 2 * (double)common / (double)(a_count + b_count) : 1;
+	free(scratch);
+}
+
+double score_likeness(const struct score_bag *a, const struct score_bag *b)
+{
+	size_t common = 0, i = 0, k = 0;
+
+	while (i < a->count && k < b->count) {
+		uint64_t left = a->hashes[i], right = b->hashes[k];
+
+		common += left == right;
+		i += left <= right;
+		k += right <= left;
+	}
+	return a->count + b->count > 0 ? 2 * (double)common / (double)(a->count + b->count) : 1;
 }
 
 static size_t next_character(const unsigned char *bytes, size_t at, size_t len)
@@ -75,54 +70,40 @@ static size_t next_character(const unsigned char *bytes, size_t at, size_t len)
 	return at;
 }
 
-/* A hash of each run; a text shorter than one is a run by itself. */
-static uint64_t *runs_of(const void *text, size_t len, size_t *count)
+/* A text shorter than a run is one by itself. */
+struct score_bag score_bag_of_text(const void *text, size_t len)
 {
-	uint64_t *out = mem_array(len + 1, sizeof *out);
+	struct score_bag bag = {.hashes = mem_array(len + 1, sizeof *bag.hashes)};
 	const unsigned char *bytes = text;
 	size_t end = 0, at = 0;
 
-	*count = 0;
 	for (int i = 0; i < SCORE_RUN && end < len; i++)
 		end = next_character(bytes, end, len);
 	while (at < len) {
-		out[(*count)++] = hash_bytes(bytes + at, end - at);
+		bag.hashes[bag.count++] = hash_bytes(bytes + at, end - at);
 		if (end == len)
 			break;
 		at = next_character(bytes, at, len);
 		end = next_character(bytes, end, len);
 	}
-	return out;
+	sort_hashes(bag.hashes, bag.count);
+	return bag;
 }
 
-double score_text_likeness(const void *a, size_t a_len, const void *b, size_t b_len)
+struct score_bag score_bag_of_list(char *const *items, size_t count)
 {
-	size_t a_count, b_count;
-	uint64_t *of_a = runs_of(a, a_len, &a_count), *of_b = runs_of(b, b_len, &b_count);
-	double result = likeness(of_a, a_count, of_b, b_count);
-
-	free(of_a);
-	free(of_b);
-	return result;
-}
-
-static uint64_t *hashes_of(char *const *items, size_t count)
-{
-	uint64_t *out = mem_array(count + 1, sizeof *out);
+	struct score_bag bag = {.count = count, .hashes = mem_array(count + 1, sizeof *bag.hashes)};
 
 	for (size_t i = 0; i < count; i++)
-		out[i] = hash_bytes((const unsigned char *)items[i], strlen(items[i]));
-	return out;
+		bag.hashes[i] = hash_bytes((const unsigned char *)items[i], strlen(items[i]));
+	sort_hashes(bag.hashes, count);
+	return bag;
 }
 
-double score_list_likeness(char *const *a, size_t a_count, char *const *b, size_t b_count)
+void score_bag_fini(struct score_bag *bag)
 {
-	uint64_t *of_a = hashes_of(a, a_count), *of_b = hashes_of(b, b_count);
-	double result = likeness(of_a, a_count, of_b, b_count);
-
-	free(of_a);
-	free(of_b);
-	return result;
+	free(bag->hashes);
+	*bag = (struct score_bag){0};
 }
 
 /* ---- numbers */

@@ -13,10 +13,10 @@
 #include "lib/mem.h"
 #include "lib/num.h"
 #include "probes/catalog_scorecard.h"
-#include "probes/certificate.h"
 #include "probes/delegation.h"
 #include "probes/html.h"
-#include "probes/page_fetch.h"
+#include "probes/http_answer.h"
+#include "probes/http_fetch.h"
 #include "probes/port_parity.h"
 #include "probes/resolve.h"
 #include "probes/score.h"
@@ -25,9 +25,13 @@
 
 /* Shared by all runs of the process. */
 struct shared {
-	struct certificate_stores *stores;
+	struct http_pool *pool;
 	struct html_library *html;
 };
+
+#define REDIRECTS 5
+#define TURN_LINKS 50            /* that are taken in one turn of the loop */
+#define TURN_TIME (2 * NS_PER_MS) /* for them, but for the last one */
 
 enum { V4, V6 };
 enum phase { PHASE_RESOLVE, PHASE_DELEGATION, PHASE_HOME, PHASE_LEVEL2, PHASE_LEVEL3, PHASE_PORTS };
@@ -37,6 +41,8 @@ struct home_page {
 	bool read;
 	char *url;
 	struct html_page html;
+	bool weighed; /* the bags are filled, in a turn of their own */
+	struct score_bag text, resources;
 };
 
 struct level {
@@ -54,16 +60,16 @@ struct scorecard {
 	struct resolve_answer answers[2];
 	char no_address[2][100]; /* why a family has none */
 	struct delegation *delegation;
-	struct page_fetch *fetch;
+	struct http_fetch *fetch;
 	struct port_parity *parity;
 	int family;       /* of the request under way, or the next one */
 	size_t attempts;  /* requests of the home page that were made */
-	bool ours;        /* the home page could not be asked for over IPv6, by our own fault */
-	bool ours_said[2]; /* the reason of a family is of our own fault: one of the site's takes its place */
 	struct home_page home[2];
 	struct html_reader *reader; /* of a page that has come: it is read before the next request */
 	char *link_url;             /* of the page of a link that is read */
 	struct html_page link_page;
+	const struct html_page *linking; /* its links are taken before the next request */
+	size_t link_at;             /* the next of them */
 	struct site site;
 	struct level levels[2];
 	uint16_t ports[SCORECARD_PORTS_MAX];
@@ -82,7 +88,7 @@ static void scorecard_free(struct scorecard *s)
 	run_set_private(s->run, NULL);
 	event_free(s->turn);
 	delegation_stop(s->delegation);
-	page_fetch_stop(s->fetch);
+	http_fetch_stop(s->fetch);
 	html_read_end(s->reader);
 	html_page_fini(&s->link_page);
 	free(s->link_url);
@@ -92,6 +98,8 @@ static void scorecard_free(struct scorecard *s)
 			resolve_cancel(s->queries[i]);
 		free(s->home[i].url);
 		html_page_fini(&s->home[i].html);
+		score_bag_fini(&s->home[i].text);
+		score_bag_fini(&s->home[i].resources);
 		for (size_t k = 0; k < s->levels[i].count; k++)
 			free(s->levels[i].urls[k]);
 		free(s->levels[i].urls);
@@ -183,67 +191,108 @@ static void begin_ports(struct scorecard *s)
 
 /* ---- requests */
 
+/* A home page that is read and not weighed; NULL. */
+static struct home_page *to_weigh(struct scorecard *s)
+{
+	for (int i = 0; i < 2; i++) {
+		if (s->home[i].read && !s->home[i].weighed)
+			return &s->home[i];
+	}
+	return NULL;
+}
+
+/* There is something to think about before the next request. */
+static bool is_busy(struct scorecard *s)
+{
+	return s->reader != NULL || to_weigh(s) != NULL || s->linking != NULL;
+}
+
 static void pause_turn(struct scorecard *s)
 {
-	int64_t delay = s->reader != NULL ? 0 : options_of(s)->delay;
+	int64_t delay = is_busy(s) ? 0 : options_of(s)->delay;
 	struct timeval tv = {delay / NS_PER_S, delay % NS_PER_S / NS_PER_US};
 
 	evtimer_add(s->turn, &tv);
 }
 
+/* 2xx at the end of all redirects. */
+static bool is_reached(const struct http_end *e)
+{
+	return e->outcome == HTTP_ANSWERED && e->answer->status >= 200 && e->answer->status < 300;
+}
+
 static void fetch(struct scorecard *s, const char *url, const struct sockaddr_storage *address,
-	void (*on_end)(void *ctx, const struct page_end *))
+	void (*on_end)(void *ctx, const struct http_end *))
 {
 	const struct scorecard_options *o = options_of(s);
-	const struct page_request request = {.url = url, .family = s->family == V6 ? FAMILY_V6 : FAMILY_V4,
-		.host = run_host(s->run), .address = address, .timeout = s->page_limit, .body_max = (size_t)o->page_max,
-		.verify = o->verify, .ca = o->ca, .stores = s->shared->stores};
+	const struct http_expect expect = {.body_max = (size_t)o->page_max, .look_max = (size_t)o->page_max};
+	const struct http_request request = {.url = url, .family = s->family == V6 ? FAMILY_V6 : FAMILY_V4, .host = run_host(s->run),
+		.address = (const struct sockaddr *)address, .method = "GET", .redirects = REDIRECTS, .timeout = s->page_limit,
+		.verify = o->verify, .ca = o->ca, .expect = &expect};
 
-	s->fetch = page_fetch_start(run_env(s->run), &request, on_end, s);
+	s->fetch = http_fetch_start(run_env(s->run), s->shared->pool, &request, on_end, s);
 }
 
 /* ---- links */
 
-static void take_links(struct scorecard *s, int level, const char *url, const struct html_page *page)
+/* The level that its links are of. */
+static int level_below(const struct scorecard *s)
 {
-	int64_t most = level == 0 ? options_of(s)->links2 : options_of(s)->links3;
-	char *base = page->base != NULL ? site_canonical(url, page->base) : NULL;
-	struct level *l = &s->levels[level];
-
-	for (size_t i = 0; i < page->links.count && l->count < (size_t)most; i++) {
-		char *link = site_take(&s->site, base != NULL ? base : url, page->links.items[i]);
-
-		if (link == NULL)
-			continue;
-		if (l->urls == NULL)
-			l->urls = mem_array((size_t)most, sizeof *l->urls);
-		l->urls[l->count++] = link;
-	}
-	s->facts.levels[level].known = l->count;
-	free(base);
+	return s->linking == &s->link_page;
 }
 
-static void read_link(struct scorecard *s, const struct page_end *e)
+static void begin_links(struct scorecard *s, const char *url, const struct html_page *page)
+{
+	site_set_page(&s->site, url, page->base);
+	s->linking = page;
+	s->link_at = 0;
+}
+
+static void forget_link_page(struct scorecard *s)
+{
+	html_page_fini(&s->link_page);
+	free(s->link_url);
+	s->link_url = NULL;
+}
+
+static void take_links(struct scorecard *s)
+{
+	const struct html_refs *links = &s->linking->links;
+	struct level *l = &s->levels[level_below(s)];
+	int64_t end = clock_mono() + TURN_TIME;
+	size_t most = (size_t)(level_below(s) == 0 ? options_of(s)->links2 : options_of(s)->links3);
+
+	if (l->urls == NULL)
+		l->urls = mem_array(most + 1, sizeof *l->urls);
+	for (int i = 0; i < TURN_LINKS && s->link_at < links->count && l->count < most && clock_mono() < end; i++) {
+		char *link = site_take(&s->site, links->items[s->link_at++]);
+
+		if (link != NULL)
+			l->urls[l->count++] = link;
+	}
+	s->facts.levels[level_below(s)].known = l->count;
+	if (s->link_at < links->count && l->count < most)
+		return;
+	s->linking = NULL;
+	forget_link_page(s);
+}
+
+static void read_link(struct scorecard *s, const struct http_end *e)
 {
 	if (s->phase != PHASE_LEVEL2 || !e->is_html)
 		return;
 	s->link_url = mem_strdup(e->url);
-	s->reader = html_read_begin(s->shared->html, e->body->data, e->body->len, &s->link_page);
+	s->reader = html_read_begin(s->shared->html, e->answer->body.data, e->answer->body.len, &s->link_page);
 }
 
-/* A long page is read in steps, so that nobody waits for it. */
 static void read_on(struct scorecard *s)
 {
-	if (html_read_step(s->reader)) {
-		html_read_end(s->reader);
-		s->reader = NULL;
-		if (s->link_url != NULL)
-			take_links(s, 1, s->link_url, &s->link_page);
-		html_page_fini(&s->link_page);
-		free(s->link_url);
-		s->link_url = NULL;
-	}
-	pause_turn(s);
+	if (!html_read_step(s->reader))
+		return;
+	html_read_end(s->reader);
+	s->reader = NULL;
+	if (s->link_url != NULL)
+		begin_links(s, s->link_url, &s->link_page);
 }
 
 /* What links are counted by: those that IPv4 reaches, or all where there is no IPv4. */
@@ -264,25 +313,45 @@ static void next_link(struct scorecard *s)
 	pause_turn(s);
 }
 
-static void link_fails(struct scorecard *s, const struct page_end *e)
+static void link_fails(struct scorecard *s, const struct http_end *e)
 {
 	struct scorecard_level *f = &s->facts.levels[s->phase - PHASE_LEVEL2];
 	const struct level *l = level_of(s);
 
 	if (f->reason[0] != '\0')
 		return;
-	if (e->outcome == PAGE_ANSWERED)
-		snprintf(f->reason, sizeof f->reason, "%.200s status %d", l->urls[l->at], e->status);
+	if (e->outcome == HTTP_ANSWERED)
+		snprintf(f->reason, sizeof f->reason, "%.200s status %d", l->urls[l->at], e->answer->status);
 	else
 		snprintf(f->reason, sizeof f->reason, "%.200s %.150s", l->urls[l->at], e->reason);
 }
 
+static void link_is_unmeasured(struct scorecard *s, const struct http_end *e)
+{
+	struct scorecard_level *f = &s->facts.levels[s->phase - PHASE_LEVEL2];
+	const struct level *l = level_of(s);
+
+	if (f->own++ == 0)
+		snprintf(f->own_reason, sizeof f->own_reason, "%.200s %.150s", l->urls[l->at], e->reason);
+}
+
+static void count_link(struct scorecard *s, const struct http_end *e)
+{
+	struct scorecard_level *f = &s->facts.levels[s->phase - PHASE_LEVEL2];
+	bool reached = is_reached(e);
+
+	f->links++;
+	f->links_v6 += reached;
+	if (!reached)
+		link_fails(s, e);
+}
+
 /* A link that could not be asked for is no link of those that count. */
-static void on_link(void *ctx, const struct page_end *e)
+static void on_link(void *ctx, const struct http_end *e)
 {
 	struct scorecard *s = ctx;
 	struct scorecard_level *f = &s->facts.levels[s->phase - PHASE_LEVEL2];
-	bool reached = page_is_reached(e);
+	bool reached = is_reached(e);
 
 	s->fetch = NULL;
 	if (reached && s->family == base_family(s))
@@ -293,12 +362,10 @@ static void on_link(void *ctx, const struct page_end *e)
 		return;
 	}
 	f->tried++;
-	if (s->family == V6 && e->outcome != PAGE_OURS) {
-		f->links++;
-		f->links_v6 += reached;
-		if (!reached)
-			link_fails(s, e);
-	}
+	if (e->outcome == HTTP_OURS)
+		link_is_unmeasured(s, e);
+	else if (s->family == V6)
+		count_link(s, e);
 	next_link(s);
 }
 
@@ -306,7 +373,9 @@ static void next_request_of_level(struct scorecard *s)
 {
 	const struct level *l = level_of(s);
 
-	if (l->at < l->count && clock_mono() < s->crawl_end) {
+	if (!s->facts.home[V6].connected) {
+		begin_ports(s);
+	} else if (l->at < l->count && clock_mono() < s->crawl_end) {
 		fetch(s, l->urls[l->at], &s->answers[s->family].addresses[0], on_link);
 	} else if (s->phase == PHASE_LEVEL2) {
 		s->phase = PHASE_LEVEL3;
@@ -328,8 +397,8 @@ static void compare_pages(struct scorecard *s)
 	f->has_same = true;
 	f->same_status = f->home[V4].status == f->home[V6].status;
 	f->same_title = a->title.len == b->title.len && (a->title.len == 0 || memcmp(a->title.data, b->title.data, a->title.len) == 0);
-	f->same_text = score_text_likeness(a->text.data, a->text.len, b->text.data, b->text.len);
-	f->same_resources = score_list_likeness(a->resources.items, a->resources.count, b->resources.items, b->resources.count);
+	f->same_text = score_likeness(&s->home[V4].text, &s->home[V6].text);
+	f->same_resources = score_likeness(&s->home[V4].resources, &s->home[V6].resources);
 }
 
 /* The home page itself, by the address of the check and where that led, is no link of it. */
@@ -341,9 +410,11 @@ static void begin_site(struct scorecard *s, const struct home_page *home)
 	for (size_t i = 0; i < o->hosts.count; i++)
 		site_add_host(&s->site, o->hosts.items[i]);
 	s->site.exclude = &o->exclude;
-	free(site_take(&s->site, o->url, ""));
-	free(site_take(&s->site, home->url, ""));
-	take_links(s, 0, home->url, &home->html);
+	site_set_page(&s->site, o->url, NULL);
+	free(site_take(&s->site, ""));
+	site_set_page(&s->site, home->url, NULL);
+	free(site_take(&s->site, ""));
+	begin_links(s, home->url, &home->html);
 }
 
 static void end_home(struct scorecard *s)
@@ -351,57 +422,61 @@ static void end_home(struct scorecard *s)
 	const struct home_page *home = &s->home[base_family(s)];
 	char words[300];
 
-	if (s->ours && s->facts.home[V6].attempts == 0) {
-		snprintf(words, sizeof words, "IPv6: %s", s->facts.home[V6].reason);
+	if (scorecard_is_unmeasured(&s->facts.home[V6])) {
+		snprintf(words, sizeof words, "IPv6: %s", s->facts.home[V6].own);
 		end_unknown(s, words);
 		return;
 	}
 	compare_pages(s);
-	if (home->read)
+	if (home->read && !scorecard_is_unmeasured(&s->facts.home[V4])) /* links of a page are counted beside IPv4 */
 		begin_site(s, home);
 	s->phase = PHASE_LEVEL2;
 	s->family = base_family(s);
-	if (s->facts.home[V6].connected)
-		next_request_of_level(s);
-	else
-		begin_ports(s);
+	pause_turn(s);
 }
 
-static void keep_times(struct scorecard_home *h, const struct page_end *e)
+static void keep_times(struct scorecard_home *h, const struct http_end *e)
 {
+	const struct http_times *t = &e->times;
 	unsigned i = h->reached++;
 
-	h->connect[i] = e->connect;
-	h->first_byte[i] = e->first_byte;
-	h->page[i] = e->total;
-	h->rate[i] = e->total > 0 ? (double)e->body->len / e->total : (double)NAN;
+	h->connect[i] = t->connect;
+	h->first_byte[i] = t->connect + t->tls + t->first_byte;
+	h->page[i] = t->total;
+	h->rate[i] = t->total > 0 ? (double)e->answer->body.len / t->total : (double)NAN;
 }
 
-static void on_home(void *ctx, const struct page_end *e)
+/* The first of each kind: a down is told by what was seen of the site, never by a fault of our own. */
+static void keep_reason(struct scorecard_home *h, const struct http_end *e)
+{
+	if (e->outcome == HTTP_OURS && h->own[0] == '\0')
+		snprintf(h->own, sizeof h->own, "%s", e->reason);
+	else if (e->outcome == HTTP_FAILED && h->reason[0] == '\0')
+		snprintf(h->reason, sizeof h->reason, "%s", e->reason);
+	else if (e->outcome == HTTP_ANSWERED && h->reason[0] == '\0')
+		snprintf(h->reason, sizeof h->reason, "status %d", e->answer->status);
+}
+
+static void on_home(void *ctx, const struct http_end *e)
 {
 	struct scorecard *s = ctx;
 	struct scorecard_home *h = &s->facts.home[s->family];
 	struct home_page *page = &s->home[s->family];
 
 	s->fetch = NULL;
-	s->ours |= e->outcome == PAGE_OURS && s->family == V6;
-	h->attempts += e->outcome != PAGE_OURS;
-	h->connected |= e->connect > 0;
-	if (e->status > 0)
-		h->status = e->status;
-	if (page_is_reached(e)) {
+	h->attempts += e->outcome != HTTP_OURS;
+	h->connected |= e->times.connect > 0;
+	if (e->outcome == HTTP_ANSWERED)
+		h->status = e->answer->status;
+	if (is_reached(e)) {
 		keep_times(h, e);
-	} else if (h->reason[0] == '\0' || (s->ours_said[s->family] && e->outcome != PAGE_OURS)) {
-		s->ours_said[s->family] = e->outcome == PAGE_OURS;
-		if (e->outcome == PAGE_ANSWERED)
-			snprintf(h->reason, sizeof h->reason, "status %d", e->status);
-		else
-			snprintf(h->reason, sizeof h->reason, "%s", e->reason);
+	} else {
+		keep_reason(h, e);
 	}
-	if (page_is_reached(e) && !page->read) {
+	if (is_reached(e) && !page->read) {
 		page->read = true;
 		page->url = mem_strdup(e->url);
-		s->reader = html_read_begin(s->shared->html, e->body->data, e->body->len, &page->html);
+		s->reader = html_read_begin(s->shared->html, e->answer->body.data, e->answer->body.len, &page->html);
 	}
 	s->attempts++;
 	pause_turn(s);
@@ -426,17 +501,37 @@ static void next_attempt(struct scorecard *s)
 	end_home(s);
 }
 
+static void weigh(struct home_page *home)
+{
+	home->text = score_bag_of_text(home->html.text.data, home->html.text.len);
+	home->resources = score_bag_of_list(home->html.resources.items, home->html.resources.count);
+	home->weighed = true;
+}
+
+/* A long page is read in steps, its links are taken in steps, so that nobody waits for it. */
+static void think(struct scorecard *s)
+{
+	if (s->reader != NULL)
+		read_on(s);
+	else if (to_weigh(s) != NULL)
+		weigh(to_weigh(s));
+	else
+		take_links(s);
+}
+
 static void on_turn(evutil_socket_t fd, short what, void *ctx)
 {
 	struct scorecard *s = ctx;
 
 	(void)fd, (void)what;
-	if (s->reader != NULL)
-		read_on(s);
-	else if (s->phase == PHASE_HOME)
+	if (is_busy(s)) {
+		think(s);
+		pause_turn(s);
+	} else if (s->phase == PHASE_HOME) {
 		next_attempt(s);
-	else
+	} else {
 		next_request_of_level(s);
+	}
 }
 
 /* ---- names */
@@ -491,7 +586,9 @@ static void on_address(struct scorecard *s, int family, const struct resolve_ans
 	snprintf(s->no_address[family], sizeof s->no_address[family], "%s", a->reason);
 	h->has_address = a->count > 0;
 	h->resolve = a->seconds > 0 ? a->seconds : (double)NAN;
-	if (!h->has_address)
+	if (a->status == RESOLVE_FAILED)
+		snprintf(h->own, sizeof h->own, "%s", a->reason);
+	else if (!h->has_address)
 		snprintf(h->reason, sizeof h->reason, "%s", a->reason);
 	resolved(s);
 }
@@ -573,7 +670,7 @@ static int scorecard_open(const struct probe_env *env, void **state, struct err 
 		return -1;
 	shared = mem_alloc(sizeof *shared);
 	shared->html = html;
-	shared->stores = certificate_stores_new();
+	shared->pool = http_pool_new();
 	*state = shared;
 	return 0;
 }
@@ -582,7 +679,7 @@ static void scorecard_close(void *state)
 {
 	struct shared *shared = state;
 
-	certificate_stores_free(shared->stores);
+	http_pool_free(shared->pool);
 	html_library_close(shared->html);
 	free(shared);
 }

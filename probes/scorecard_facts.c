@@ -25,9 +25,15 @@ static double percent_if(bool good)
 	return good ? 100 : 0;
 }
 
+bool scorecard_is_unmeasured(const struct scorecard_home *h)
+{
+	return h->attempts == 0 && h->own[0] != '\0';
+}
+
+/* Without an address of the site nothing succeeds; that our resolver did not tell one says nothing of the site. */
 static double success(const struct scorecard_home *h)
 {
-	if (!h->has_address)
+	if (!h->has_address && !scorecard_is_unmeasured(h))
 		return 0;
 	return score_percent(h->reached, h->attempts);
 }
@@ -147,6 +153,10 @@ static void level_words(const struct scorecard_level *l, int level, struct buf *
 		between(out);
 		buf_add_format(out, "level %d: %zu of %zu links not over IPv6: %s", level, l->links - l->links_v6, l->links, l->reason);
 	}
+	if (l->own > 0) {
+		between(out);
+		buf_add_format(out, "level %d: %zu links not measured: %s", level, l->own, l->own_reason);
+	}
 	if (l->tried > 0 && l->tried < l->known) {
 		between(out);
 		buf_add_format(out, "level %d: time for %zu of %zu links", level, l->tried, l->known);
@@ -179,6 +189,15 @@ static void words_if(bool tell, const char *head, const char *words, struct buf 
 	buf_add_format(out, "%s%s", head, words);
 }
 
+static void own_words(const struct scorecard_home *h, const char *family, struct buf *out)
+{
+	if (h->own[0] == '\0')
+		return;
+	between(out);
+	buf_add_format(out, "%s %s: %s", family, scorecard_is_unmeasured(h) ? "not measured, nor links beside it" : "measured in part",
+		h->own);
+}
+
 void scorecard_words(const struct scorecard_facts *f, struct buf *out)
 {
 	if (f->home[1].reached > 0 && f->home[1].reached < f->home[1].attempts) {
@@ -189,6 +208,8 @@ void scorecard_words(const struct scorecard_facts *f, struct buf *out)
 	words_if(f->has_aaaa && f->aaaa > 0 && f->aaaa_global == 0, "", "the AAAA record is no global address", out);
 	words_if(true, "delegation: ", f->delegation, out);
 	words_if(f->home[0].reached == 0, "home page over IPv4: ", f->home[0].reason, out);
+	own_words(&f->home[0], "IPv4", out);
+	own_words(&f->home[1], "IPv6", out);
 	level_words(&f->levels[0], 2, out);
 	level_words(&f->levels[1], 3, out);
 	same_words(f, out);

@@ -25,13 +25,16 @@ struct scorecard_home {
 	double resolve;             /* s; NaN */
 	double connect[SCORECARD_ATTEMPTS_MAX], first_byte[SCORECARD_ATTEMPTS_MAX], page[SCORECARD_ATTEMPTS_MAX],
 		rate[SCORECARD_ATTEMPTS_MAX]; /* of those that were reached */
-	char reason[256];           /* of the first that was not */
+	char reason[256];           /* of the first that was not: what was seen of the site */
+	char own[256];              /* why the first that was not asked for was not: our own fault; "" */
 };
 
 struct scorecard_level {
 	size_t known, tried;       /* links to try; of these reached or not by now */
 	size_t links, links_v6;    /* reached over IPv4, of these over IPv6 */
 	char reason[400];          /* of the first that was not */
+	size_t own;                /* that could not be asked for, by our own fault; in none but tried */
+	char own_reason[400];      /* of the first of them */
 };
 
 struct scorecard_facts {
@@ -50,6 +53,8 @@ struct scorecard_facts {
 	char ports[200];
 };
 
+/* Nothing is known of the home page over this family, by our own fault alone. */
+bool scorecard_is_unmeasured(const struct scorecard_home *);
 /* Calls value for each that is known; sorts the times. */
 void scorecard_values(struct scorecard_facts *, const int64_t weights[SCORECARD_INDICES],
 	void (*value)(void *ctx, uint32_t metric, double number), void *ctx);

@@ -17,6 +17,7 @@ void site_init(struct site *s)
 void site_fini(struct site *s)
 {
 	map_free(s->seen, NULL);
+	curl_url_cleanup(s->page);
 }
 
 void site_add_host(struct site *s, const char *host)
@@ -59,22 +60,48 @@ static bool has_part(CURLU *u, CURLUPart part)
 	return has;
 }
 
-/* NULL: no http or https address. */
-static CURLU *read_url(const char *page, const char *href)
+static bool set_url(CURLU *u, const char *text)
 {
-	bool is_page_itself = *href == '\0' || *href == '#'; /* libcurl drops the query then */
-	CURLU *u = curl_url();
+	return curl_url_set(u, CURLUPART_URL, text, CURLU_URLENCODE) == CURLUE_OK;
+}
+
+/* An http or https address without a user. */
+static bool is_followed(CURLU *u)
+{
 	char *scheme = NULL;
-	bool fits = u != NULL && curl_url_set(u, CURLUPART_URL, page, CURLU_URLENCODE) == CURLUE_OK &&
-		(is_page_itself || curl_url_set(u, CURLUPART_URL, href, CURLU_URLENCODE) == CURLUE_OK) &&
-		curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
+	bool fits = curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK &&
 		(strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0);
 
 	curl_free(scheme);
-	if (fits && !has_part(u, CURLUPART_USER))
+	return fits && !has_part(u, CURLUPART_USER);
+}
+
+/* NULL: it leads nowhere. */
+static CURLU *resolve(CURLU *page, const char *href)
+{
+	bool is_page_itself = *href == '\0' || *href == '#'; /* libcurl drops the query then */
+	CURLU *u = curl_url_dup(page);
+
+	if (u != NULL && (is_page_itself || set_url(u, href)) && is_followed(u))
 		return u;
 	curl_url_cleanup(u);
 	return NULL;
+}
+
+void site_set_page(struct site *s, const char *url, const char *base)
+{
+	CURLU *page = curl_url(), *other;
+
+	curl_url_cleanup(s->page);
+	s->page = NULL;
+	if (page == NULL || !set_url(page, url)) {
+		curl_url_cleanup(page);
+		return;
+	}
+	other = base != NULL ? resolve(page, base) : NULL;
+	if (other != NULL)
+		curl_url_cleanup(page);
+	s->page = other != NULL ? other : page;
 }
 
 static char *text_of(CURLU *u)
@@ -88,15 +115,6 @@ static char *text_of(CURLU *u)
 	return out;
 }
 
-char *site_canonical(const char *page, const char *href)
-{
-	CURLU *u = read_url(page, href);
-	char *out = u != NULL ? text_of(u) : NULL;
-
-	curl_url_cleanup(u);
-	return out;
-}
-
 static bool is_excluded(const struct site *s, const char *url)
 {
 	for (size_t i = 0; s->exclude != NULL && i < s->exclude->count; i++) {
@@ -106,9 +124,9 @@ static bool is_excluded(const struct site *s, const char *url)
 	return false;
 }
 
-char *site_take(struct site *s, const char *page, const char *href)
+char *site_take(struct site *s, const char *href)
 {
-	CURLU *u = read_url(page, href);
+	CURLU *u = s->page != NULL ? resolve(s->page, href) : NULL;
 	char *host = NULL, *url = NULL;
 
 	if (u != NULL && curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK && is_host(s, host))

@@ -401,12 +401,12 @@ struct tls_server {
 	SSL_CTX *ctx;
 	struct evconnlistener *listener;
 	uint16_t port;
+	const char *answer;
 	char sni[100];
 };
 
 static void on_tls_read(struct bufferevent *b, void *ctx)
 {
-	static const char answer[] = OK_HEAD "2\r\n\r\nok";
 	struct evbuffer *in = bufferevent_get_input(b);
 	struct tls_server *s = ctx;
 	const char *sni = SSL_get_servername(bufferevent_openssl_get_ssl(b), TLSEXT_NAMETYPE_host_name);
@@ -414,7 +414,7 @@ static void on_tls_read(struct bufferevent *b, void *ctx)
 	snprintf(s->sni, sizeof s->sni, "%s", sni != NULL ? sni : "-");
 	if (evbuffer_search(in, "\r\n\r\n", 4, NULL).pos >= 0) {
 		evbuffer_drain(in, evbuffer_get_length(in));
-		bufferevent_write(b, answer, sizeof answer - 1);
+		bufferevent_write(b, s->answer, strlen(s->answer));
 	}
 }
 
@@ -443,6 +443,7 @@ static void tls_open(struct tls_server *s, struct event_base *base, const struct
 	socklen_t len = sizeof at;
 
 	memset(s, 0, sizeof *s);
+	s->answer = OK_HEAD "2\r\n\r\nok";
 	s->ctx = SSL_CTX_new(TLS_server_method());
 	assert_int_equal(SSL_CTX_use_certificate(s->ctx, leaf->x), 1);
 	assert_int_equal(SSL_CTX_use_PrivateKey(s->ctx, leaf->key), 1);
@@ -640,6 +641,49 @@ static void a_redirect_to_https_brings_the_certificate(void **state)
 	authority_close(&a);
 }
 
+/* From https to https, each with a certificate of its own: the earliest end counts, and a bad one is told with its place. */
+static void the_certificate_of_every_hop_counts(void **state)
+{
+	static const struct {
+		long first, second; /* days */
+		const char *words;
+	} rows[] = {{7, 30, ""}, {30, 7, ""}, {30, -3, "IPv4 127.0.0.1 down: redirected to https://localhost:"},
+		{-3, 30, "IPv4 127.0.0.1 down: certificate expired on 20"}};
+	struct fixture *f = *state;
+	struct authority a;
+
+	authority_open(&a);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		const struct pki_spec specs[] = {{SERVER, .san = "DNS:localhost", .from = -9 * DAY, .until = rows[i].first * DAY},
+			{SERVER, .san = "DNS:localhost", .from = -9 * DAY, .until = rows[i].second * DAY}};
+		long least = rows[i].first < rows[i].second ? rows[i].first : rows[i].second;
+		struct pki leaves[2] = {pki_make(&specs[0], &a.root), pki_make(&specs[1], &a.root)};
+		struct tls_server s[2];
+		char answer[200];
+
+		tls_open(&s[0], f->one.base, &leaves[0], NULL);
+		tls_open(&s[1], f->one.base, &leaves[1], NULL);
+		snprintf(answer, sizeof answer, "HTTP/1.1 301 X\r\nContent-Length: 0\r\nLocation: https://localhost:%u/x\r\n\r\n", s[1].port);
+		s[0].answer = answer;
+		snprintf(f->text, sizeof f->text, "url=https://localhost:%u/", s[0].port);
+		one_run_of(&f->one, &http_probe, f->text, a.option, "verify=true");
+		if (*rows[i].words == '\0')
+			assert_lines(&f->one, "IPv4 127.0.0.1 up");
+		else
+			assert_ptr_equal(strstr(f->one.lines[0], rows[i].words), f->one.lines[0]);
+		assert_int_equal(rows[i].second < 0, strstr(f->one.lines[0], "/x: certificate expired on 20") != NULL);
+		assert_float_equal(one_run_value(&f->one, 0, HTTP_CERT_DAYS), least, 0.01);
+		one_run_of(&f->one, &http_probe, f->text, a.option, "verify=false");
+		assert_lines(&f->one, "IPv4 127.0.0.1 up");
+		assert_float_equal(one_run_value(&f->one, 0, HTTP_CERT_DAYS), least, 0.01);
+		tls_close(f, &s[0]);
+		tls_close(f, &s[1]);
+		pki_free(&leaves[0]);
+		pki_free(&leaves[1]);
+	}
+	authority_close(&a);
+}
+
 /* ---- under way */
 
 static void nothing_is_held_after_a_cancel(void **state)
@@ -716,6 +760,7 @@ int main(void)
 		TEST(roots_that_cannot_be_read_are_our_own_fault),
 		TEST(a_handshake_that_breaks_has_words),
 		TEST(a_redirect_to_https_brings_the_certificate),
+		TEST(the_certificate_of_every_hop_counts),
 		TEST(nothing_is_held_after_a_cancel),
 		TEST(many_at_once_are_all_up),
 	};

@@ -12,6 +12,7 @@
 #include "lib/config.h"
 #include "lib/err.h"
 #include "lib/mem.h"
+#include "probes/catalog_http.h"
 
 struct fixture {
 	struct arena *arena;
@@ -34,8 +35,11 @@ static struct fixture *answer(const char *key, const char *value)
 {
 	struct fixture *f = mem_alloc(sizeof *f);
 
+	struct http_expect expect;
+
 	f->arena = arena_new();
-	http_answer_init(&f->answer, options(f->arena, key, value));
+	expect = http_expect_of(options(f->arena, key, value));
+	http_answer_init(&f->answer, &expect);
 	http_answer_begin(&f->answer, false);
 	return f;
 }
@@ -60,7 +64,7 @@ static bool body(struct fixture *f, const char *text)
 static const char *judge(struct fixture *f)
 {
 	f->why[0] = '\0';
-	if (http_answer_judge(&f->answer, f->why, sizeof f->why) == 0)
+	if (http_answer_judge(&f->answer, f->why, sizeof f->why) == OUTCOME_UP)
 		return "good";
 	return f->why;
 }
@@ -159,7 +163,7 @@ static void conditions_look_at_one_mebibyte(void **state)
 	char *text = mem_alloc(1 << 20);
 
 	(void)state;
-	((struct http_options *)(uintptr_t)f->answer.options)->body_max = 64 << 20;
+	f->answer.expect.body_max = 64 << 20;
 	header(f, "HTTP/1.1 200 OK\r\n");
 	memset(text, 'x', 1 << 20);
 	for (int i = 0; i < 6; i++)

@@ -105,6 +105,48 @@ static void what_is_told_of_a_site_that_is_down_is_its_own(void **state)
 	fixture_close(&f);
 }
 
+#define PAGE(text) {SCRIPT_SEND, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" text, 0}, {SCRIPT_CLOSE, "", 0}
+
+/* A link is broken in both families; without IPv4 it would be counted against IPv6. */
+static void what_our_resolver_does_not_tell_is_not_held_against_the_site(void **state)
+{
+	struct fixture f;
+	char url[100];
+
+	(void)state;
+	fixture_open(&f);
+	snprintf(url, sizeof url, "url=http://fail.test:%u/", f.server.port);
+	script_set(&f.server, SCRIPT({SCRIPT_READ, "GET / ", 0}, PAGE("<title>t</title><a href=/a>x</a>")));
+	script_then(&f.server, SCRIPT({SCRIPT_READ, "GET / ", 0}, PAGE("<title>t</title><a href=/a>x</a>")));
+	script_then(&f.server, SCRIPT({SCRIPT_READ, "GET ", 0}, {SCRIPT_SEND, "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n", 0}));
+	one_run_of(&f.run, &scorecard_probe, url, "ipv6=::1", QUICK);
+	assert_int_equal(f.run.results[0].outcome, OUTCOME_UP);
+	assert_non_null(strstr(f.run.reasons[0], "IPv4 not measured, nor links beside it: no resolver gave a usable answer"));
+	assert_true(one_run_value(&f.run, 0, SCORECARD_HOME) == 100);
+	assert_true(isnan(one_run_value(&f.run, 0, SCORECARD_SUCCESS_V4)) != 0);
+	assert_true(isnan(one_run_value(&f.run, 0, SCORECARD_LEVEL2)) != 0);
+	assert_int_equal(f.server.accepted, 2);
+	fixture_close(&f);
+}
+
+/* The first attempt leads to a name that our resolver cannot tell, the second one is refused by the site. */
+static void a_down_is_told_by_what_was_seen_of_the_site(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	fixture_open(&f);
+	script_set(&f.server, SCRIPT({SCRIPT_READ, "GET / ", 0}, PAGE("")));
+	script_then(&f.server, SCRIPT({SCRIPT_READ, "GET / ", 0},
+		{SCRIPT_SEND, "HTTP/1.1 302 No\r\nLocation: http://fail.test/\r\nContent-Length: 0\r\n\r\n", 0}));
+	script_then(&f.server, SCRIPT({SCRIPT_READ, "GET / ", 0}, PAGE("")));
+	script_then(&f.server, SCRIPT({SCRIPT_READ, "GET / ", 0}, {SCRIPT_SEND, "HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n", 0}));
+	one_run_of(&f.run, &scorecard_probe, f.url, PINS, QUICK);
+	assert_lines(&f.run, "-  down: home page over IPv6: status 503");
+	assert_true(one_run_value(&f.run, 0, SCORECARD_SUCCESS_V6) == 0);
+	fixture_close(&f);
+}
+
 static void a_site_that_is_silent_ends_at_its_deadline(void **state)
 {
 	struct fixture f;
@@ -114,7 +156,8 @@ static void a_site_that_is_silent_ends_at_its_deadline(void **state)
 	script_set(&f.server, SCRIPT_SILENT);
 	f.run.timeout = 2 * NS_PER_S;
 	one_run_of(&f.run, &scorecard_probe, f.url, PINS, QUICK);
-	assert_lines(&f.run, "-  down: home page over IPv6: no whole answer within 250ms");
+	assert_non_null(strstr(f.run.lines[0], "-  down: home page over IPv6: connected in "));
+	assert_non_null(strstr(f.run.lines[0], " ms, no answer to the request within 250ms"));
 	f.run.timeout = 500 * NS_PER_MS;
 	one_run_of(&f.run, &scorecard_probe, f.url, PINS, "delay=10s");
 	assert_lines(&f.run, "-  unknown: not finished within 500ms: still fetching the home page");
@@ -152,6 +195,8 @@ int main(void)
 		cmocka_unit_test(pinned_addresses_are_measured_without_their_records),
 		cmocka_unit_test(names_that_cannot_be_told_are_unknown_and_those_without_aaaa_down),
 		cmocka_unit_test(what_is_told_of_a_site_that_is_down_is_its_own),
+		cmocka_unit_test(what_our_resolver_does_not_tell_is_not_held_against_the_site),
+		cmocka_unit_test(a_down_is_told_by_what_was_seen_of_the_site),
 		cmocka_unit_test(a_site_that_is_silent_ends_at_its_deadline),
 		cmocka_unit_test(a_run_may_be_cancelled_at_any_moment),
 	};

@@ -1,4 +1,4 @@
-#include "probes/page_fetch.h"
+#include "probes/http_fetch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,9 +14,10 @@
 #include <cmocka.h>
 
 #include "lib/clock.h"
+#include "lib/config.h"
 #include "lib/err.h"
 #include "lib/http.h"
-#include "probes/certificate.h"
+#include "probes/http_answer.h"
 #include "probes/probe.h"
 #include "probes/resolve.h"
 #include "tests/unit/probes/name_server.h"
@@ -28,14 +29,15 @@ struct fixture {
 	struct probe_env env;
 	const char *forbidden; /* an address that may not be probed */
 	struct script_server server;
-	struct certificate_stores *stores;
+	struct http_pool *pool;
 	int64_t timeout;
 	enum family family;
+	struct http_request request;
 	/* of the last fetch: */
 	unsigned ends;
-	bool reached, is_html;
+	bool is_html;
 	char line[400], body[200], url[200];
-	double connect, first_byte, total;
+	struct http_times times;
 };
 
 static bool may_probe(void *ctx, const struct sockaddr *address)
@@ -56,14 +58,15 @@ static void fixture_open(struct fixture *f)
 	f->env = (struct probe_env){.base = f->base, .may_probe = may_probe, .ctx = f, .http = http_client_new(f->base),
 		.resolver = resolver_new(f->base, f->names.address, &e)};
 	script_server_open(&f->server, f->base);
-	f->stores = certificate_stores_new();
+	f->pool = http_pool_new();
 	f->timeout = 5 * NS_PER_S;
 	f->family = FAMILY_V4;
+	f->request = (struct http_request){.host = "site.test", .method = "GET", .redirects = 5, .verify = true, .ca = ""};
 }
 
 static void fixture_close(struct fixture *f)
 {
-	certificate_stores_free(f->stores);
+	http_pool_free(f->pool);
 	script_server_close(&f->server);
 	http_client_free(f->env.http);
 	resolver_free(f->env.resolver);
@@ -71,33 +74,35 @@ static void fixture_close(struct fixture *f)
 	event_base_free(f->base);
 }
 
-static void on_end(void *ctx, const struct page_end *e)
+static void on_end(void *ctx, const struct http_end *e)
 {
-	static const char *const words[] = {[PAGE_ANSWERED] = "answered", [PAGE_FAILED] = "failed", [PAGE_OURS] = "ours"};
+	static const char *const words[] = {[HTTP_ANSWERED] = "answered", [HTTP_FAILED] = "failed", [HTTP_OURS] = "ours"};
 	struct fixture *f = ctx;
 
 	f->ends++;
-	f->reached = page_is_reached(e);
 	f->is_html = e->is_html;
-	f->connect = e->connect;
-	f->first_byte = e->first_byte;
-	f->total = e->total;
-	snprintf(f->line, sizeof f->line, "%s %d%s%s", words[e->outcome], e->status, *e->reason != '\0' ? ": " : "", e->reason);
-	snprintf(f->body, sizeof f->body, "%.*s", (int)e->body->len, e->body->len > 0 ? (const char *)e->body->data : "");
+	f->times = e->times;
+	snprintf(f->line, sizeof f->line, "%s %d%s%s", words[e->outcome], e->answer->status, *e->reason != '\0' ? ": " : "", e->reason);
+	snprintf(f->body, sizeof f->body, "%.*s", (int)e->answer->body.len, e->answer->body.len > 0 ? (const char *)e->answer->body.data : "");
 	snprintf(f->url, sizeof f->url, "%s", e->url);
 	event_base_loopbreak(f->base);
 }
 
-static struct page_fetch *begin(struct fixture *f, const char *url)
+static struct http_fetch *begin(struct fixture *f, const char *url)
 {
+	static const struct http_expect expect = {.body_max = 1000, .look_max = 1000};
 	static struct sockaddr_storage address;
-	const struct page_request request = {.url = url, .family = f->family, .host = "site.test", .address = &address,
-		.timeout = f->timeout, .body_max = 1000, .verify = true, .ca = "", .stores = f->stores};
+	struct http_request request = f->request;
 	socklen_t len;
 
 	resolve_literal(f->family == FAMILY_V4 ? "127.0.0.1" : "::1", &address, &len);
+	request.url = url;
+	request.family = f->family;
+	request.address = (const struct sockaddr *)&address;
+	request.timeout = f->timeout;
+	request.expect = &expect;
 	f->ends = 0;
-	return page_fetch_start(&f->env, &request, on_end, f);
+	return http_fetch_start(&f->env, f->pool, &request, on_end, f);
 }
 
 /* A page of the server: what came of it is in the fixture. */
@@ -127,13 +132,13 @@ static void a_page_is_fetched_over_the_family(void **state)
 		f.family = i == 0 ? FAMILY_V4 : FAMILY_V6;
 		assert_string_equal(fetch(&f, "http", "/x"), "answered 200");
 		assert_string_equal(f.body, "hello");
-		assert_true(f.reached && f.is_html);
-		assert_true(0 < f.connect && f.connect <= f.first_byte && f.first_byte <= f.total);
+		assert_true(f.is_html);
+		assert_true(f.times.connect > 0 && f.times.first_byte > 0 && f.times.total >= f.times.connect + f.times.first_byte);
 	}
 	script_set(&f.server, SCRIPT({SCRIPT_READ, "\r\n\r\n", 0},
 		{SCRIPT_SEND, "HTTP/1.1 404 No\r\nContent-Type: image/png\r\nContent-Length: 0\r\n\r\n", 0}));
 	assert_string_equal(fetch(&f, "http", "/x"), "answered 404");
-	assert_false(f.reached || f.is_html);
+	assert_false(f.is_html);
 	fixture_close(&f);
 }
 
@@ -155,22 +160,54 @@ static void redirects_are_followed_within_the_family(void **state)
 	script_set(&f.server, MOVED("/again"));
 	fetch(&f, "http", "/a");
 	assert_non_null(strstr(f.line, "/again: more than 5 redirects"));
-	assert_int_equal(f.server.accepted, 2 + 1 + FETCH_REDIRECTS);
+	assert_int_equal(f.server.accepted, 2 + 1 + 5);
 	script_set(&f.server, MOVED("ftp://site.test/"));
-	assert_string_equal(fetch(&f, "http", "/a"), "failed 0: redirected to \"ftp://site.test/\", which is not followed");
+	assert_string_equal(fetch(&f, "http", "/a"), "failed 302: redirected to \"ftp://site.test/\", which is not followed");
 	script_set(&f.server, MOVED("http://u:p@site.test/"));
 	fetch(&f, "http", "/a");
 	assert_non_null(strstr(f.line, "which is not followed"));
 	script_set(&f.server, MOVED("http://[::1]/"));
-	assert_string_equal(fetch(&f, "http", "/a"), "failed 0: redirected to http://[::1]/: not an IPv4 address");
+	assert_string_equal(fetch(&f, "http", "/a"), "failed 302: redirected to http://[::1]/: not an IPv4 address");
 	script_set(&f.server, MOVED("http://nx.test/"));
-	assert_string_equal(fetch(&f, "http", "/a"), "failed 0: redirected to http://nx.test/: no such name");
+	assert_string_equal(fetch(&f, "http", "/a"), "failed 302: redirected to http://nx.test/: no such name");
 	script_set(&f.server, MOVED("http://fail.test/"));
 	fetch(&f, "http", "/a");
-	assert_non_null(strstr(f.line, "ours 0: redirected to http://fail.test/: no resolver gave"));
+	assert_non_null(strstr(f.line, "ours 302: redirected to http://fail.test/: no resolver gave"));
 	f.forbidden = "192.0.2.1";
 	script_set(&f.server, MOVED("http://192.0.2.1/"));
-	assert_string_equal(fetch(&f, "http", "/a"), "ours 0: redirected to http://192.0.2.1/: address is not allowed here");
+	assert_string_equal(fetch(&f, "http", "/a"), "ours 302: redirected to http://192.0.2.1/: address is not allowed here");
+	fixture_close(&f);
+}
+
+/* The address of the other server is that of a name server's "one". */
+static void a_secret_stays_with_the_server_it_is_for(void **state)
+{
+	static const char *key[] = {"X-Key: k"};
+	const struct config_texts headers = {.count = 1, .items = key};
+	static const int codes[] = {307, 308, 302};
+	struct fixture f;
+	char answer[200];
+
+	(void)state;
+	fixture_open(&f);
+	f.request.method = "POST";
+	f.request.body = "password=1";
+	f.request.headers = &headers;
+	for (int i = 0; i < 6; i++) {
+		bool has_secret = i % 2 == 1, keeps = codes[i / 2] != 302;
+
+		f.request.has_secret = has_secret;
+		snprintf(answer, sizeof answer, "HTTP/1.1 %d X\r\nLocation: http://one.test:%u/\r\n\r\n", codes[i / 2], f.server.port);
+		script_set(&f.server, SCRIPT({SCRIPT_READ, "password=1", 0}, {SCRIPT_SEND, answer, 0}));
+		script_then(&f.server, SCRIPT({SCRIPT_READ, keeps ? "password=1" : "\r\n\r\n", 0},
+			{SCRIPT_SEND, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 0}));
+		fetch(&f, "http", "/");
+		if (has_secret && keeps)
+			assert_non_null(strstr(f.line, "/: a secret would be sent to another server (status "));
+		else
+			assert_string_equal(f.line, "answered 200");
+		assert_null(strstr(f.server.last, has_secret && keeps ? "one.test" : "X-Key"));
+	}
 	fixture_close(&f);
 }
 
@@ -182,15 +219,15 @@ static void what_a_bad_peer_does_is_told(void **state)
 		const char *scheme, *words;
 	} rows[] = {
 		{ANSWER({SCRIPT_CLOSE, "", 0}), "http", "failed 0: closed by peer without an answer"},
-		{ANSWER({SCRIPT_RESET, "", 0}), "http", "failed 0: connection lost"},
+		{ANSWER({SCRIPT_RESET, "", 0}), "http", "failed 0: connection lost before any answer: reset by peer"},
 		{ANSWER({SCRIPT_SEND, "SSH-2.0\r\n", 0}, {SCRIPT_CLOSE, "", 0}), "http", "failed 0: the answer is not HTTP"},
 		{ANSWER({SCRIPT_SEND, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", 0}, {SCRIPT_CLOSE, "", 0}), "http",
-			"failed 0: closed by peer inside the body"},
+			"failed 200: closed by peer after 3 of 9 bytes of body"},
 		{ANSWER({SCRIPT_SEND, "HTTP/1.1 200 OK\r\n", 0}, {SCRIPT_SEND, "X: 0123456789\r\n", 30000}), "http",
-			"failed 0: more than 256 KiB of headers"},
+			"failed 200: more than 256 KiB of headers"},
 		{ANSWER({SCRIPT_SEND, "HTTP/1.1 200 OK\r\n\r\n", 0}, {SCRIPT_SEND, "0123456789", 1000}), "http", "answered 200"},
 		{SCRIPT({SCRIPT_READ, "", 0}, {SCRIPT_SEND, "HTTP/1.1 400 No\r\n\r\n", 0}, {SCRIPT_CLOSE, "", 0}), "https",
-			"failed 0: TLS handshake failed"},
+			"failed 0: TLS handshake failed: wrong version number"},
 	};
 	struct fixture f;
 
@@ -214,10 +251,10 @@ static void a_fetch_has_an_end(void **state)
 	fixture_open(&f);
 	f.timeout = 100 * NS_PER_MS;
 	script_set(&f.server, SCRIPT_SILENT);
-	assert_string_equal(fetch(&f, "http", "/"), "failed 0: no whole answer within 100ms");
-	assert_string_equal(fetch(&f, "https", "/"), "failed 0: no whole answer within 100ms");
+	assert_non_null(strstr(fetch(&f, "http", "/"), " ms, no answer to the request within 100ms"));
+	assert_non_null(strstr(fetch(&f, "https", "/"), " ms, TLS handshake not complete within 100ms"));
 	script_set(&f.server, ANSWER({SCRIPT_SEND, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\na", 0}));
-	assert_string_equal(fetch(&f, "http", "/"), "failed 0: no whole answer within 100ms");
+	assert_string_equal(fetch(&f, "http", "/"), "failed 200: answer not complete within 100ms (status 200, 1 bytes of body)");
 	fixture_close(&f);
 }
 
@@ -250,16 +287,16 @@ static void a_stopped_fetch_tells_nothing(void **state)
 	script_set(&f.server, SCRIPT_SILENT);
 	snprintf(url, sizeof url, "http://site.test:%u/", f.server.port);
 	for (int turns = 0; turns < 8; turns++) {
-		struct page_fetch *p = begin(&f, url);
+		struct http_fetch *p = begin(&f, url);
 
 		for (int i = 0; i < turns; i++)
 			event_base_loop(f.base, EVLOOP_NONBLOCK);
-		page_fetch_stop(p);
+		http_fetch_stop(p);
 		event_base_loopexit(f.base, &after);
 		event_base_dispatch(f.base);
 		assert_int_equal(f.ends, 0);
 	}
-	page_fetch_stop(NULL);
+	http_fetch_stop(NULL);
 	fixture_close(&f);
 }
 
@@ -268,6 +305,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_page_is_fetched_over_the_family),
 		cmocka_unit_test(redirects_are_followed_within_the_family),
+		cmocka_unit_test(a_secret_stays_with_the_server_it_is_for),
 		cmocka_unit_test(what_a_bad_peer_does_is_told),
 		cmocka_unit_test(a_fetch_has_an_end),
 		cmocka_unit_test(what_is_our_own_fault_is_told_apart),
