@@ -347,17 +347,6 @@ static void on_due(evutil_socket_t fd, short what, void *ctx)
 
 /* ---- in */
 
-static bool same_address(const struct sockaddr_storage *a, const struct sockaddr *b)
-{
-	if (a->ss_family != b->sa_family)
-		return false;
-	if (a->ss_family == AF_INET)
-		return memcmp(&((const struct sockaddr_in *)(const void *)a)->sin_addr,
-			&((const struct sockaddr_in *)(const void *)b)->sin_addr, 4) == 0;
-	return memcmp(&((const struct sockaddr_in6 *)(const void *)a)->sin6_addr,
-		&((const struct sockaddr_in6 *)(const void *)b)->sin6_addr, 16) == 0;
-}
-
 /* The kernel's stamps where both are there and make sense, else ours less the time that the reply lay in
  * the socket's buffer. A step of the wall clock in between shows as nonsense. */
 static int64_t round_trip(const struct round *r, unsigned index, const struct icmp_arrival *a)
@@ -379,7 +368,7 @@ static void take_reply(struct round *r, const struct icmp_arrival *a)
 	bool known = index < r->echoes.sent;
 	enum icmp_round_reply how;
 
-	if (!same_address(&r->to, a->from))
+	if (!icmp_packet_same_address((const struct sockaddr *)&r->to, a->from))
 		return;
 	how = icmp_round_reply(&r->echoes, index, known ? round_trip(r, index, a) : 0, a->packet->ttl);
 	if (r->phase == PHASE_GHOST) {
@@ -407,16 +396,6 @@ static void take_error(struct round *r, const struct icmp_arrival *a)
 	finish_if_complete(r);
 }
 
-/* An error that quotes too little to name the nonce must at least name the way the request took. */
-static bool error_is_ours(const struct round *r, const struct icmp_packet *p)
-{
-	if (p->name.nonce != 0)
-		return p->name.nonce == r->nonce;
-	if (r->to.ss_family == AF_INET)
-		return memcmp(&((const struct sockaddr_in *)(const void *)&r->to)->sin_addr, p->target, 4) == 0;
-	return memcmp(&((const struct sockaddr_in6 *)(const void *)&r->to)->sin6_addr, p->target, 16) == 0;
-}
-
 static void on_arrival(void *ctx, const struct icmp_arrival *a)
 {
 	struct channel *c = ctx;
@@ -427,7 +406,7 @@ static void on_arrival(void *ctx, const struct icmp_arrival *a)
 		return;
 	if (p->kind == ICMP_PACKET_REPLY && p->name.nonce == r->nonce)
 		take_reply(r, a);
-	else if (p->kind == ICMP_PACKET_ERROR && error_is_ours(r, p))
+	else if (p->kind == ICMP_PACKET_ERROR && icmp_packet_is_about(p, r->nonce, (const struct sockaddr *)&r->to))
 		take_error(r, a);
 }
 

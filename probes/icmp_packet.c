@@ -179,6 +179,32 @@ void icmp_packet_decode(enum family f, bool with_header, const void *data, size_
 	}
 }
 
+/* ---- whose it is */
+
+/* 4 or 16 bytes. */
+static const void *address_bytes(const struct sockaddr *a)
+{
+	return a->sa_family == AF_INET ? (const void *)&((const struct sockaddr_in *)(const void *)a)->sin_addr
+		: (const void *)&((const struct sockaddr_in6 *)(const void *)a)->sin6_addr;
+}
+
+static size_t address_len(const struct sockaddr *a)
+{
+	return a->sa_family == AF_INET ? 4 : 16;
+}
+
+bool icmp_packet_same_address(const struct sockaddr *a, const struct sockaddr *b)
+{
+	return a->sa_family == b->sa_family && memcmp(address_bytes(a), address_bytes(b), address_len(a)) == 0;
+}
+
+bool icmp_packet_is_about(const struct icmp_packet *p, uint64_t nonce, const struct sockaddr *to)
+{
+	if (p->name.nonce != 0)
+		return p->name.nonce == nonce;
+	return memcmp(p->target, address_bytes(to), address_len(to)) == 0;
+}
+
 /* ---- words */
 
 static const char *words4(uint8_t type, uint8_t code)

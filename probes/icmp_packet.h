@@ -51,6 +51,11 @@ void icmp_packet_level(enum family, uint8_t out[ICMP_PACKET_HEAD + ICMP_PACKET_L
  * Bytes may be cut short at any place. */
 void icmp_packet_decode(enum family, bool with_header, const void *data, size_t len,
 	struct icmp_packet *out);
+/* The same address, whatever the port. */
+bool icmp_packet_same_address(const struct sockaddr *, const struct sockaddr *);
+/* Whether an error is about a request of this nonce to that address. One that quotes too little to name the nonce must at
+ * least name the way the request took. */
+bool icmp_packet_is_about(const struct icmp_packet *, uint64_t nonce, const struct sockaddr *to);
 /* The words of an error: "host unreachable"; static text. */
 const char *icmp_packet_error_words(enum family, uint8_t type, uint8_t code);
 

@@ -323,17 +323,6 @@ static void take_answer(struct look *l, unsigned index, enum path_answer how, co
 		set_timer(l, 0);
 }
 
-static bool same_address(const struct sockaddr_storage *a, const struct sockaddr *b)
-{
-	if (a->ss_family != b->sa_family)
-		return false;
-	if (a->ss_family == AF_INET)
-		return memcmp(&((const struct sockaddr_in *)(const void *)a)->sin_addr,
-			&((const struct sockaddr_in *)(const void *)b)->sin_addr, 4) == 0;
-	return memcmp(&((const struct sockaddr_in6 *)(const void *)a)->sin6_addr,
-		&((const struct sockaddr_in6 *)(const void *)b)->sin6_addr, 16) == 0;
-}
-
 static enum path_answer meaning(enum family f, uint8_t type, uint8_t code)
 {
 	if (type == (f == FAMILY_V4 ? ICMP_TIME_EXCEEDED : ICMP6_TIME_EXCEEDED))
@@ -354,22 +343,12 @@ static void take_error(struct look *l, unsigned index, uint8_t type, uint8_t cod
 	enum path_answer how = meaning(l->family, type, code);
 	char who[PATH_ADDRESS];
 
-	if (l->udp != NULL && is_port_unreachable(l->family, type, code) && same_address(&l->to, from))
+	if (l->udp != NULL && is_port_unreachable(l->family, type, code) && icmp_packet_same_address((const struct sockaddr *)&l->to, from))
 		how = PATH_ANSWER_DESTINATION;
 	else if (how == PATH_ANSWER_UNREACHABLE)
 		snprintf(l->error, sizeof l->error, "%s, said %s", icmp_packet_error_words(l->family, type, code),
 			resolve_format(from, who, sizeof who));
 	take_answer(l, index, how, from);
-}
-
-/* An error that quotes too little to name the nonce must at least name the way the request took. */
-static bool error_is_ours(const struct look *l, const struct icmp_packet *p)
-{
-	if (p->name.nonce != 0)
-		return p->name.nonce == l->nonce;
-	if (l->to.ss_family == AF_INET)
-		return memcmp(&((const struct sockaddr_in *)(const void *)&l->to)->sin_addr, p->target, 4) == 0;
-	return memcmp(&((const struct sockaddr_in6 *)(const void *)&l->to)->sin6_addr, p->target, 16) == 0;
 }
 
 static void on_arrival(void *ctx, const struct icmp_arrival *a)
@@ -380,9 +359,9 @@ static void on_arrival(void *ctx, const struct icmp_arrival *a)
 
 	if (l == NULL || l->family != c->family)
 		return;
-	if (p->kind == ICMP_PACKET_REPLY && p->name.nonce == l->nonce && same_address(&l->to, a->from))
+	if (p->kind == ICMP_PACKET_REPLY && p->name.nonce == l->nonce && icmp_packet_same_address((const struct sockaddr *)&l->to, a->from))
 		take_answer(l, p->name.index, PATH_ANSWER_DESTINATION, a->from);
-	else if (p->kind == ICMP_PACKET_ERROR && error_is_ours(l, p))
+	else if (p->kind == ICMP_PACKET_ERROR && icmp_packet_is_about(p, l->nonce, (const struct sockaddr *)&l->to))
 		take_error(l, p->name.index, p->type, p->code, a->from);
 }
 

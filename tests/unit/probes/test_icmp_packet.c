@@ -181,6 +181,34 @@ static void extension_headers_of_a_quoted_ipv6_packet_are_stepped_over(void **st
 	assert_int_equal(p.kind, ICMP_PACKET_FOREIGN);
 }
 
+static void an_error_is_about_the_request_that_it_quotes(void **state)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0xc0000201)}, other = to;
+	struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_addr = {{{0x20, 1, [15] = 9}}}}, six2 = six;
+	struct icmp_packet p = {.kind = ICMP_PACKET_ERROR, .name.nonce = 7, .target = {192, 0, 2, 2}};
+
+	(void)state;
+	assert_true(icmp_packet_is_about(&p, 7, (struct sockaddr *)&to));
+	assert_false(icmp_packet_is_about(&p, 8, (struct sockaddr *)&to));
+	p.name.nonce = 0; /* too little was quoted: the way must be that of the request */
+	assert_false(icmp_packet_is_about(&p, 7, (struct sockaddr *)&to));
+	p.target[3] = 1;
+	assert_true(icmp_packet_is_about(&p, 7, (struct sockaddr *)&to));
+	memcpy(p.target, &six.sin6_addr, 16);
+	assert_true(icmp_packet_is_about(&p, 7, (struct sockaddr *)&six));
+	p.target[15] = 8;
+	assert_false(icmp_packet_is_about(&p, 7, (struct sockaddr *)&six));
+	other.sin_port = 5;
+	six2.sin6_port = 5;
+	assert_true(icmp_packet_same_address((struct sockaddr *)&to, (struct sockaddr *)&other));
+	assert_true(icmp_packet_same_address((struct sockaddr *)&six, (struct sockaddr *)&six2));
+	assert_false(icmp_packet_same_address((struct sockaddr *)&to, (struct sockaddr *)&six));
+	other.sin_addr.s_addr++;
+	six2.sin6_addr.s6_addr[0]++;
+	assert_false(icmp_packet_same_address((struct sockaddr *)&to, (struct sockaddr *)&other));
+	assert_false(icmp_packet_same_address((struct sockaddr *)&six, (struct sockaddr *)&six2));
+}
+
 /* Any truncation and any changed byte is decoded without reading outside (the sanitizers watch: each
  * packet is a block of its own) and, cut short, never becomes a reply. */
 static void cut_or_changed_packets_are_harmless(void **state)
@@ -232,6 +260,7 @@ int main(void)
 		cmocka_unit_test(an_error_that_quotes_eight_bytes_still_names_slot_and_index),
 		cmocka_unit_test(too_big_tells_the_mtu_of_both_families),
 		cmocka_unit_test(extension_headers_of_a_quoted_ipv6_packet_are_stepped_over),
+		cmocka_unit_test(an_error_is_about_the_request_that_it_quotes),
 		cmocka_unit_test(cut_or_changed_packets_are_harmless),
 		cmocka_unit_test(every_type_and_code_has_words),
 	};
