@@ -41,6 +41,7 @@ static const struct metric path_metrics[] = {
 	{PATH_RTT_MIN, "rtt_min", "s", 6, "最小时延", "RTT minimum"},
 	{PATH_RTT, "rtt", "s", 6, "平均时延", "RTT mean"},
 	{PATH_RTT_MAX, "rtt_max", "s", 6, "最大时延", "RTT maximum"},
+	{PATH_FOREIGN, "foreign", "1", 0, "被拒收的报文", "packets not accepted"},
 	{.number = 0},
 };
 

@@ -26,7 +26,13 @@
 #define KNOWN_MAX 4096
 #define FIRST_PORT 40000  /* ports of udp: 20000 from here on */
 
-enum phase { PHASE_HOPS, PHASE_SIZES };
+/* Before a black hole is asked about again. Linux lets a router send a host one error a second, others two or more; two are
+ * wanted: of the large packet (which a filter may take away later) and of one behind it. */
+#define HOLE_PAUSE (2200 * NS_PER_MS)
+/* Answers to sizes come as those of the hops did; at least so long is waited for them. */
+#define SIZE_WAIT_MIN (200 * NS_PER_MS)
+
+enum phase { PHASE_HOPS, PHASE_SIZES, PHASE_PAUSE, PHASE_HOLE };
 
 struct look {
 	struct path *path;
@@ -42,6 +48,7 @@ struct look {
 	struct event *timer;
 	int64_t last; /* mono, of the last packet */
 	struct path_trace trace;
+	unsigned foreign;
 	char error[160]; /* words of an error of the way */
 };
 
@@ -133,7 +140,7 @@ static void tell_destination(struct look *l)
 	run_value(l->run, PATH_RTT_MIN, (double)h->min / NS_PER_S);
 	run_value(l->run, PATH_RTT, (double)h->sum / h->answered / NS_PER_S);
 	run_value(l->run, PATH_RTT_MAX, (double)h->max / NS_PER_S);
-	if (l->phase == PHASE_SIZES && path_sizes_know(&l->trace))
+	if (l->phase != PHASE_HOPS && path_sizes_know(&l->trace))
 		run_value(l->run, PATH_MTU, l->trace.passed);
 }
 
@@ -182,6 +189,22 @@ static void end_unreached(struct run *run, const struct look *l)
 			l->trace.hops[last].address);
 }
 
+static void end_hole(struct run *run, const struct path_trace *t)
+{
+	char where[PATH_ADDRESS + 24] = "";
+
+	if (t->hole_at != 0)
+		snprintf(where, sizeof where, " behind hop %u%s%s", t->hole_at, t->hops[t->hole_at].answered > 0 ? ", " : "",
+			t->hops[t->hole_at].address);
+	if (path_hole_is_sure(t))
+		run_down(run, "black hole%s: packets of %u bytes and more vanish and nobody says too big; %u bytes arrive", where,
+			t->failed, t->passed);
+	else
+		run_unknown(run, "packets of %u bytes and more vanish, %u bytes arrive: a black hole, or a router that limits its "
+			"errors (%s)", t->failed, t->passed,
+			t->hole_tries == 0 ? "no time to ask again" : "asked again, not all routers spoke");
+}
+
 static void finish(struct look *l)
 {
 	struct path_trace *t = &l->trace;
@@ -192,6 +215,7 @@ static void finish(struct look *l)
 
 	run_set_private(run, NULL);
 	run_value(run, PATH_SILENT, path_trace_silent(t));
+	run_value(run, PATH_FOREIGN, l->udp != NULL ? path_udp_foreign(l->udp) : l->foreign);
 	for (unsigned ttl = 1; ttl <= last; ttl++)
 		tell_hop(l, ttl);
 	if (t->destination != 0)
@@ -200,12 +224,11 @@ static void finish(struct look *l)
 		run_unknown(run, "no packet went out");
 	else if (t->destination == 0)
 		end_unreached(run, l);
-	else if (l->phase == PHASE_SIZES && path_sizes_know(t) && t->passed < (unsigned)l->options->mtu && !t->is_told)
-		run_down(run, "black hole: packets of %u bytes and more vanish and nobody says too big; %u bytes arrive",
-			t->failed, t->passed);
+	else if (path_hole_suspected(t))
+		end_hole(run, t);
 	else if (changed)
 		run_up_noting(run, "%s", words);
-	else if (l->phase == PHASE_SIZES && !path_sizes_know(t))
+	else if (l->phase != PHASE_HOPS && !path_sizes_know(t))
 		run_up_noting(run, "no time to find the path MTU: it is %u or more", t->passed);
 	else
 		run_up(run);
@@ -237,7 +260,7 @@ static int send_echo(struct look *l, unsigned index, unsigned ttl, unsigned size
 	size_t header = l->family == FAMILY_V4 ? 20 + 8 : 40 + 8;
 	struct icmp_request q = {.name = {.nonce = l->nonce, .slot = l->slot, .index = (uint16_t)index},
 		.to = (const struct sockaddr *)&l->to, .to_len = l->to_len,
-		.size = size != 0 ? size - header : SIZE_OF_HOPS, .ttl = (int)ttl, .one_flow = true};
+		.size = size > 1 ? size - header : SIZE_OF_HOPS, .ttl = (int)ttl, .one_flow = true};
 	int error = 0;
 
 	return icmp_socket_send(socket_of(l), &q, 1, &error) == 1 ? 0 : error;
@@ -251,7 +274,7 @@ static bool send_one(struct look *l, unsigned ttl, unsigned size)
 	struct run *run = l->run;
 
 	l->last = clock_mono();
-	if (error == EMSGSIZE && size != 0)
+	if (error == EMSGSIZE && size > 1)
 		path_trace_answer(&l->trace, index, PATH_ANSWER_TOO_BIG, "", l->last);
 	else if (error != 0 && error != EAGAIN && error != ENOBUFS) {
 		run_set_private(run, NULL);
@@ -269,10 +292,41 @@ static void begin_sizes(struct look *l)
 	set_timer(l, 0);
 }
 
+/* For the answer to the last packet of a phase. */
+static int64_t wait_of(const struct look *l)
+{
+	int64_t enough = 4 * l->trace.hops[l->trace.destination].max;
+
+	if (enough < SIZE_WAIT_MIN)
+		enough = SIZE_WAIT_MIN;
+	return l->phase == PHASE_HOPS || l->options->wait < enough ? l->options->wait : enough;
+}
+
+static bool has_time_for_hole(const struct look *l)
+{
+	int64_t sending = 2 * (int64_t)l->trace.destination * l->options->spacing;
+
+	return clock_mono() + HOLE_PAUSE + sending + wait_of(l) < run_deadline(l->run);
+}
+
+/* The sizes are known as well as the packets so far tell. */
+static void conclude_sizes(struct look *l)
+{
+	struct path_trace *t = &l->trace;
+
+	if (path_hole_suspected(t) && !path_hole_is_settled(t) && has_time_for_hole(l)) {
+		l->phase = PHASE_PAUSE;
+		set_timer(l, HOLE_PAUSE);
+	} else if (path_sizes_resume(t)) {
+		l->phase = PHASE_SIZES;
+		set_timer(l, 0);
+	} else {
+		finish(l);
+	}
+}
+
 static void end_phase(struct look *l)
 {
-	bool more;
-
 	if (l->phase == PHASE_HOPS) {
 		if (l->trace.destination != 0 && l->udp == NULL && l->options->mtu != 0)
 			begin_sizes(l);
@@ -280,32 +334,56 @@ static void end_phase(struct look *l)
 			finish(l);
 		return;
 	}
-	more = path_sizes_end(&l->trace);
-	if (more)
+	if (l->phase == PHASE_SIZES && path_sizes_end(&l->trace)) {
 		set_timer(l, 0);
-	else
-		finish(l);
+		return;
+	}
+	if (l->phase == PHASE_HOLE)
+		path_hole_end(&l->trace);
+	conclude_sizes(l);
 }
 
 static bool is_answered(const struct look *l)
 {
-	return l->phase == PHASE_HOPS ? path_trace_is_complete(&l->trace) : path_sizes_are_answered(&l->trace);
+	if (l->phase == PHASE_HOPS)
+		return path_trace_is_complete(&l->trace);
+	return l->phase == PHASE_SIZES ? path_sizes_are_answered(&l->trace) : !path_hole_suspected(&l->trace);
+}
+
+/* What to send now; false: all of the phase was sent. */
+static bool next_packet(struct look *l, unsigned *ttl, unsigned *size)
+{
+	*ttl = *size = 0;
+	if (l->phase == PHASE_HOPS)
+		*ttl = path_trace_next(&l->trace);
+	else if (l->phase == PHASE_SIZES)
+		*size = path_sizes_next(&l->trace);
+	else
+		return path_hole_suspected(&l->trace) && path_hole_next(&l->trace, ttl, size);
+	return *ttl != 0 || *size != 0;
 }
 
 static void on_due(evutil_socket_t fd, short what, void *ctx)
 {
 	struct look *l = ctx;
-	unsigned ttl = l->phase == PHASE_HOPS ? path_trace_next(&l->trace) : 0;
-	unsigned size = l->phase == PHASE_SIZES ? path_sizes_next(&l->trace) : 0;
+	unsigned ttl, size;
 	int64_t left;
 
 	(void)fd, (void)what;
-	if (ttl != 0 || size != 0) {
+	if (l->phase == PHASE_PAUSE && is_answered(l)) {
+		conclude_sizes(l);
+		return;
+	}
+	if (l->phase == PHASE_PAUSE) {
+		l->phase = PHASE_HOLE;
+		path_hole_begin(&l->trace);
+	}
+	if (next_packet(l, &ttl, &size)) {
 		if (send_one(l, ttl, size))
 			set_timer(l, l->options->spacing);
 		return;
 	}
-	left = l->last + l->options->wait - clock_mono();
+	left = l->last + wait_of(l) - clock_mono();
 	if (left <= 0 || is_answered(l))
 		end_phase(l);
 	else
@@ -341,9 +419,10 @@ static bool is_port_unreachable(enum family f, uint8_t type, uint8_t code)
 static void take_error(struct look *l, unsigned index, uint8_t type, uint8_t code, const struct sockaddr *from)
 {
 	enum path_answer how = meaning(l->family, type, code);
+	const struct sockaddr *to = (const struct sockaddr *)&l->to;
 	char who[PATH_ADDRESS];
 
-	if (l->udp != NULL && is_port_unreachable(l->family, type, code) && icmp_packet_same_address((const struct sockaddr *)&l->to, from))
+	if (l->udp != NULL && is_port_unreachable(l->family, type, code) && icmp_packet_same_address(to, from))
 		how = PATH_ANSWER_DESTINATION;
 	else if (how == PATH_ANSWER_UNREACHABLE)
 		snprintf(l->error, sizeof l->error, "%s, said %s", icmp_packet_error_words(l->family, type, code),
@@ -356,13 +435,19 @@ static void on_arrival(void *ctx, const struct icmp_arrival *a)
 	struct channel *c = ctx;
 	const struct icmp_packet *p = a->packet;
 	struct look *l = c->path->slots[p->name.slot];
+	const struct sockaddr *to;
 
 	if (l == NULL || l->family != c->family)
 		return;
-	if (p->kind == ICMP_PACKET_REPLY && p->name.nonce == l->nonce && icmp_packet_same_address((const struct sockaddr *)&l->to, a->from))
+	to = (const struct sockaddr *)&l->to;
+	if (p->name.index >= l->trace.count)
+		l->foreign++;
+	else if (p->kind == ICMP_PACKET_REPLY && p->name.nonce == l->nonce && icmp_packet_same_address(to, a->from))
 		take_answer(l, p->name.index, PATH_ANSWER_DESTINATION, a->from);
-	else if (p->kind == ICMP_PACKET_ERROR && icmp_packet_is_about(p, l->nonce, (const struct sockaddr *)&l->to))
+	else if (p->kind == ICMP_PACKET_ERROR && icmp_packet_is_about(p, l->nonce, to))
 		take_error(l, p->name.index, p->type, p->code, a->from);
+	else
+		l->foreign++;
 }
 
 static void on_stamp(void *ctx, const struct icmp_packet_name *name, int64_t real)

@@ -29,7 +29,7 @@ unsigned path_trace_sent(struct path_trace *t, unsigned ttl, unsigned size, int6
 {
 	assert(t->count < PATH_PROBES_MAX);
 	t->probes[t->count] = (struct path_probe){.ttl = (uint8_t)ttl, .size = (uint16_t)size, .sent = now};
-	if (ttl != 0)
+	if (size == 0)
 		t->hops[ttl].sent++;
 	return t->count++;
 }
@@ -46,6 +46,16 @@ static void hop_answered(struct path_hop *h, const char *from, int64_t rtt)
 	h->answered++;
 }
 
+/* What came late, or was lost before, shows that a size was given up too early. */
+static void size_passed(struct path_trace *t, unsigned size)
+{
+	if (size <= t->passed)
+		return;
+	t->passed = size;
+	if (t->passed >= t->failed)
+		t->failed = t->wanted + 1;
+}
+
 bool path_trace_answer(struct path_trace *t, unsigned index, enum path_answer how, const char *from, int64_t now)
 {
 	struct path_probe *p = index < t->count ? &t->probes[index] : NULL;
@@ -53,9 +63,10 @@ bool path_trace_answer(struct path_trace *t, unsigned index, enum path_answer ho
 	if (p == NULL || p->is_answered)
 		return false;
 	p->is_answered = true;
-	if (p->ttl == 0) {
-		if (how == PATH_ANSWER_DESTINATION && p->size > t->passed)
-			t->passed = p->size;
+	p->is_reported = how == PATH_ANSWER_HOP;
+	if (p->size != 0) {
+		if (how == PATH_ANSWER_DESTINATION)
+			size_passed(t, p->size);
 		if (how == PATH_ANSWER_TOO_BIG)
 			t->is_told = true;
 		return true;
@@ -110,6 +121,7 @@ static void wave_begin(struct path_trace *t)
 void path_sizes_begin(struct path_trace *t, enum family f, unsigned mtu)
 {
 	t->passed = (f == FAMILY_V4 ? PATH_SIZE_MIN_V4 : PATH_SIZE_MIN_V6) - 1;
+	t->wanted = mtu;
 	t->failed = mtu + 1;
 	wave_begin(t);
 }
@@ -152,10 +164,68 @@ bool path_sizes_end(struct path_trace *t)
 		if (size > t->passed && size < t->failed)
 			t->failed = size;
 	}
+	return path_sizes_resume(t);
+}
+
+bool path_sizes_resume(struct path_trace *t)
+{
 	if (path_sizes_know(t) || t->waves == PATH_WAVES_MAX)
 		return false;
 	wave_begin(t);
 	return true;
+}
+
+/* ---- black holes */
+
+bool path_hole_suspected(const struct path_trace *t)
+{
+	return path_sizes_know(t) && t->passed < t->wanted && !t->is_told;
+}
+
+bool path_hole_is_settled(const struct path_trace *t)
+{
+	return t->hole_sure == PATH_HOLE_SURE || t->hole_tries == PATH_HOLE_TRIES;
+}
+
+bool path_hole_is_sure(const struct path_trace *t)
+{
+	return t->hole_sure >= PATH_HOLE_SURE || (t->hole_sure == 1 && t->hole_tries == 1);
+}
+
+void path_hole_begin(struct path_trace *t)
+{
+	t->hole_tries++;
+	t->hole_first = t->count;
+}
+
+/* The large one first: then whoever speaks afterwards could have spoken of it. */
+bool path_hole_next(struct path_trace *t, unsigned *ttl, unsigned *size)
+{
+	unsigned n = t->count - t->hole_first;
+
+	*ttl = n / 2;
+	if (*ttl == 0)
+		*size = n == 0 ? t->failed : t->passed;
+	else
+		*size = n % 2 == 0 ? t->failed : 1;
+	return *ttl < t->destination;
+}
+
+void path_hole_end(struct path_trace *t)
+{
+	const struct path_probe *p = &t->probes[t->hole_first];
+	unsigned at = 0;
+
+	if (t->count < t->hole_first + 2 * t->destination)
+		return;
+	for (unsigned ttl = 1; ttl < t->destination; ttl++) {
+		if (p[2 * ttl].is_reported)
+			at = ttl;
+	}
+	if (!p[1].is_answered || (at + 1 < t->destination && !p[2 * (at + 1) + 1].is_reported))
+		return;
+	t->hole_sure++;
+	t->hole_at = at;
 }
 
 /* ---- two paths */

@@ -6,6 +6,10 @@
  *
  * Hops are asked in rounds, near ones first, no farther than the destination once its distance is known. Sizes are
  * tried in waves between the largest that passed and the smallest that did not, PATH_SIZE_TRIES packets each.
+ * Where sizes vanish and nobody said "too big", a router may only limit how many errors it sends. So the smallest that
+ * vanished is sent again after a pause; then one of the size that passed, and large and small ones that each hop in turn
+ * must report. The last hop that reports the large one is where they get to. A try is sure when the hop behind it reports
+ * the small one or is the destination: then both ends of that link speak, and one of them would have said it.
  * Times in ns.
  */
 #ifndef PROBES_PATH_TRACE_H
@@ -25,13 +29,16 @@
 #define PATH_SIZE_TRIES 2
 #define PATH_WAVE 32          /* sizes of a wave */
 #define PATH_WAVES_MAX 4
-#define PATH_PROBES_MAX (PATH_HOPS_MAX * PATH_TRIES_MAX + PATH_WAVES_MAX * PATH_WAVE * PATH_SIZE_TRIES)
+#define PATH_HOLE_TRIES 4     /* that a suspected black hole is asked again, at most */
+#define PATH_HOLE_SURE 2      /* of those, so many settle it */
+#define PATH_PROBES_MAX (PATH_HOPS_MAX * PATH_TRIES_MAX + PATH_WAVES_MAX * PATH_WAVE * PATH_SIZE_TRIES + \
+	PATH_HOLE_TRIES * 2 * PATH_HOPS_MAX)
 #define PATH_ADDRESS 64
 
 struct path_probe {
 	uint8_t ttl;    /* 0: of a size */
-	uint16_t size;  /* 0: of a hop */
-	bool is_answered;
+	uint16_t size;  /* 0: of a hop. With a ttl: what a hop must report, which does not count for it; 1: a small one */
+	bool is_answered, is_reported; /* the latter: its time was exceeded */
 	int64_t sent;
 };
 
@@ -55,7 +62,10 @@ struct path_trace {
 	/* sizes */
 	unsigned passed, failed; /* largest answered, smallest that was not */
 	unsigned wave_at, wave_step, wave_try, waves, wave_first;
+	unsigned wanted;         /* the largest that is tried */
 	bool is_told; /* somebody said too big */
+	/* black holes */
+	unsigned hole_tries, hole_sure, hole_first, hole_at; /* the hop before it; 0: there is none */
 };
 
 enum path_answer {
@@ -79,6 +89,14 @@ unsigned path_sizes_next(struct path_trace *);    /* the size to send now; 0: th
 bool path_sizes_are_answered(const struct path_trace *); /* all of this wave */
 bool path_sizes_end(struct path_trace *);         /* of a wave; true: another one begins */
 bool path_sizes_know(const struct path_trace *);  /* the path MTU is path_trace.passed */
+bool path_sizes_resume(struct path_trace *);      /* what vanished has come: another wave; false: there were enough */
+
+bool path_hole_suspected(const struct path_trace *); /* sizes vanish, and nobody said too big */
+bool path_hole_is_settled(const struct path_trace *); /* it was asked often enough */
+bool path_hole_is_sure(const struct path_trace *);
+void path_hole_begin(struct path_trace *);        /* a try */
+bool path_hole_next(struct path_trace *, unsigned *ttl, unsigned *size); /* what to send now; false: the try is out */
+void path_hole_end(struct path_trace *);          /* of a try */
 
 void path_known_take(struct path_known *, const struct path_trace *);
 /* A hop that was silent once is no change. False: the same path. words: the hops that differ, of both. */

@@ -18,6 +18,7 @@ struct path_udp {
 	int fd;
 	enum family family;
 	uint64_t nonce;
+	unsigned foreign;
 	struct event *readable;
 	bool is_closed, is_reading; /* closed from inside a callback: freed behind it */
 	struct path_udp_events events;
@@ -63,7 +64,11 @@ static bool read_error(struct path_udp *u)
 	if (n < 0)
 		return false;
 	index = path_payload_decode(u->nonce, quote, (size_t)n);
-	if (find_error(&m, &e, &from) && index >= 0)
+	if (!find_error(&m, &e, &from))
+		return true;
+	if (index < 0)
+		u->foreign++;
+	else
 		u->events.on_answer(u->events.ctx, &(struct path_udp_answer){.index = (unsigned)index,
 			.from = (const struct sockaddr *)&from, .type = e.ee_type, .code = e.ee_code});
 	return true;
@@ -146,6 +151,11 @@ void path_udp_close(struct path_udp *u)
 	event_free(u->readable);
 	close(u->fd);
 	free(u);
+}
+
+unsigned path_udp_foreign(const struct path_udp *u)
+{
+	return u->foreign;
 }
 
 /* ---- out */

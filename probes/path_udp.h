@@ -3,7 +3,7 @@
  *
  *   path_udp_open -> path_udp_send ... on_answer -> path_udp_close
  *
- * What does not quote a packet of this nonce is left out. on_answer may close it. Thread: the loop's.
+ * What does not quote a packet of this nonce is counted out. on_answer may close it. Thread: the loop's.
  */
 #ifndef PROBES_PATH_UDP_H
 #define PROBES_PATH_UDP_H
@@ -31,5 +31,6 @@ struct path_udp *path_udp_open(struct event_base *, const struct sockaddr *to, s
 	const struct path_udp_events *, int *error);
 void path_udp_close(struct path_udp *); /* accepts NULL */
 int path_udp_send(struct path_udp *, unsigned index, unsigned ttl); /* 0 or an errno */
+unsigned path_udp_foreign(const struct path_udp *); /* errors that were counted out */
 
 #endif

@@ -2,24 +2,32 @@
 """The path probe on a network of namespaces, both families:
 
     prober - near - left or right - far - target        (near shares load over left and right)
+               \ second                                 (by a narrow link)
 
-Routers that share load by flow, a narrow link in the middle, a black hole made by nft, a path that changes.
+Routers that share load by flow, a narrow link in the middle, a black hole made by nft, a router that limits its errors, a path
+that changes, replies that are forged.
 """
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import threading
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(ROOT, "tests", "city"))
+sys.path[:0] = [os.path.join(ROOT, "tests", "city"), os.path.join(ROOT, "tests", "system")]
 import box  # noqa: E402
+import faults  # noqa: E402
+import pair  # noqa: E402
 
 AGENT = os.path.join(ROOT, "build", "xunjian-agent")
 WATCH = os.path.join(ROOT, "build", "release", "tests", "tools", "path_watch")
-LINKS = (("prober", "near", 1), ("near", "left", 2), ("near", "right", 3), ("left", "far", 4), ("right", "far", 5), ("far", "target", 6))
-TARGETS = {4: "192.0.2.98", 6: "2001:db8:6::2"}
+LINKS = (("prober", "near", 1), ("near", "left", 2), ("near", "right", 3), ("left", "far", 4), ("right", "far", 5), ("far", "target", 6),
+         ("near", "second", 7))
+TARGETS, SECOND = {4: "192.0.2.98", 6: "2001:db8:6::2"}, {4: "192.0.2.114", 6: "2001:db8:7::2"}
+FULL = os.environ.get("FULL") == "1"
 failures = []
 
 
@@ -53,7 +61,7 @@ def route(n, ns, where, *hops):
 def build():
     n = box.Network()
     n.prepare()
-    for name in ("prober", "near", "left", "right", "far", "target"):
+    for name in ("prober", "near", "left", "right", "far", "target", "second"):
         n.add(name)
         n.sh(name, "sysctl", "-qw", "net.ipv4.icmp_msgs_per_sec=100000", "net.ipv4.fib_multipath_hash_policy=1",
              "net.ipv6.fib_multipath_hash_policy=1", "net.ipv4.icmp_errors_use_inbound_ifaddr=1")
@@ -64,8 +72,11 @@ def build():
             n.sh(ns, "ip", "addr", "add", address(4, link, side) + "/30", "dev", dev)
             n.sh(ns, "ip", "addr", "add", address(6, link, side) + "/64", "dev", dev, "nodad")
             n.sh(ns, "ip", "link", "set", dev, "up")
-    for link in (2, 3, 4, 5, 6):
+    for ns in ("near", "second"):
+        n.sh(ns, "ip", "link", "set", "l7", "mtu", "1400")
+    for link in (2, 3, 4, 5, 6, 7):
         route(n, "prober", link, (1, 2))
+    route(n, "second", 1, (7, 1))
     route(n, "near", 4, (2, 2))
     route(n, "near", 5, (3, 2))
     shared(n)
@@ -84,8 +95,8 @@ def shared(n):
     route(n, "near", 6, (2, 2), (3, 2))
 
 
-def probe(family, *options):
-    p = subprocess.run(["ip", "netns", "exec", "prober", AGENT, "probe", "path", f"host={TARGETS[family]}", "--json", *options],
+def probe(family, *options, to=None):
+    p = subprocess.run(["ip", "netns", "exec", "prober", AGENT, "probe", "path", f"host={(to or TARGETS)[family]}", "--json", *options],
                        stdout=subprocess.PIPE, text=True)
     results = json.loads(p.stdout)
     main = next(r for r in results if r["part"] == "")
@@ -94,6 +105,22 @@ def probe(family, *options):
     main["status"] = p.returncode
     main["n"] = {k: v["value"] for k, v in main["values"].items()}
     return main
+
+
+def probe_all(*looks):
+    """Looks (target, options) in both families, all at once: for each look its results, (4, ...) and (6, ...)."""
+    out = [{} for _ in looks]
+    threads = [threading.Thread(target=lambda i=i, f=f: out[i].update({f: probe(f, *looks[i][1], to=looks[i][0])}))
+               for i in range(len(looks)) for f in (4, 6)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    return [sorted(o.items()) for o in out]
+
+
+def probe_both(*options, to=None):
+    return probe_all((to, options))[0]
 
 
 def hops(family, middle):
@@ -120,42 +147,178 @@ def facts(n):
             check(f"IPv{family}: udp looks of random ports are shared over both ways", mode == "icmp" or len(ways) == 2, ways)
 
 
+HOLE = "packets of 1401 bytes and more vanish"
+ERRORS = {4: "icmp type { time-exceeded, destination-unreachable }", 6: "icmpv6 type { time-exceeded, packet-too-big }"}
+
+
+def rules(n, ns, *lines, hook="output"):
+    n.sh(ns, "nft", "; ".join([f"add table inet t; add chain inet t c {{ type filter hook {hook} priority 0 ; }}",
+                               *(f"add rule inet t c {line}" for line in lines)]))
+
+
+def clear(n, ns):
+    n.sh(ns, "nft", "flush ruleset")
+
+
+class Flood:
+    """Large datagrams to second that ask near for errors all the time, as others' traffic does."""
+
+    def __init__(self, n, family):
+        self.socket = n.call("prober", lambda: socket.socket(socket.AF_INET if family == 4 else socket.AF_INET6, socket.SOCK_DGRAM))
+        # IP_MTU_DISCOVER and IPV6_MTU_DISCOVER: whole, whatever was said of the way before.
+        self.socket.setsockopt(*((socket.IPPROTO_IP, 10, 3) if family == 4 else (socket.IPPROTO_IPV6, 23, 3)))
+        self.to, self.is_on, self.sent = (SECOND[family], 9), True, 0
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self):
+        while self.is_on:
+            try:
+                self.socket.sendto(bytes(1420), self.to)
+                self.sent += 1
+            except OSError:
+                pass
+            time.sleep(0.002)
+
+    def end(self):
+        self.is_on = False
+        self.thread.join()
+        self.socket.close()
+
+
 def narrow(n):
-    """The link between far and target takes 1400 bytes."""
+    """The link between far and target takes 1400 bytes, as that between near and second does."""
     for ns in ("far", "target"):
         n.sh(ns, "ip", "link", "set", "l6", "mtu", "1400")
-    for family in (4, 6):
-        r = probe(family, "spacing=2ms")
+    for family, r in probe_both("spacing=2ms"):
         check(f"IPv{family}: MTU of a narrow link", r["outcome"] == "up" and r["n"].get("mtu") == 1400, r)
-    n.sh("far", "nft", "add table inet t; add chain inet t out { type filter hook output priority 0; };"
-         "add rule inet t out icmp type destination-unreachable icmp code frag-needed drop;"
-         "add rule inet t out icmpv6 type packet-too-big drop")
-    for family in (4, 6):
-        r = probe(family, "spacing=2ms", "wait=300ms")
-        check(f"IPv{family}: black hole", r["outcome"] == "down" and r["status"] == 1 and r["n"].get("mtu") == 1400 and r["reason"] ==
-              "black hole: packets of 1401 bytes and more vanish and nobody says too big; 1400 bytes arrive", r)
-    n.sh("far", "nft", "flush ruleset")
+    limit(n, "1/hour")
+    for family, r in probe_both("spacing=2ms", to=SECOND):
+        check(f"IPv{family}: few errors are enough", r["outcome"] == "up" and r["n"].get("mtu") == 1400, r)
+    drained(n)
+    if FULL:
+        busy(n)
+    clear(n, "near")
     for ns in ("far", "target"):
         n.sh(ns, "ip", "link", "set", "l6", "mtu", "1500")
 
 
+def limit(n, rate):
+    """near sends few errors, of all kinds together."""
+    clear(n, "near")
+    rules(n, "near", *(line for words in ERRORS.values() for line in (f"{words} limit rate {rate} burst 5 packets accept", words + " drop")))
+
+
+NOT_SURE = f"{HOLE}, 1400 bytes arrive: a black hole, or a router that limits its errors "
+
+
+def drained(n):
+    """far's errors are filtered; near's are used up: a black hole, and what only looks like one."""
+    floods = [Flood(n, family) for family in (4, 6)]
+    pair.wait("no error to be left", lambda: all(f.sent > 50 for f in floods))
+    for f in floods:
+        f.end()
+    rules(n, "far", "icmp type destination-unreachable icmp code frag-needed drop", "icmpv6 type packet-too-big drop")
+    long = ("spacing=2ms", "wait=300ms", "timeout=20s" if FULL else "timeout=5s")
+    hole, short, limited = probe_all((TARGETS, long), (TARGETS, ("spacing=2ms", "wait=300ms", "timeout=2s")), (SECOND, long))
+    clear(n, "far")
+    faults.record("path", "a black hole", [r for _, r in hole])
+    faults.record("path", "a busy router that limits its errors", [r for _, r in limited])
+    for family, r in hole:
+        check(f"IPv{family}: black hole", r["outcome"] == "down" and r["status"] == 1 and r["n"].get("mtu") == 1400 and r["reason"] ==
+              f"black hole behind hop 3, {r['hops'][-2]}: {HOLE} and nobody says too big; 1400 bytes arrive", r)
+    for family, r in short:
+        check(f"IPv{family}: no time to ask again", r["outcome"] == "unknown" and r["n"].get("mtu") == 1400 and
+              r["reason"] == NOT_SURE + "(no time to ask again)", r)
+    for family, r in limited:
+        check(f"IPv{family}: a router without errors to spare is no black hole", r["outcome"] == "unknown" and r["n"].get("mtu") == 1400 and
+              r["reason"] == NOT_SURE + "(asked again, not all routers spoke)", r)
+
+
+def busy(n):
+    """One error a second, and as Linux limits them itself; others want them all the time. One may come by luck."""
+    limit(n, "1/second")
+    n.sh("near", "sysctl", "-qw", "net.ipv4.icmp_ratelimit=1000")
+    floods = [Flood(n, family) for family in (4, 6)]
+    for _ in range(5):
+        for family, r in probe_both("spacing=2ms", "timeout=20s", to=SECOND):
+            check(f"IPv{family}: a busy router is no black hole", r["n"].get("mtu") == 1400 and (r["outcome"], r["reason"]) in
+                  (("up", ""), ("unknown", NOT_SURE + "(asked again, not all routers spoke)")), r)
+            print(f"  figure: IPv{family}, a router whose errors others want 500 times a second: {r['outcome']}")
+    for f in floods:
+        f.end()
+    n.sh("near", "sysctl", "-qw", "net.ipv4.icmp_ratelimit=0")
+
+
+def ones_sum(data):
+    s = sum(int.from_bytes(data[i:i + 2], "big") for i in range(0, len(data) - 1, 2))
+    while s > 0xffff:
+        s = (s & 0xffff) + (s >> 16)
+    return s
+
+
+def forge(n, family):
+    """Behind each echo request that reaches the target comes a reply with another nonce, and one of an index that was not sent."""
+    ask, reply = (8, 0) if family == 4 else (128, 129)
+    s = n.call("target", lambda: socket.socket(socket.AF_INET if family == 4 else socket.AF_INET6, socket.SOCK_RAW,
+                                               socket.IPPROTO_ICMP if family == 4 else socket.IPPROTO_ICMPV6))
+    s.settimeout(0.1)
+    sent = [0]
+
+    def work(is_on):
+        while is_on[0]:
+            try:
+                data, sender = s.recvfrom(2048)
+            except TimeoutError:
+                continue
+            icmp = data[(data[0] & 15) * 4:] if family == 4 else data
+            if icmp[0] != ask or len(icmp) < 24:
+                continue
+            other, late = bytearray(icmp), bytearray(icmp)
+            other[8] ^= 1
+            late[18:20] = b"\xff\xf0"
+            for packet in (other, late):
+                packet[0] = reply
+                packet[2:4] = b"\0\0"
+                packet[2:4] = (0xffff - ones_sum(packet)).to_bytes(2, "big")
+                s.sendto(packet, sender)
+                sent[0] += 1
+    is_on = [True]
+    t = threading.Thread(target=work, args=(is_on,))
+    t.start()
+
+    def end():
+        is_on[0] = False
+        t.join()
+        s.close()
+        return sent[0]
+    return end
+
+
+def forged(n):
+    for family in (4, 6):
+        r = probe(family, "spacing=2ms", "mtu=0")
+        check(f"IPv{family}: nothing foreign", r["n"].get("foreign") == 0, r)
+        end = forge(n, family)
+        r = probe(family, "spacing=20ms", "mtu=0", "probes=5")
+        sent = end()
+        check(f"IPv{family}: forged replies are counted out", r["outcome"] == "up" and r["n"]["hops"] == 4 and r["n"]["loss"] == 0 and
+              0 < r["n"].get("foreign") <= sent, (r, sent))
+
+
 def silent(n):
-    n.sh("near", "nft", "add table inet t; add chain inet t out { type filter hook output priority 0; };"
-         "add rule inet t out icmp type time-exceeded drop; add rule inet t out icmpv6 type time-exceeded drop")
-    for family in (4, 6):
-        r = probe(family, "wait=300ms")
+    rules(n, "near", "icmp type time-exceeded drop", "icmpv6 type time-exceeded drop")
+    for family, r in probe_both("wait=300ms"):
         check(f"IPv{family}: a silent hop", r["outcome"] == "up" and r["n"]["silent"] == 1 and len(r["hops"]) == 3, r)
-    n.sh("near", "nft", "flush ruleset")
-    n.sh("target", "nft", "add table inet t; add chain inet t in { type filter hook input priority 0; };"
-         "add rule inet t in icmp type echo-request drop; add rule inet t in icmpv6 type echo-request drop")
-    for family in (4, 6):
-        r = probe(family, "timeout=100ms", "spacing=20ms")
+    clear(n, "near")
+    rules(n, "target", "icmp type echo-request drop", "icmpv6 type echo-request drop", hook="input")
+    for family, r in probe_both("timeout=100ms", "spacing=20ms"):
         check(f"IPv{family}: time for a few hops only is unknown", r["outcome"] == "unknown" and r["status"] == 3 and
               r["reason"].endswith(" of 30 hops only"), r)
-        r = probe(family, "wait=300ms", "hops=6")
+    for family, r in probe_both("wait=300ms", "hops=6"):
         check(f"IPv{family}: a destination that is silent", r["outcome"] == "down" and
               r["reason"].startswith("no answer from the destination; the last that answers is hop 3, "), r)
-    n.sh("target", "nft", "flush ruleset")
+    clear(n, "target")
 
 
 def changes(n):
@@ -186,7 +349,7 @@ def main():
             return 77
         return box.launch(os.path.abspath(__file__)).wait()
     n = build()
-    for part in (facts, narrow, silent, changes):
+    for part in (facts, narrow, silent, changes, forged):
         began = time.monotonic()
         part(n)
         print(f"  figure: {part.__name__} took {time.monotonic() - began:.1f} s")

@@ -90,6 +90,116 @@ static void every_path_mtu_is_found_exactly(void **state)
 	}
 }
 
+/* A path of five hops, the second of which is silent, that lets 1400 bytes through and says nothing. */
+static void suspect_a_hole(struct path_trace *t)
+{
+	unsigned ttl, size;
+
+	path_trace_init(t, 30, 1);
+	while ((ttl = path_trace_next(t)) != 0) {
+		unsigned i = path_trace_sent(t, ttl, 0, 0);
+
+		if (ttl != 2)
+			path_trace_answer(t, i, ttl == 5 ? PATH_ANSWER_DESTINATION : PATH_ANSWER_HOP, "a", 1);
+	}
+	path_sizes_begin(t, FAMILY_V4, 1500);
+	do
+		while ((size = path_sizes_next(t)) != 0) {
+			unsigned i = path_trace_sent(t, 0, size, 0);
+
+			if (size <= 1400)
+				path_trace_answer(t, i, PATH_ANSWER_DESTINATION, "a", 1);
+		}
+	while (path_sizes_end(t));
+	assert_true(path_hole_suspected(t));
+	assert_false(path_hole_is_settled(t));
+}
+
+/* One more try: large ones are reported by the hops up to `reach`, of the others `silent` (bits by hop, 0 the destination)
+ * are not answered. large: what the first meets, or -1. */
+static void ask_again(struct path_trace *t, unsigned reach, unsigned silent, int large)
+{
+	unsigned ttl, size, asked = 0;
+
+	path_hole_begin(t);
+	while (path_hole_next(t, &ttl, &size)) {
+		unsigned i = path_trace_sent(t, ttl, size, 0);
+
+		if (asked++ == 0) {
+			assert_true(ttl == 0 && size == 1401);
+			if (large >= 0)
+				path_trace_answer(t, i, (enum path_answer)large, "r", 1);
+		} else if (size == 1401 ? ttl <= reach : !(silent & 1u << ttl)) {
+			path_trace_answer(t, i, ttl == 0 ? PATH_ANSWER_DESTINATION : PATH_ANSWER_HOP, "a", 1);
+		}
+	}
+	assert_int_equal(asked, 10);
+	path_hole_end(t);
+}
+
+static void a_black_hole_is_sure_when_both_ends_of_it_speak(void **state)
+{
+	struct path_trace t;
+
+	(void)state;
+	suspect_a_hole(&t);
+	ask_again(&t, 2, 1u << 1, -1);
+	assert_int_equal(t.hole_sure, 1);
+	assert_int_equal(t.hole_at, 2);
+	assert_true(path_hole_is_sure(&t)); /* when there was time for no more */
+	ask_again(&t, 2, 1u << 3, -1);
+	ask_again(&t, 2, 1, -1);
+	assert_int_equal(t.hole_sure, 1);
+	assert_false(path_hole_is_sure(&t));
+	assert_false(path_hole_is_settled(&t));
+	ask_again(&t, 4, 0, -1); /* the hop behind is the destination */
+	assert_int_equal(t.hole_at, 4);
+	assert_true(path_hole_is_settled(&t) && path_hole_is_sure(&t) && path_hole_suspected(&t));
+	assert_int_equal(t.hops[4].sent, 1); /* what was asked again does not count for hops */
+	assert_int_equal(t.hops[4].answered, 1);
+}
+
+static void a_black_hole_is_not_sure_where_a_router_is_silent(void **state)
+{
+	struct path_trace t;
+
+	(void)state;
+	suspect_a_hole(&t);
+	for (int i = 0; i < PATH_HOLE_TRIES; i++)
+		ask_again(&t, 3, 1u << 4, -1);
+	assert_true(path_hole_is_settled(&t));
+	assert_false(path_hole_is_sure(&t));
+	suspect_a_hole(&t);
+	ask_again(&t, 0, 0, -1); /* before the first router */
+	assert_true(path_hole_is_sure(&t));
+	assert_int_equal(t.hole_at, 0);
+}
+
+static void a_router_that_speaks_late_is_no_black_hole(void **state)
+{
+	struct path_trace t;
+	unsigned size;
+
+	(void)state;
+	suspect_a_hole(&t);
+	ask_again(&t, 2, 1u << 3, -1);
+	ask_again(&t, 2, 0, PATH_ANSWER_TOO_BIG);
+	assert_false(path_hole_suspected(&t));
+	assert_true(path_sizes_know(&t));
+	assert_int_equal(t.passed, 1400);
+	/* and one that was lost before is looked for again */
+	suspect_a_hole(&t);
+	ask_again(&t, 2, 0, PATH_ANSWER_DESTINATION);
+	assert_false(path_hole_suspected(&t));
+	assert_false(path_sizes_know(&t));
+	do
+		while ((size = path_sizes_next(&t)) != 0)
+			path_trace_answer(&t, path_trace_sent(&t, 0, size, 0), PATH_ANSWER_DESTINATION, "a", 1);
+	while (path_sizes_resume(&t));
+	assert_true(path_sizes_know(&t));
+	assert_int_equal(t.passed, 1500);
+}
+
 static void set_path(struct path_known *k, unsigned count, const char *const *hops)
 {
 	memset(k, 0, sizeof *k);
@@ -156,6 +266,9 @@ int main(void)
 		cmocka_unit_test(hops_are_asked_in_rounds_no_farther_than_the_destination),
 		cmocka_unit_test(a_silent_hop_is_counted_and_waited_for),
 		cmocka_unit_test(every_path_mtu_is_found_exactly),
+		cmocka_unit_test(a_black_hole_is_sure_when_both_ends_of_it_speak),
+		cmocka_unit_test(a_black_hole_is_not_sure_where_a_router_is_silent),
+		cmocka_unit_test(a_router_that_speaks_late_is_no_black_hole),
 		cmocka_unit_test(a_change_names_both_paths_and_silence_is_none),
 		cmocka_unit_test(all_packets_of_a_look_are_one_flow),
 	};
