@@ -315,19 +315,125 @@ static size_t print_block(const struct metric *metrics, const struct result *con
 	return n;
 }
 
+/* ---- parts of a run, a line each */
+
+/* Several like things of one run (hops, disks), not one of several addresses. */
+static bool is_part(const struct result *r)
+{
+	return *r->part != '\0' && strcmp(r->part, r->address) != 0;
+}
+
+/* 0: nothing of it is worth a column. */
+static int line_width(const struct metric *metrics, int row, const struct result *own, const struct result *const *parts,
+	size_t count)
+{
+	int width = (int)strlen(row_name(metrics, row));
+	bool tells = row == ROW_PART;
+	char cell[CELL_MAX];
+
+	for (size_t i = 0; i < count; i++) {
+		const struct result *r = parts[i];
+
+		if (row == ROW_OUTCOME)
+			tells = tells || r->outcome != OUTCOME_UP;
+		else if (row == ROW_ADDRESS)
+			tells = tells || strcmp(r->address, own->address) != 0;
+		else if (row >= 0)
+			tells = tells || find_value(r, metrics[row].number) != NULL;
+		format_cell(metrics, row, r, cell);
+		width = (int)strlen(cell) > width ? (int)strlen(cell) : width;
+	}
+	return tells ? width : 0;
+}
+
+static void print_line(const struct metric *metrics, const int *widths, const struct result *r, FILE *out)
+{
+	const char *between = "";
+
+	for (int row = ROW_PART, n = rows_count(metrics); row < n; row++) {
+		int width = widths[row - ROW_PART];
+		char cell[CELL_MAX];
+
+		if (width == 0)
+			continue;
+		if (r != NULL)
+			format_cell(metrics, row, r, cell);
+		else
+			snprintf(cell, sizeof cell, "%s", row_name(metrics, row));
+		fprintf(out, "%s%*s", between, row <= ROW_ADDRESS ? -width : width, cell);
+		between = "  ";
+	}
+	fputc('\n', out);
+}
+
+/* False: the lines would be too long. */
+static bool print_lines(const struct metric *metrics, const struct result *own, const struct result *const *parts, size_t count,
+	FILE *out)
+{
+	int n = rows_count(metrics) - ROW_PART, total = 0;
+	int *widths = mem_array((size_t)n, sizeof *widths);
+
+	for (int i = 0; i < n; i++) {
+		widths[i] = line_width(metrics, ROW_PART + i, own, parts, count);
+		total += widths[i] > 0 ? widths[i] + 2 : 0;
+	}
+	if (total <= TABLE_WIDTH) {
+		print_line(metrics, widths, NULL, out);
+		for (size_t i = 0; i < count; i++)
+			print_line(metrics, widths, parts[i], out);
+	}
+	free(widths);
+	return total <= TABLE_WIDTH;
+}
+
+static void print_blocks(const struct metric *metrics, const struct result *const *results, size_t count, FILE *out)
+{
+	for (size_t at = 0; at < count;) {
+		at += print_block(metrics, results + at, count - at, out);
+		if (at < count)
+			fputc('\n', out);
+	}
+}
+
 static const char *name_of(const struct result *r)
 {
 	return *r->part != '\0' ? r->part : r->address;
 }
 
+static void print_parts(const struct metric *metrics, const struct result *own, const struct result *const *parts, size_t count,
+	FILE *out)
+{
+	fputc('\n', out);
+	if (own->family != FAMILY_NONE)
+		fprintf(out, "%s %s\n", family_name(own->family), own->address);
+	if (!print_lines(metrics, own, parts, count, out))
+		print_blocks(metrics, parts, count, out);
+}
+
+/* The runs side by side, then the parts of each; the first result is a run's own (probe.h). */
+static void print_runs(const struct metric *metrics, const struct result *const *results, size_t count, FILE *out)
+{
+	const struct result **own = mem_array(count + 1, sizeof *own);
+	size_t n = 0, end;
+
+	for (size_t i = 0; i < count; i++) {
+		if (!is_part(results[i]))
+			own[n++] = results[i];
+	}
+	print_blocks(metrics, own, n, out);
+	free(own);
+	for (size_t i = 0; i < count; i = end) {
+		for (end = i + 1; end < count && is_part(results[end]); end++)
+			;
+		if (end > i + 1)
+			print_parts(metrics, results[i], results + i + 1, end - i - 1, out);
+	}
+}
+
 void probe_print_table(const struct probe_request *q, const struct result *const *results, size_t count,
 	FILE *out)
 {
-	for (size_t at = 0; at < count;) {
-		at += print_block(q->type->metrics, results + at, count - at, out);
-		if (at < count)
-			fputc('\n', out);
-	}
+	print_runs(q->type->metrics, results, count, out);
 	for (size_t i = 0; i < count; i++) {
 		const struct result *r = results[i];
 

@@ -13,6 +13,7 @@
 #include "lib/sample.h"
 #include "probes/catalog_http.h"
 #include "probes/catalog_icmp.h"
+#include "probes/catalog_path.h"
 #include "probes/catalog_tcp.h"
 #include "probes/run.h"
 
@@ -201,6 +202,36 @@ static void many_results_stand_in_blocks_below_each_other(void **state)
 	free(text);
 }
 
+#define HOP(n, where, rtt) {.type = "path", .family = FAMILY_V4, .outcome = OUTCOME_UP, .part = "hop " n, .address = where, \
+	.reason = "", .count = 2, .values = {{PATH_LOSS, 0}, {PATH_RTT, rtt}}}
+
+static void parts_of_a_run_stand_below_each_other(void **state)
+{
+	static const struct result own = {.type = "path", .family = FAMILY_V4, .outcome = OUTCOME_UP, .part = "",
+		.address = "192.0.2.98", .reason = "", .count = 1, .values = {{PATH_HOPS, 3}}};
+	static const struct result hops[] = {HOP("01", "192.0.2.1", 0.0005), HOP("03", "192.0.2.98", 0.0125)};
+	const struct result *const results[] = {&own, &hops[0], &hops[1], &own};
+	struct probe_request q = {.type = &catalog_path};
+	char *text;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	(void)state;
+	probe_print_table(&q, results, 4, f);
+	fclose(f);
+	assert_string_equal(text,
+		"                    IPv4        IPv4\n"
+		"address       192.0.2.98  192.0.2.98\n"
+		"outcome               up          up\n"
+		"hops                   3           3\n"
+		"\n"
+		"IPv4 192.0.2.98\n"
+		"part    address       loss        rtt\n"
+		"hop 01  192.0.2.1   0.00 %   0.500 ms\n"
+		"hop 03  192.0.2.98  0.00 %  12.500 ms\n");
+	free(text);
+}
+
 static void the_exit_status_is_the_worst_that_is_known(void **state)
 {
 	const struct result *const all[] = {&up, &unknown, &down}, *const none[] = {&up, &unknown};
@@ -225,6 +256,7 @@ int main(void)
 		CASE(json_is_an_array_of_results_with_units),
 		CASE(the_table_is_aligned_and_tells_reasons),
 		CASE(many_results_stand_in_blocks_below_each_other),
+		CASE(parts_of_a_run_stand_below_each_other),
 		CASE(the_exit_status_is_the_worst_that_is_known),
 	};
 
