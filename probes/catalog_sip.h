@@ -6,16 +6,21 @@
 
 #include "probes/catalog.h"
 
-enum { SIP_TIME = 700, SIP_CODE, SIP_RETRANSMISSIONS, SIP_CONNECT, SIP_FOREIGN };
+enum {
+	SIP_TIME = 700, SIP_CODE, SIP_RETRANSMISSIONS, SIP_CONNECT, SIP_FOREIGN, SIP_HANDSHAKE, SIP_CERT_DAYS,
+};
 
 /* In the order of the words of the option. */
-enum sip_transport { SIP_UDP, SIP_TCP };
+enum sip_transport { SIP_UDP, SIP_TCP, SIP_TLS };
 
 struct sip_options {
 	const char *host, *ipv4, *ipv6;
-	int64_t port;
+	int64_t port; /* 0: that of the transport */
 	int64_t transport;
 	const char *user, *domain, *user_agent, *status;
+	/* of TLS */
+	const char *server_name, *ca;
+	bool verify;
 };
 
 #endif

@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,26 +14,40 @@
 
 #include "lib/buf.h"
 #include "lib/clock.h"
+#include "lib/err.h"
 #include "lib/mem.h"
 #include "lib/num.h"
 #include "probes/catalog.h"
 #include "probes/catalog_sip.h"
+#include "probes/certificate.h"
 #include "probes/datagram.h"
 #include "probes/dial.h"
 #include "probes/match.h"
 #include "probes/sip_message.h"
+#include "probes/tls_shake.h"
 
 #define T1 (500 * NS_PER_MS)
 #define T2 (4 * NS_PER_S)
 #define READ_MAX 4096
 
+/* Of all runs of the process. */
+struct shared {
+	struct certificate_stores *stores;
+};
+
 struct sip {
 	struct run *run;
+	struct shared *shared;
 	struct datagram *udp;
 	struct event *timer; /* until the next retransmission */
 	int64_t wait;
 	struct dial *dial;   /* while TCP connects */
-	int fd;              /* of TCP */
+	double connected_ms;
+	struct tls_shake *shake; /* while TLS shakes hands */
+	struct certificate certificate;
+	char name[CATALOG_HOST_MAX + 1]; /* it must be for it */
+	struct ssl_st *ssl;  /* of TLS */
+	int fd;              /* of TCP and TLS */
 	struct event *readable;
 	struct sip_ids ids;
 	struct buf request, in;
@@ -45,9 +61,14 @@ static void sip_free(struct sip *s)
 	run_set_private(s->run, NULL);
 	datagram_close(s->udp);
 	dial_stop(s->dial);
+	tls_shake_stop(s->shake);
 	event_free(s->timer);
 	if (s->readable != NULL)
 		event_free(s->readable);
+	if (s->ssl != NULL)
+		SSL_shutdown(s->ssl);
+	SSL_free(s->ssl);
+	ERR_clear_error();
 	if (s->fd >= 0)
 		close(s->fd);
 	buf_fini(&s->request);
@@ -105,6 +126,8 @@ static void at_deadline(void *state, struct run *r)
 	tell_counts(s);
 	if (s->dial != NULL)
 		run_down(r, "no answer to the connection attempt within %s", limit);
+	else if (s->shake != NULL)
+		run_down(r, "connected in %.3g ms, TLS handshake not complete within %s", s->connected_ms, limit);
 	else if (s->provisional != 0)
 		run_down(r, "only a provisional response (%u) within %s", s->provisional, limit);
 	else
@@ -156,8 +179,14 @@ static void format_local(int fd, char *out, size_t room)
 			ntohs(four->sin_port));
 }
 
+static uint16_t port_of(const struct sip_options *o)
+{
+	return (uint16_t)(o->port != 0 ? o->port : o->transport == SIP_TLS ? 5061 : 5060);
+}
+
 static void make_request(struct sip *s, int fd)
 {
+	static const char *const transports[] = {"UDP", "TCP", "TLS"};
 	const struct sip_options *o = run_options(s->run);
 	const char *domain = *o->domain != '\0' ? o->domain : run_host(s->run);
 	bool bare = strchr(domain, ':') != NULL && domain[0] != '[';
@@ -167,10 +196,10 @@ static void make_request(struct sip *s, int fd)
 	format_local(fd, local, sizeof local);
 	n = snprintf(target, sizeof target, "sip:%s%s%s%.*s%s", o->user, *o->user != '\0' ? "@" : "", bare ? "[" : "",
 		bare ? (int)strcspn(domain, "%") : CATALOG_HOST_MAX, domain, bare ? "]" : "");
-	if (*o->domain == '\0' && o->port != 5060)
-		snprintf(target + n, sizeof target - (size_t)n, ":%d", (int)o->port);
+	if (*o->domain == '\0' && port_of(o) != 5060)
+		snprintf(target + n, sizeof target - (size_t)n, ":%u", port_of(o));
 	make_ids(&s->ids);
-	sip_request_encode(&(struct sip_request){.transport = o->transport == SIP_TCP ? "TCP" : "UDP", .target = target,
+	sip_request_encode(&(struct sip_request){.transport = transports[o->transport], .target = target,
 		.local = local, .user_agent = o->user_agent, .ids = &s->ids}, &s->request);
 }
 
@@ -243,7 +272,8 @@ static void on_error(void *ctx, int error)
 		snprintf(s->trouble, sizeof s->trouble, "%s", datagram_error_words(error));
 }
 
-static void read_stream(struct sip *s)
+/* What a stream has brought so far. False: it has ended the run. */
+static bool take_stream(struct sip *s)
 {
 	struct sip_response a;
 	char words[160];
@@ -251,14 +281,14 @@ static void read_stream(struct sip *s)
 	for (;;) {
 		switch (sip_response_decode(s->in.data, s->in.len, true, &a)) {
 		case SIP_MORE:
-			return;
+			return true;
 		case SIP_INVALID:
 			snprintf(words, sizeof words, "what came was not SIP: %s", a.words);
 			end_down(s, words);
-			return;
+			return false;
 		case SIP_WHOLE:
 			if (take(s, &a, clock_mono()))
-				return;
+				return false;
 			buf_drop_front(&s->in, a.len);
 		}
 	}
@@ -271,6 +301,17 @@ static void end_broken(struct sip *s, int error)
 		end_unknown(s, strerror(error));
 	else
 		end_down(s, error == ECONNRESET || error == EPIPE ? "reset by peer before a response" : strerror(error));
+}
+
+/* The same of one inside TLS. */
+static void end_broken_tls(struct sip *s, int why, int error)
+{
+	char what[120] = "closed by peer", words[160];
+
+	if (why != SSL_ERROR_ZERO_RETURN)
+		tls_shake_error_words(why, error, what, sizeof what);
+	snprintf(words, sizeof words, "TLS ended before a response: %s", what);
+	end_down(s, words);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *ctx)
@@ -287,17 +328,112 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
 		end_down(s, "closed by peer before a response");
 	} else {
 		s->in.len += (size_t)n;
-		read_stream(s);
+		take_stream(s);
 	}
 }
 
+/* One record at a time, so that a flood does not keep others waiting: all of it, as no event tells of what is left. */
+static void on_readable_tls(evutil_socket_t fd, short what, void *ctx)
+{
+	struct sip *s = ctx;
+	int n, why, error;
+
+	(void)fd, (void)what;
+	do {
+		ERR_clear_error();
+		errno = 0;
+		n = SSL_read(s->ssl, buf_reserve(&s->in, READ_MAX), READ_MAX);
+		error = errno;
+		why = SSL_get_error(s->ssl, n);
+		if (n <= 0) {
+			if (why != SSL_ERROR_WANT_READ && why != SSL_ERROR_WANT_WRITE)
+				end_broken_tls(s, why, error);
+			return;
+		}
+		s->in.len += (size_t)n;
+	} while (take_stream(s) && SSL_pending(s->ssl) > 0);
+}
+
+/* ---- over a stream */
+
 /* In one piece: a new connection takes more than a request has (tcp_wmem is 4 KiB at least). */
+static void ask_stream(struct sip *s)
+{
+	int n, why;
+
+	make_request(s, s->fd);
+	s->readable = event_new(run_env(s->run)->base, s->fd, EV_READ | EV_PERSIST,
+		s->ssl != NULL ? on_readable_tls : on_readable, s);
+	assert(s->readable != NULL);
+	event_add(s->readable, NULL);
+	s->sent = clock_mono();
+	if (s->ssl == NULL) {
+		if (send(s->fd, s->request.data, s->request.len, MSG_NOSIGNAL) != (ssize_t)s->request.len)
+			end_broken(s, errno);
+		return;
+	}
+	errno = 0;
+	n = SSL_write(s->ssl, s->request.data, (int)s->request.len);
+	why = SSL_get_error(s->ssl, n);
+	if (n <= 0)
+		end_broken_tls(s, why, errno);
+}
+
+static void on_shaken(void *ctx, const struct tls_facts *f)
+{
+	struct sip *s = ctx;
+	const struct sip_options *o = run_options(s->run);
+	const char *wrong = s->certificate.words[0] != '\0' ? s->certificate.words
+		: f->ocsp.status == TLS_OCSP_REVOKED ? f->ocsp.words : "";
+	struct tls_shake *shake = s->shake;
+	char words[300];
+
+	s->shake = NULL;
+	if (s->certificate.seen)
+		run_value(s->run, SIP_CERT_DAYS, s->certificate.days);
+	if (f->words[0] != '\0') {
+		snprintf(words, sizeof words, "TLS handshake failed: %s", f->words);
+		end_down(s, words);
+		return;
+	}
+	run_value(s->run, SIP_HANDSHAKE, (double)f->elapsed / NS_PER_S);
+	if (o->verify && *wrong != '\0') {
+		snprintf(words, sizeof words, "%s", wrong);
+		end_down(s, words);
+		return;
+	}
+	s->ssl = tls_shake_take(shake);
+	s->fd = SSL_get_fd(s->ssl);
+	ask_stream(s);
+}
+
+/* The handshake takes any certificate, so that one that is wrong is told in full. */
+static void shake(struct sip *s, int fd)
+{
+	const struct sip_options *o = run_options(s->run);
+	struct err e;
+	X509_STORE *roots = certificate_store(s->shared->stores, o->ca, clock_mono(), &e);
+	size_t n;
+
+	if (roots == NULL) {
+		close(fd);
+		end_unknown(s, e.text);
+		return;
+	}
+	snprintf(s->name, sizeof s->name, "%s", *o->server_name != '\0' ? o->server_name : run_host(s->run));
+	n = strlen(s->name);
+	if (n > 1 && s->name[n - 1] == '.')
+		s->name[n - 1] = '\0';
+	s->certificate.host = s->name;
+	s->shake = tls_shake_start(run_env(s->run)->base, fd, roots, &s->certificate, on_shaken, s);
+}
+
 static void on_dialled(void *ctx, const struct dial_end *end)
 {
 	struct sip *s = ctx;
+	const struct sip_options *o = run_options(s->run);
 
 	s->dial = NULL;
-	s->fd = end->fd;
 	if (end->error != 0) {
 		if (end->ours)
 			end_unknown(s, dial_reason(end));
@@ -306,13 +442,13 @@ static void on_dialled(void *ctx, const struct dial_end *end)
 		return;
 	}
 	run_value(s->run, SIP_CONNECT, (double)end->elapsed / NS_PER_S);
-	make_request(s, s->fd);
-	s->readable = event_new(run_env(s->run)->base, s->fd, EV_READ | EV_PERSIST, on_readable, s);
-	assert(s->readable != NULL);
-	event_add(s->readable, NULL);
-	s->sent = clock_mono();
-	if (send(s->fd, s->request.data, s->request.len, MSG_NOSIGNAL) != (ssize_t)s->request.len)
-		end_broken(s, errno);
+	s->connected_ms = (double)end->elapsed / NS_PER_MS;
+	if (o->transport == SIP_TLS) {
+		shake(s, end->fd);
+		return;
+	}
+	s->fd = end->fd;
+	ask_stream(s);
 }
 
 /* ---- the type */
@@ -340,17 +476,17 @@ static void sip_start(void *state, struct run *r)
 	socklen_t len;
 	const struct sockaddr *address = run_address(r, &len);
 
-	(void)state;
 	s->run = r;
+	s->shared = state;
 	s->fd = -1;
 	s->timer = evtimer_new(run_env(r)->base, on_silence, s);
 	assert(s->timer != NULL);
 	run_set_private(r, s);
 	run_on_deadline(r, at_deadline);
-	if (o->transport == SIP_TCP)
-		s->dial = dial_start(run_env(r)->base, address, len, (uint16_t)o->port, on_dialled, s);
+	if (o->transport == SIP_UDP)
+		start_udp(s, address, len, port_of(o));
 	else
-		start_udp(s, address, len, (uint16_t)o->port);
+		s->dial = dial_start(run_env(r)->base, address, len, port_of(o), on_dialled, s);
 }
 
 static void sip_cancel(void *state, struct run *r)
@@ -362,4 +498,23 @@ static void sip_cancel(void *state, struct run *r)
 		sip_free(s);
 }
 
-const struct probe_type sip_probe = {.catalog = &catalog_sip, .start = sip_start, .cancel = sip_cancel};
+static int sip_open(const struct probe_env *env, void **state, struct err *e)
+{
+	struct shared *shared = mem_alloc(sizeof *shared);
+
+	(void)env, (void)e;
+	shared->stores = certificate_stores_new();
+	*state = shared;
+	return 0;
+}
+
+static void sip_close(void *state)
+{
+	struct shared *shared = state;
+
+	certificate_stores_free(shared->stores);
+	free(shared);
+}
+
+const struct probe_type sip_probe = {.catalog = &catalog_sip, .open = sip_open, .start = sip_start, .cancel = sip_cancel,
+	.close = sip_close};

@@ -13,7 +13,8 @@ void sip_request_encode(const struct sip_request *q, struct buf *out)
 	buf_add_format(out, "Via: SIP/2.0/%s %s;branch=%s;rport\r\n", q->transport, q->local, i->branch);
 	buf_add_format(out, "Max-Forwards: 70\r\nFrom: <sip:xunjian@%s>;tag=%s\r\n", q->local, i->tag);
 	buf_add_format(out, "To: <%s>\r\nCall-ID: %s\r\nCSeq: %u OPTIONS\r\n", q->target, i->call_id, i->sequence);
-	buf_add_format(out, "Contact: <sip:xunjian@%s>\r\nAccept: application/sdp\r\n", q->local);
+	buf_add_format(out, "Contact: <sip:xunjian@%s;transport=%s>\r\n", q->local, q->transport);
+	buf_add_format(out, "Accept: application/sdp\r\n");
 	buf_add_format(out, "User-Agent: %s\r\nContent-Length: 0\r\n\r\n", q->user_agent);
 }
 

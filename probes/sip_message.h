@@ -28,7 +28,7 @@ struct sip_ids {
 };
 
 struct sip_request {
-	const char *transport; /* "UDP" */
+	const char *transport; /* "UDP", "TCP", "TLS" */
 	const char *target;    /* request URI: "sip:12345@example.cn" */
 	const char *local;     /* our address and port, IPv6 in brackets */
 	const char *user_agent;

@@ -33,8 +33,18 @@ void tls_shake_stop(struct tls_shake *s)
 		return;
 	event_free(s->event);
 	SSL_free(s->ssl);
-	close(s->fd);
+	if (s->fd >= 0)
+		close(s->fd);
 	free(s);
+}
+
+struct ssl_st *tls_shake_take(struct tls_shake *s)
+{
+	SSL *ssl = s->ssl;
+
+	s->ssl = NULL;
+	s->fd = -1;
+	return ssl;
 }
 
 /* ---- what is known */
@@ -99,13 +109,15 @@ static void finish(struct tls_shake *s, const char *words)
 	struct tls_facts f = {.words = words, .elapsed = clock_mono() - s->began};
 
 	event_del(s->event);
-	if (*words == '\0') {
+	if (*words == '\0')
 		read_facts(s, &f);
-		SSL_shutdown(s->ssl);
-		drain(s->fd);
-	}
 	ERR_clear_error();
 	s->on_end(s->ctx, &f);
+	if (*words == '\0' && s->ssl != NULL) {
+		SSL_shutdown(s->ssl);
+		drain(s->fd);
+		ERR_clear_error();
+	}
 	tls_shake_stop(s);
 }
 
@@ -122,28 +134,34 @@ static const char *lost_words(int error)
 #define IS_EOF(reason) false
 #endif
 
-static void fail(struct tls_shake *s, int error, int why)
+void tls_shake_error_words(int why, int error, char *out, size_t room)
 {
 	unsigned long code = ERR_peek_error();
 	int reason = ERR_GET_REASON(code);
 	const char *words;
-	char text[120], room[16];
+	char name[16];
 
 	if (why == SSL_ERROR_SYSCALL && code == 0) {
-		finish(s, lost_words(error));
+		snprintf(out, room, "%s", lost_words(error));
 	} else if (IS_EOF(reason)) {
-		finish(s, "closed by peer");
+		snprintf(out, room, "closed by peer");
 	} else if (reason == SSL_R_WRONG_VERSION_NUMBER) {
-		finish(s, "the answer is not TLS");
+		snprintf(out, room, "the answer is not TLS");
 	} else if (reason > SSL_AD_REASON_OFFSET && reason < SSL_AD_REASON_OFFSET + 256) {
-		snprintf(text, sizeof text, "alert: %s",
-			tls_alert_name((unsigned)(reason - SSL_AD_REASON_OFFSET), room));
-		finish(s, text);
+		snprintf(out, room, "alert: %s", tls_alert_name((unsigned)(reason - SSL_AD_REASON_OFFSET), name));
 	} else {
 		words = ERR_reason_error_string(code);
-		snprintf(text, sizeof text, "%s", words != NULL ? words : "failed");
-		finish(s, text);
+		snprintf(out, room, "%s", words != NULL ? words : "failed");
 	}
+	ERR_clear_error();
+}
+
+static void fail(struct tls_shake *s, int error, int why)
+{
+	char words[120];
+
+	tls_shake_error_words(why, error, words, sizeof words);
+	finish(s, words);
 }
 
 static void wait_for(struct tls_shake *, short what);

@@ -4,18 +4,20 @@
  *   tls_shake_start -> on_end, once, never from inside the call; or tls_shake_stop before
  *
  * It takes anything, whatever the policy of this system is, and judges afterwards: the certificate is asked with verify = false.
- * The connection is ended with close_notify and FIN. The owner decides when it has waited long enough. SIGPIPE must be
- * ignored. Thread: the loop's.
+ * The connection is ended with close_notify and FIN, unless on_end takes it. The owner decides when it has waited long
+ * enough. SIGPIPE must be ignored. Thread: the loop's.
  */
 #ifndef PROBES_TLS_SHAKE_H
 #define PROBES_TLS_SHAKE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "probes/tls_ocsp.h"
 
 struct certificate;
 struct event_base;
+struct ssl_st;
 struct tls_shake;
 
 struct tls_facts {
@@ -31,5 +33,10 @@ struct tls_facts {
 struct tls_shake *tls_shake_start(struct event_base *, int fd, struct x509_store_st *roots, struct certificate *,
 	void (*on_end)(void *ctx, const struct tls_facts *), void *ctx);
 void tls_shake_stop(struct tls_shake *); /* accepts NULL */
+/* Only from inside on_end of a complete handshake: the connection goes on as the caller's, who ends it with SSL_free and
+ * closes its descriptor (SSL_get_fd). */
+struct ssl_st *tls_shake_take(struct tls_shake *);
+/* What SSL_get_error told (why) and errno behind the call, in words: "reset by peer", "alert: certificate required". */
+void tls_shake_error_words(int why, int error, char *out, size_t room);
 
 #endif

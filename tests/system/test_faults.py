@@ -337,9 +337,11 @@ FAULTS = [
     ("no source of time", "ntp", "a server without a source"), ("own interface down", "http", "the probing interface is down"),
     ("own descriptors used up", "dns", "no descriptor is left"), ("collector out of reach", "http", "only the collector is out of reach"),
     ("wrong credentials", "snmp", "wrong-auth"), ("wrong community", "snmp", "a wrong community"),
+    ("overload", "sip", "tcp: overload"), ("wrong name", "sip", "tls: wrong name"), ("expired", "sip", "tls: expired"),
+    ("black hole", "path", "a black hole"), ("a router that limits its errors", "path", "a busy router that limits its errors"),
     ("a plugin that hangs", "exec", "stubborn"), ("a plugin without end", "exec", "dripping"), ("a fork bomb", "exec", "bomb"),
 ]
-OTHERS = ["http", "tls", "dns", "ntp", "scorecard", "snmp", "exec", "path"]
+OTHERS = ["http", "tls", "dns", "ntp", "sip", "scorecard", "snmp", "exec", "path"]
 
 
 def words_of(said):

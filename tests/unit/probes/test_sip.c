@@ -1,13 +1,21 @@
 #include "probes/sip.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <cmocka.h>
 
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/bufferevent_ssl.h>
+#include <event2/listener.h>
+#include <openssl/ssl.h>
+
 #include "probes/catalog_sip.h"
+#include "tests/support/pki.h"
 #include "tests/unit/probes/one_run.h"
 #include "tests/unit/probes/udp_server.h"
 
@@ -96,6 +104,7 @@ static int setup(void **state)
 	struct fixture *f = mem_alloc(sizeof *f);
 	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 
+	signal(SIGPIPE, SIG_IGN);
 	one_run_open(&f->one);
 	for (;;) { /* one number for both transports */
 		while (!udp_server_try(&f->udp, 0))
@@ -222,6 +231,208 @@ static void a_closed_port_is_down_at_once(void **state)
 	assert_lines(&f->one, "IPv4 127.0.0.1 down: connection refused");
 }
 
+/* ---- inside TLS: a peer on one port of both families */
+
+#define DAY 86400L
+#define TLS "host=127.0.0.1", "transport=tls"
+
+struct tls_peer {
+	struct fixture *fixture;
+	SSL_CTX *ctx;
+	struct evconnlistener *listeners[2];
+	char port[32], folder[40], file[64], ca[80];
+	struct pki root;
+	const char *says; /* instead of a response; "" nothing */
+	bool closes;
+};
+
+static void on_tls_event(struct bufferevent *b, short what, void *ctx)
+{
+	(void)ctx;
+	if (what & (BEV_EVENT_ERROR | BEV_EVENT_EOF))
+		bufferevent_free(b);
+}
+
+static void on_tls_written(struct bufferevent *b, void *ctx)
+{
+	(void)ctx;
+	bufferevent_free(b);
+}
+
+static void on_tls_request(struct bufferevent *b, void *ctx)
+{
+	struct tls_peer *p = ctx;
+	struct fixture *f = p->fixture;
+	struct evbuffer *in = bufferevent_get_input(b);
+	char out[1024];
+	size_t n = evbuffer_get_length(in);
+
+	assert_true(n < sizeof f->last);
+	evbuffer_copyout(in, f->last, n);
+	f->last[n] = '\0';
+	if (strstr(f->last, "\r\n\r\n") == NULL)
+		return;
+	evbuffer_drain(in, n);
+	if (p->says == NULL) {
+		bufferevent_write(b, out, (size_t)respond(f, "100 Trying", NULL, out, sizeof out));
+		bufferevent_write(b, out, (size_t)respond(f, "200 OK", "z9hG4bKanother", out, sizeof out));
+		bufferevent_write(b, out, (size_t)respond(f, f->status, NULL, out, sizeof out));
+	} else {
+		bufferevent_write(b, p->says, strlen(p->says));
+	}
+	if (p->closes)
+		bufferevent_setcb(b, NULL, on_tls_written, on_tls_event, p);
+}
+
+static void on_tls_accept(struct evconnlistener *l, evutil_socket_t fd, struct sockaddr *from, int len, void *ctx)
+{
+	struct tls_peer *p = ctx;
+	struct bufferevent *b = bufferevent_openssl_socket_new(evconnlistener_get_base(l), fd, SSL_new(p->ctx),
+		BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
+
+	(void)from, (void)len;
+	bufferevent_setcb(b, on_tls_request, NULL, on_tls_event, p);
+	bufferevent_enable(b, EV_READ | EV_WRITE);
+}
+
+static bool tls_listen(struct tls_peer *p)
+{
+	struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_addr = in6addr_loopback};
+	struct sockaddr_in four = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct event_base *base = p->fixture->one.base;
+	socklen_t len = sizeof four;
+
+	p->listeners[0] = evconnlistener_new_bind(base, on_tls_accept, p, LEV_OPT_CLOSE_ON_FREE, 5,
+		(struct sockaddr *)&four, sizeof four);
+	getsockname(evconnlistener_get_fd(p->listeners[0]), (struct sockaddr *)&four, &len);
+	six.sin6_port = four.sin_port;
+	p->listeners[1] = evconnlistener_new_bind(base, on_tls_accept, p, LEV_OPT_CLOSE_ON_FREE, 5,
+		(struct sockaddr *)&six, sizeof six);
+	snprintf(p->port, sizeof p->port, "port=%u", ntohs(four.sin_port));
+	if (p->listeners[1] == NULL)
+		evconnlistener_free(p->listeners[0]);
+	return p->listeners[1] != NULL;
+}
+
+static void tls_open(struct tls_peer *p, struct fixture *f, struct pki_spec *spec)
+{
+	struct pki leaf;
+
+	*p = (struct tls_peer){.fixture = f, .ctx = SSL_CTX_new(TLS_server_method()), .root = pki_authority("a root", NULL)};
+	leaf = pki_make(spec, &p->root);
+	assert_int_equal(SSL_CTX_use_certificate(p->ctx, leaf.x), 1);
+	assert_int_equal(SSL_CTX_use_PrivateKey(p->ctx, leaf.key), 1);
+	pki_free(&leaf);
+	while (!tls_listen(p))
+		;
+	snprintf(p->folder, sizeof p->folder, "/tmp/xj-sip-XXXXXX");
+	assert_non_null(mkdtemp(p->folder));
+	snprintf(p->file, sizeof p->file, "%s/ca.pem", p->folder);
+	snprintf(p->ca, sizeof p->ca, "ca=%s", p->file);
+	pki_write_certificate(p->file, &p->root.x, 1);
+}
+
+static void tls_close(struct tls_peer *p)
+{
+	for (int i = 0; i < 20; i++)
+		event_base_loop(p->fixture->one.base, EVLOOP_NONBLOCK);
+	for (int i = 0; i < 2; i++)
+		evconnlistener_free(p->listeners[i]);
+	SSL_CTX_free(p->ctx);
+	pki_free(&p->root);
+	unlink(p->file);
+	rmdir(p->folder);
+}
+
+#define GOOD_LEAF {.usage = "serverAuth", .san = "DNS:localhost, IP:127.0.0.1, IP:::1", .from = -DAY, .until = 30 * DAY}
+
+static void tls_is_shaken_verified_and_asked_in_both_families(void **state)
+{
+	struct pki_spec spec = GOOD_LEAF;
+	struct fixture *f = *state;
+	struct tls_peer p;
+
+	tls_open(&p, f, &spec);
+	one_run_of(&f->one, &sip_probe, "host=localhost", "transport=tls", "user=12345", p.port, p.ca);
+	assert_lines(&f->one, "IPv4 127.0.0.1 up", "IPv6 ::1 up");
+	for (size_t i = 0; i < 2; i++) {
+		assert_true(one_run_value(&f->one, i, SIP_CODE) == 200);
+		assert_true(one_run_value(&f->one, i, SIP_FOREIGN) == 1);
+		assert_true(one_run_value(&f->one, i, SIP_CONNECT) > 0 && one_run_value(&f->one, i, SIP_HANDSHAKE) > 0);
+		assert_true(one_run_value(&f->one, i, SIP_TIME) > 0);
+		assert_float_equal(one_run_value(&f->one, i, SIP_CERT_DAYS), 30, 0.01);
+	}
+	assert_non_null(strstr(f->last, "Via: SIP/2.0/TLS "));
+	SSL_CTX_set_max_proto_version(p.ctx, TLS1_2_VERSION);
+	f->status = "503 Service Unavailable";
+	one_run_of(&f->one, &sip_probe, TLS, p.port, p.ca);
+	assert_lines(&f->one, "IPv4 127.0.0.1 down: 503 Service Unavailable, expected 200-299");
+	tls_close(&p);
+}
+
+static void a_certificate_that_is_wrong_is_down_before_anything_is_asked(void **state)
+{
+	struct pki_spec late = {.usage = "serverAuth", .san = "DNS:localhost", .from = -40 * DAY, .until = -10 * DAY};
+	struct pki_spec other = {.usage = "serverAuth", .san = "DNS:y.example", .from = -DAY, .until = DAY};
+	struct fixture *f = *state;
+	struct tls_peer p;
+
+	tls_open(&p, f, &late);
+	one_run_of(&f->one, &sip_probe, TLS, "server_name=localhost", p.port, p.ca);
+	assert_non_null(strstr(f->one.lines[0], "down: certificate expired on "));
+	assert_float_equal(one_run_value(&f->one, 0, SIP_CERT_DAYS), -10, 0.01);
+	assert_string_equal(f->last, "");
+	one_run_of(&f->one, &sip_probe, TLS, "server_name=localhost", p.port, p.ca, "verify=false");
+	assert_lines(&f->one, "IPv4 127.0.0.1 up");
+	tls_close(&p);
+	tls_open(&p, f, &other);
+	one_run_of(&f->one, &sip_probe, "host=localhost", "transport=tls", p.port, p.ca);
+	assert_lines(&f->one, "IPv4 127.0.0.1 down: certificate is for other names: y.example",
+		"IPv6 ::1 down: certificate is for other names: y.example");
+	one_run_of(&f->one, &sip_probe, TLS, "server_name=y.example", p.port, p.ca);
+	assert_lines(&f->one, "IPv4 127.0.0.1 up");
+	one_run_of(&f->one, &sip_probe, TLS, p.port, "ca=/nowhere/ca.pem");
+	assert_lines(&f->one, "IPv4 127.0.0.1 unknown: ca: no certificate can be read from /nowhere/ca.pem");
+	tls_close(&p);
+}
+
+static void what_goes_wrong_inside_tls_is_told_by_its_phase(void **state)
+{
+	struct pki_spec spec = GOOD_LEAF;
+	struct fixture *f = *state;
+	struct tls_peer p;
+	char *flood = mem_alloc(40000);
+
+	tls_open(&p, f, &spec);
+	p.says = "HTTP/1.1 400 Bad Request\r\n\r\n";
+	one_run_of(&f->one, &sip_probe, TLS, p.port, p.ca);
+	assert_lines(&f->one, "IPv4 127.0.0.1 down: what came was not SIP: it is no response of SIP/2.0");
+	p.says = memset(flood, 'x', 39999);
+	one_run_of(&f->one, &sip_probe, TLS, p.port, p.ca);
+	assert_lines(&f->one, "IPv4 127.0.0.1 down: what came was not SIP: its headers are longer than 16 KiB");
+	strcpy(flood + 5000, "\r\n\r\n"); /* one record, more than is read at a time */
+	one_run_of(&f->one, &sip_probe, TLS, p.port, p.ca);
+	assert_lines(&f->one, "IPv4 127.0.0.1 down: what came was not SIP: it is no response of SIP/2.0");
+	p.says = "SIP/2.0 200", p.closes = true;
+	one_run_of(&f->one, &sip_probe, TLS, p.port, p.ca);
+	assert_lines(&f->one, "IPv4 127.0.0.1 down: TLS ended before a response: closed by peer");
+	p.says = "", p.closes = false;
+	f->one.timeout = 2 * NS_PER_S;
+	one_run_of(&f->one, &sip_probe, TLS, p.port, p.ca);
+	assert_lines(&f->one, "IPv4 127.0.0.1 down: no response to 1 request within 2s");
+	f->one.timeout = 10 * NS_PER_S;
+	SSL_CTX_set_verify(p.ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+	one_run_of(&f->one, &sip_probe, TLS, p.port, p.ca);
+	assert_lines(&f->one, "IPv4 127.0.0.1 down: TLS ended before a response: alert: certificate required");
+	f->raw = "SIP/2.0 400 Bad Request\r\n\r\n"; /* of the server in clear */
+	one_run_of(&f->one, &sip_probe, TLS, f->port);
+	assert_lines(&f->one, "IPv4 127.0.0.1 down: TLS handshake failed: the answer is not TLS");
+	one_run_of(&f->one, &sip_probe, TLS, "port=1");
+	assert_lines(&f->one, "IPv4 127.0.0.1 down: connection refused");
+	tls_close(&p);
+	free(flood);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -232,6 +443,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(forged_responses_and_noise_are_counted_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_stream_is_framed_by_its_lengths, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_closed_port_is_down_at_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(tls_is_shaken_verified_and_asked_in_both_families, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_certificate_that_is_wrong_is_down_before_anything_is_asked, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_goes_wrong_inside_tls_is_told_by_its_phase, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
