@@ -220,7 +220,7 @@ def print_line(r):
 def all_works():
     """One module work_<group>.py per group; each has works(): a list of works."""
     found = []
-    for name in ("probes", "collector", "wire", "agent", "host", "growth"):
+    for name in ("probes", "dns", "path", "exec", "collector", "wire", "agent", "host", "growth"):
         if os.path.exists(os.path.join(HERE, f"work_{name}.py")):
             found += importlib.import_module(f"work_{name}").works()
     return found
@@ -259,7 +259,7 @@ def main():
     works = [w for w in works if not options.works or any(w.name.startswith(n) for n in options.works)]
     end = time.monotonic() + options.minutes * 60
     enter_private_namespaces()
-    kept = {"machine": machine(), "subjects": [], "lines": []}
+    kept = {"machine": machine(), "subjects": [], "lines": [], "seconds": {}}
     print("bench: %(cores)d cores, %(cpu)s, kernel %(kernel)s, load average %(load).1f at the start. CPU time counts; "
           "medians of interleaved rounds (least - most)." % kept["machine"], flush=True)
     for i, work in enumerate(works):
@@ -276,13 +276,16 @@ def main():
                 work.place.leave()
         rows = list(subject_rows(work, results))
         lines = [line.judge(work, results) for line in work.lines]
+        took = time.monotonic() - now
         for r in rows:
             print_subject(r)
+        print(f"    (the work took {took:.0f} s)")
         for r in lines:
             print_line(r)
         sys.stdout.flush()
         kept["subjects"] += rows
         kept["lines"] += lines
+        kept["seconds"][work.name] = round(took, 1)
     kept["machine"]["load_at_end"] = os.getloadavg()[0]
     print("\nbench: all lines; load average %.1f at the end" % kept["machine"]["load_at_end"])
     for r in kept["lines"]:

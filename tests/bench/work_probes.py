@@ -135,6 +135,8 @@ http {{ access_log off; {temp}
             f.write("""modules:
   http4: {prober: http, timeout: 5s, http: {preferred_ip_protocol: ip4, tls_config: {insecure_skip_verify: true}}}
   tcp4: {prober: tcp, timeout: 5s}
+  dns4: {prober: dns, timeout: 5s, dns: {preferred_ip_protocol: ip4, query_name: portal.gov.example, query_type: A,
+    validate_answer_rrs: {fail_if_none_matches_regexp: ['192\\.0\\.2\\.10']}}}
   icmp4: {prober: icmp, timeout: 5s, icmp: {preferred_ip_protocol: ip4}}
   icmp6: {prober: icmp, timeout: 5s, icmp: {preferred_ip_protocol: ip6}}
 """)
@@ -248,13 +250,13 @@ def snmp_exporter(count):
     return measure
 
 
-def plugin(name, count, *options):
+def plugin(name, count, *options, target="$h", package="monitoring-plugins-basic"):
     """A process for each check, as a scheduler of plugins starts it: from a shell."""
     def measure():
         program = os.path.join(PLUGINS, name)
         if not os.path.exists(program):
-            raise Missing("monitoring-plugins-basic is not installed")
-        line = " ".join([program, "-H" if name != "check_http" else "-I", "$h", *options])
+            raise Missing(f"{package} is not installed")
+        line = " ".join([program, "-H" if name != "check_http" else "-I", target, *options])
         p, m = field.run(["bash", "-c", f"for h in {' '.join(addresses(FIRST4, count))}; do {line} >/dev/null || exit 1; done"], count)
         if p.returncode != 0:
             raise ValueError(f"{line} did not probe well: {p.stderr}")
