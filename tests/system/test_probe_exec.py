@@ -6,6 +6,7 @@ import http.server
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -249,8 +250,14 @@ def test_in_agent():
         wait("all is on the page as it is", seen)
         agent = pair.processes["agent"].pid
         names = below(agent)
+        check("the keeper has the same", names["xj-keeper"]["CapEff"] == names["xj-spawner"]["CapEff"], names)
         check("the spawner keeps four capabilities", int(names["xj-spawner"]["CapEff"], 16) == 1 << 5 | 1 << 6 | 1 << 7 | 1 << 21, names)
         check("the helper has not more than before", int(names["xj-helper"]["CapEff"], 16) == 1 << 13, names)
+        os.kill(int(names["xj-spawner"]["Pid"]), signal.SIGKILL)
+        wait("a spawner is there again", lambda: "is there again" in pair.log("agent"))
+        back = time.time()
+        wait("its plugins run", lambda: any(r["outcome"] == "up" and r["measured"] > back for c in json.loads(
+            pair.ask("/api/v1/systems/portal"))["list"] if c["id"] == "load" for r in c["rows"]))
         if FULL:
             time.sleep(60)
             check("many hostile runs leave few processes", len(of_user()) <= 300, len(of_user()))
