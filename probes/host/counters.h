@@ -11,6 +11,8 @@
 
 #include "probes/host/scan.h"
 
+#define COUNTERS_MAX 32 /* words of a table */
+
 struct counters_word {
 	const char *group; /* "Tcp"; NULL: of snmp6 */
 	const char *name;

@@ -142,7 +142,7 @@ struct named {
 	struct worst *worst; /* as many as names */
 };
 
-static void on_process(struct look *l, const char *pid, const struct process_line *p, void *ctx)
+static bool on_process(struct look *l, const char *pid, const struct process_line *p, void *ctx)
 {
 	struct named *n = ctx;
 
@@ -152,6 +152,7 @@ static void on_process(struct look *l, const char *pid, const struct process_lin
 		n->worst[i].count++;
 		weigh(l, pid, &n->worst[i]);
 	}
+	return false; /* threads of the kernel have no files */
 }
 
 static int look_at_named(struct look *l, struct err *e)

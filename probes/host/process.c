@@ -28,9 +28,11 @@ struct tally {
 	struct named *named;
 };
 
-static void on_process(struct look *l, const char *pid, const struct process_line *p, void *ctx)
+/* Cares for those that have a name that is asked for. */
+static bool on_process(struct look *l, const char *pid, const struct process_line *p, void *ctx)
 {
 	struct tally *t = ctx;
+	bool is_named = false;
 
 	(void)l, (void)pid;
 	t->all++;
@@ -41,10 +43,12 @@ static void on_process(struct look *l, const char *pid, const struct process_lin
 	for (size_t i = 0; i < t->options->names.count; i++) {
 		if (!process_has_name(p, t->options->names.items[i]))
 			continue;
+		is_named = true;
 		t->named[i].count++;
 		t->named[i].pages += p->pages;
 		t->named[i].ticks += p->ticks;
 	}
+	return is_named;
 }
 
 static void tell_named(struct look *l, const char *name, struct named *now, struct named *kept)

@@ -3,6 +3,8 @@
 #include <fnmatch.h>
 #include <string.h>
 
+#define KERNEL_THREAD 0x00200000u /* PF_KTHREAD: the same since Linux 2.6.27 */
+
 static const char *find_last(struct scan text, char sign)
 {
 	for (const char *p = text.end; p > text.at; p--)
@@ -25,11 +27,11 @@ static bool read_field(struct scan *text, int *at, int wanted, uint64_t *out)
 
 bool process_parse(struct scan text, struct process_line *out)
 {
-	enum { FIELD_AFTER_STATE = 4, FIELD_USER = 14, FIELD_SYSTEM = 15, FIELD_THREADS = 20, FIELD_PAGES = 24 };
+	enum { FIELD_AFTER_STATE = 4, FIELD_FLAGS = 9, FIELD_USER = 14, FIELD_SYSTEM = 15, FIELD_THREADS = 20, FIELD_PAGES = 24 };
 	const char *close = find_last(text, ')');
 	struct scan rest = {close != NULL ? close + 1 : text.end, text.end}, name, word;
 	int at = FIELD_AFTER_STATE;
-	uint64_t user, system;
+	uint64_t flags, user, system;
 
 	if (close == NULL || !scan_number(&text, &out->pid) || text.at + 1 >= close || text.at[1] != '(')
 		return false;
@@ -40,9 +42,10 @@ bool process_parse(struct scan text, struct process_line *out)
 	if (!scan_word(&rest, &word) || scan_left(&word) != 1)
 		return false;
 	out->state = *word.at;
-	if (!read_field(&rest, &at, FIELD_USER, &user) || !read_field(&rest, &at, FIELD_SYSTEM, &system) ||
+	if (!read_field(&rest, &at, FIELD_FLAGS, &flags) || !read_field(&rest, &at, FIELD_USER, &user) || !read_field(&rest, &at, FIELD_SYSTEM, &system) ||
 		!read_field(&rest, &at, FIELD_THREADS, &out->threads) || !read_field(&rest, &at, FIELD_PAGES, &out->pages))
 		return false;
+	out->is_kernel = (flags & KERNEL_THREAD) != 0;
 	out->ticks = user + system;
 	return true;
 }

@@ -11,6 +11,7 @@
 struct process_line {
 	uint64_t pid, ticks, threads, pages; /* ticks: of processor time, user and system */
 	char state;                          /* R, S, D, Z, T ... */
+	bool is_kernel;                      /* a thread of the kernel */
 	char name[PROCESS_NAME];
 };
 /* /proc/PID/stat, proc(5). The name may hold anything, brackets and blanks as well. False: not of that form. */

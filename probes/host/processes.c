@@ -21,6 +21,7 @@
 struct processes_kept {
 	uint64_t pid;
 	struct look_file stat;
+	int64_t trusted; /* mono: until then it is taken to be as it was, a thread of the kernel that sleeps; 0: not at all */
 };
 
 /* A walk under way: what was kept from the one before is taken from its front, as /proc lists pids in ascending order. What is not
@@ -32,8 +33,9 @@ struct walk {
 	size_t old_at, old_count;
 	size_t seen;
 	bool has_first; /* process 1, which is always there: without it those of others are hidden from us */
-	void (*on_process)(struct look *, const char *pid, const struct process_line *, void *);
+	bool (*on_process)(struct look *, const char *pid, const struct process_line *, void *);
 	void *ctx;
+	int64_t now;
 };
 
 /* As the kernel writes it (getdents64(2)). */
@@ -55,69 +57,81 @@ static size_t kept_most(void)
 	return most;
 }
 
-/* The file of the walk before, if there was one; those of processes that are no more are closed on the way. */
-static struct look_file take_kept(struct walk *w, uint64_t pid)
+/* What is left of the walk before, if there was one; files of processes that are no more are closed on the way. */
+static struct processes_kept take_kept(struct walk *w, uint64_t pid)
 {
-	struct look_file none = {0};
-
 	for (; w->old_at < w->old_count && w->old[w->old_at].pid <= pid; w->old_at++) {
 		if (w->old[w->old_at].pid == pid)
-			return w->old[w->old_at++].stat;
+			return w->old[w->old_at++];
 		look_file_close(&w->old[w->old_at].stat);
 	}
-	return none;
+	return (struct processes_kept){.pid = pid};
 }
 
-static void keep(struct walk *w, uint64_t pid, struct look_file *f)
+static void keep(struct walk *w, struct processes_kept *k)
 {
 	struct processes *all = w->all;
 
-	if (f->fd_plus_one == 0)
+	if (k->stat.fd_plus_one == 0)
 		return;
-	if (all->count == all->most) {
-		look_file_close(f);
-		return;
-	}
-	all->kept[all->count++] = (struct processes_kept){pid, *f};
+	if (all->count == all->most)
+		look_file_close(&k->stat);
+	else
+		all->kept[all->count++] = *k;
 }
 
 /* -1 with errno. */
-static int read_stat(struct walk *w, const char *pid, uint64_t number, char text[STAT_MAX])
+static int read_stat(struct walk *w, const char *pid, struct look_file *f, char text[STAT_MAX])
 {
-	struct look_file f = take_kept(w, number);
-	bool was_open = f.fd_plus_one > 0;
+	bool was_open = f->fd_plus_one > 0;
 	char path[32];
 	int n, error;
 
 	snprintf(path, sizeof path, "proc/%.10s/stat", pid);
-	n = look_read_short(w->look, &f, path, text, STAT_MAX);
+	n = look_read_short(w->look, f, path, text, STAT_MAX);
 	if (n < 0 && was_open) {
-		look_file_close(&f); /* that process has ended: this is another one of its number */
-		n = look_read_short(w->look, &f, path, text, STAT_MAX);
+		look_file_close(f); /* that process has ended: this is another one of its number */
+		n = look_read_short(w->look, f, path, text, STAT_MAX);
 	}
 	error = errno;
 	if (n < 0)
-		look_file_close(&f);
-	keep(w, number, &f);
+		look_file_close(f);
 	errno = error;
 	return n;
+}
+
+static void tell(struct walk *w, const char *pid, const struct process_line *p, struct processes_kept *k)
+{
+	bool cares = w->on_process(w->look, pid, p, w->ctx);
+
+	w->seen++;
+	w->has_first |= p->pid == 1;
+	/* Not all at once. */
+	if (p->is_kernel && !cares && (p->state == 'S' || p->state == 'I'))
+		k->trusted = w->now + PROCESSES_TRUSTED + (int64_t)(p->pid % 16) * NS_PER_S;
 }
 
 /* -1: there are processes that we cannot look at. */
 static int look_at(struct walk *w, const char *pid, struct err *e)
 {
-	uint64_t number = strtoull(pid, NULL, 10);
+	struct processes_kept k = take_kept(w, strtoull(pid, NULL, 10));
 	char text[STAT_MAX];
-	struct process_line p;
-	int n = read_stat(w, pid, number, text);
+	struct process_line p = {.pid = k.pid, .threads = 1, .state = 'S', .is_kernel = true};
+	int n;
 
+	if (k.trusted > w->now) {
+		w->seen++;
+		w->on_process(w->look, pid, &p, w->ctx);
+		keep(w, &k);
+		return 0;
+	}
+	k.trusted = 0;
+	n = read_stat(w, pid, &k.stat, text);
 	if (n < 0)
 		return errno == ENOENT || errno == ESRCH ? 0 : err_errno(e, "proc/%.10s/stat", pid);
-	if (!process_parse(scan_over(text, (size_t)n), &p))
-		return 0;
-	w->seen++;
-	w->has_first |= p.pid == 1;
-	w->on_process(w->look, pid, &p, w->ctx);
+	if (process_parse(scan_over(text, (size_t)n), &p))
+		tell(w, pid, &p, &k);
+	keep(w, &k);
 	return 0;
 }
 
@@ -162,10 +176,10 @@ static int open_folder(struct look *l, struct processes *all, struct err *e)
 	return fd;
 }
 
-int processes_walk(struct look *l, struct processes *all, void (*on_process)(struct look *, const char *pid,
+int processes_walk(struct look *l, struct processes *all, bool (*on_process)(struct look *, const char *pid,
 	const struct process_line *, void *ctx), void *ctx, struct err *e)
 {
-	struct walk w = {.look = l, .all = all, .old = all->kept, .old_count = all->count, .on_process = on_process, .ctx = ctx};
+	struct walk w = {.look = l, .all = all, .old = all->kept, .old_count = all->count, .on_process = on_process, .ctx = ctx, .now = clock_mono()};
 	int folder = open_folder(l, all, e), status;
 
 	if (folder < 0)

@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "lib/clock.h"
 #include "lib/err.h"
 #include "probes/catalog_host.h"
 #include "probes/host/look.h"
@@ -46,9 +47,14 @@ bool self_parse_private(struct scan text, uint64_t page, uint64_t *bytes)
 
 /* ---- the probe */
 
+/* Shares of memory cost the kernel a walk over all pages: they are asked for once in this time, and told again meanwhile. */
+#define SHARES_AGAIN (60 * NS_PER_S)
+
 struct self_memory {
 	struct look_file stat, shares, children;
 	uint64_t ticks;
+	int64_t weighed; /* mono, of: */
+	uint64_t processes, bytes;
 };
 
 /* Its share of what it has in common with others; of a process of another user what it has for itself, as the kernel tells of that one
@@ -74,26 +80,42 @@ static bool add_memory(struct look *l, const char *pid, uint64_t *all)
 	return true;
 }
 
-static void tell_processes(struct look *l)
+/* False: what is not known whole is not told. Older kernels have no list of children. */
+static bool weigh(struct look *l, struct self_memory *m)
 {
-	struct self_memory *m = look_memory(l);
 	char path[64], text[SHORT], pid[16];
-	uint64_t all = 0, count = 1;
 	struct scan s, word;
 	struct err ignored;
 	int n;
 
-	if (look_read(l, &m->shares, "proc/self/smaps_rollup", &s, &ignored) < 0 || !self_parse_shares(s, &all))
-		return;
+	m->bytes = 0;
+	m->processes = 1;
+	if (look_read(l, &m->shares, "proc/self/smaps_rollup", &s, &ignored) < 0 || !self_parse_shares(s, &m->bytes))
+		return false;
 	snprintf(path, sizeof path, "proc/self/task/%d/children", (int)getpid());
 	n = look_read_short(l, &m->children, path, text, sizeof text);
 	if (n < 0)
-		return; /* a kernel without that: what is not known whole is not told */
+		return false;
 	s = scan_over(text, (size_t)n);
 	for (size_t i = 0; i < PROCESSES_MAX && scan_word(&s, &word); i++)
-		count += add_memory(l, scan_copy(&word, pid, sizeof pid), &all);
-	look_value(l, SELF_PROCESSES, (double)count);
-	look_value(l, SELF_SHARES, (double)all);
+		m->processes += add_memory(l, scan_copy(&word, pid, sizeof pid), &m->bytes);
+	return true;
+}
+
+static void tell_processes(struct look *l)
+{
+	struct self_memory *m = look_memory(l);
+	int64_t now = clock_mono();
+
+	if (m->weighed == 0 || now - m->weighed >= SHARES_AGAIN) {
+		m->weighed = now;
+		if (!weigh(l, m))
+			m->processes = 0;
+	}
+	if (m->processes == 0)
+		return;
+	look_value(l, SELF_PROCESSES, (double)m->processes);
+	look_value(l, SELF_SHARES, (double)m->bytes);
 }
 
 static bool count_descriptors(const struct look *l, uint64_t *count)

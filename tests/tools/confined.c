@@ -2,7 +2,7 @@
  * confined: one process of the agent or the collector as an intruder would have it: fenced by the very function that
  * the process calls, with the settings that it has read, and then made to do what it is told.
  *
- *   confined WHO SETTINGS DEED ...    WHO: engine, helper, probe; parent, ingest, series, judge, web, render
+ *   confined WHO SETTINGS DEED ...    WHO: engine, helper, units, probe; parent, ingest, series, judge, web, render
  *
  * Prints "landlock 0|1" and for each deed "DEED errno", 0 when it was done. Before the fence it has made a TCP socket
  * ("idle") and a listener, as processes have that bind first. Deeds: see the table.
@@ -175,7 +175,8 @@ static void perform(struct prey *p, const char *deed)
 
 static bool is_of_agent(const char *who)
 {
-	return strcmp(who, "engine") == 0 || strcmp(who, "helper") == 0 || strcmp(who, "probe") == 0;
+	return strcmp(who, "engine") == 0 || strcmp(who, "helper") == 0 || strcmp(who, "probe") == 0 ||
+		strcmp(who, "units") == 0;
 }
 
 static int confine_of_agent(const char *who, const char *path, struct err *e)
@@ -187,6 +188,8 @@ static int confine_of_agent(const char *who, const char *path, struct err *e)
 		return confine_helper(e);
 	if (strcmp(who, "probe") == 0)
 		return confine_probe(e);
+	if (strcmp(who, "units") == 0)
+		return confine_units(e);
 	s = agent_settings_load(path, e);
 	if (s == NULL || fence_drop_rights(s->user, e) < 0)
 		return -1;

@@ -719,6 +719,26 @@ static void processes_are_followed_over_many_looks(void **state)
 	}
 }
 
+/* They are not read in each look, unless somebody asks for them; they count all the same. */
+static void threads_of_the_kernel_are_counted_in_each_look(void **state)
+{
+	struct fixture *f = *state;
+	double first;
+
+	if (access("/proc/2/stat", R_OK) != 0)
+		skip(); /* a process namespace of its own */
+	f->one.check = "c";
+	one_run_of(&f->one, &process_probe, "names=kthreadd");
+	first = one_run_value(&f->one, 0, PROCESS_COUNT);
+	for (int i = 0; i < 3; i++) {
+		one_run_of(&f->one, &process_probe, "names=kthreadd");
+		assert_lines(&f->one, "-  up", "-  up");
+		assert_true(is_near(one_run_value(&f->one, 1, PROCESS_COUNT), 1));
+		assert_true(fabs(one_run_value(&f->one, 0, PROCESS_COUNT) - first) < 60);
+		assert_true(one_run_value(&f->one, 0, PROCESS_THREADS) >= one_run_value(&f->one, 0, PROCESS_COUNT));
+	}
+}
+
 static size_t open_descriptors(void)
 {
 	DIR *d = opendir("/proc/self/fd");
@@ -1061,6 +1081,7 @@ int main(void)
 		CASE(processes_are_counted_and_named_ones_must_run),
 		CASE(named_processes_that_are_hidden_are_unknown),
 		CASE(processes_are_followed_over_many_looks),
+		CASE(threads_of_the_kernel_are_counted_in_each_look),
 		CASE(few_descriptors_are_enough_for_all_processes),
 		CASE(what_the_agent_costs_is_told),
 		CASE(the_journal_and_all_processes_of_the_agent_are_told),
