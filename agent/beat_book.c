@@ -79,7 +79,6 @@ int beat_windows_load(const char *path, struct arena *a, struct beat_windows *ou
 
 struct window {
 	char *token;
-	int64_t since_real;
 	bool has_mark;              /* of the last datagram taken: */
 	int64_t mark_time, mark_counter;
 	struct heartbeat_seen seen;
@@ -115,17 +114,16 @@ void beat_book_free(struct beat_book *b)
 	free(b);
 }
 
-static struct window *new_window(const char *token, int64_t mono, int64_t real)
+static struct window *new_window(const char *token, int64_t mono)
 {
 	struct window *w = mem_alloc(sizeof *w);
 
 	w->token = mem_strdup(token);
-	w->since_real = real;
 	w->seen.listening = mono;
 	return w;
 }
 
-void beat_book_set(struct beat_book *b, const struct beat_windows *now, int64_t skew, int64_t mono, int64_t real)
+void beat_book_set(struct beat_book *b, const struct beat_windows *now, int64_t skew, int64_t mono)
 {
 	const struct beat_window *items = now->list.items;
 	struct map *old = b->windows;
@@ -139,7 +137,7 @@ void beat_book_set(struct beat_book *b, const struct beat_windows *now, int64_t 
 			free_window(w); /* another token is another end point */
 			w = NULL;
 		}
-		map_set(b->windows, items[i].id, w != NULL ? w : new_window(items[i].token, mono, real));
+		map_set(b->windows, items[i].id, w != NULL ? w : new_window(items[i].token, mono));
 	}
 	map_free(old, free_window);
 }
@@ -177,11 +175,12 @@ static void note(struct window *w, const struct beat_report *r, const struct bea
 	s->reports++;
 }
 
-/* Whether it comes after all that were taken. */
-static bool is_new(const struct beat_book *b, const struct window *w, const struct beat_packet *p)
+/* Whether it comes after all that were taken. When we began is reckoned back from the clock as it is now: that of then may have been
+ * wrong, as it is on a host that was just started. */
+static bool is_new(const struct beat_book *b, const struct window *w, const struct beat_packet *p, const struct beat_arrival *at)
 {
 	if (!w->has_mark)
-		return p->time * NS_PER_S > w->since_real + b->skew;
+		return p->time * NS_PER_S > at->real - (at->mono - w->seen.listening) + b->skew;
 	return p->time != w->mark_time ? p->time > w->mark_time : p->counter > w->mark_counter;
 }
 
@@ -196,7 +195,7 @@ enum beat_end beat_book_hear_packet(struct beat_book *b, const struct beat_packe
 	ahead = p->time * NS_PER_S - at->real;
 	if (ahead > b->skew || ahead < -b->skew)
 		return BEAT_FOREIGN;
-	if (!is_new(b, w, p))
+	if (!is_new(b, w, p, at))
 		return BEAT_REPLAYED;
 	if (w->has_mark && p->counter > w->mark_counter && p->counter - w->mark_counter <= MISSED_MAX)
 		w->seen.missed += (uint64_t)(p->counter - w->mark_counter - 1);

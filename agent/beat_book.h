@@ -9,8 +9,12 @@
  * same with a larger counter, so that no sender needs to keep its counter over a restart. Nothing is written to disk:
  * of a window that has not been heard since the agent began (or since it was put into the file), a time is taken only when
  * it is later than that beginning + skew. What was taken before was not later than its arrival + skew, so none
- * of it is taken again; the price is that a window's datagrams are refused for the first `skew` after a start. By as much as the
- * clock of this host was set back meanwhile, or skew made smaller, datagrams of before the restart could be taken again.
+ * of it is taken again; the price is that a window's datagrams are refused for the first `skew` after a start. The beginning is
+ * reckoned by the clock as it is when a datagram arrives, so that a clock that is set right after a start neither shuts
+ * windows out nor lets old datagrams in. By as much as the clock of this host was set back since a datagram was taken, or skew made
+ * smaller, one of before the restart could be taken again.
+ * A sender whose clock was set back is refused until it has passed the last time that was taken: skew at most, or it is
+ * out of bounds.
  * Limit: BEAT_WINDOWS_MAX. Thread: any one.
  */
 #ifndef AGENT_BEAT_BOOK_H
@@ -56,7 +60,7 @@ enum beat_end { BEAT_TAKEN, BEAT_REPLAYED, BEAT_FOREIGN /* no such window, not i
 struct beat_book *beat_book_new(void);
 void beat_book_free(struct beat_book *); /* accepts NULL */
 /* The windows from now on; copied. What is known of one that stays is kept. skew in ns. */
-void beat_book_set(struct beat_book *, const struct beat_windows *, int64_t skew, int64_t mono, int64_t real);
+void beat_book_set(struct beat_book *, const struct beat_windows *, int64_t skew, int64_t mono);
 /* data: the datagram that was decoded. */
 enum beat_end beat_book_hear_packet(struct beat_book *, const struct beat_packet *, const void *data,
 	const struct beat_arrival *);

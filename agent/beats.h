@@ -5,7 +5,9 @@
  *
  * HTTPS, from TLS 1.2 on, without early data (which could be replayed): POST /heartbeat/WINDOW, "Authorization: Bearer TOKEN", the report as the
  * body. 204 taken, 401 not that window's token, 400 no report. UDP: one datagram (beat_packet.h), never answered.
- * Of BEATS_CONNECTIONS_MAX connections the oldest is ended for a new one, so that slow ones keep nobody out. Thread: the loop's.
+ * Who reported may keep its connection for the next report, for 150 s; others have 10 s. Of BEATS_CONNECTIONS_MAX connections
+ * one that has brought no report, or else the one that is silent for the longest, is ended for a new one: slow ones and strangers
+ * keep nobody out. Thread: the loop's.
  */
 #ifndef AGENT_BEATS_H
 #define AGENT_BEATS_H
@@ -13,7 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define BEATS_CONNECTIONS_MAX 512
+#define BEATS_CONNECTIONS_MAX 4096
 
 struct agent_settings_heartbeat;
 struct beats;

@@ -29,13 +29,13 @@ static struct beat_book *new_book(int64_t real_s)
 {
 	struct beat_book *b = beat_book_new();
 
-	beat_book_set(b, &both, SKEW * NS_PER_S, 5 * NS_PER_S, real_s * NS_PER_S);
+	beat_book_set(b, &both, SKEW * NS_PER_S, (real_s - BEGIN + 5) * NS_PER_S);
 	return b;
 }
 
-static enum beat_end hear(struct beat_book *b, const char *said, const char *token, int64_t now_s)
+static enum beat_end hear_at(struct beat_book *b, const char *said, const char *token, int64_t mono_s, int64_t now_s)
 {
-	const struct beat_arrival at = {.mono = (now_s - BEGIN + 5) * NS_PER_S, .real = now_s * NS_PER_S, .family = FAMILY_V6};
+	const struct beat_arrival at = {.mono = mono_s * NS_PER_S, .real = now_s * NS_PER_S, .family = FAMILY_V6};
 	unsigned char mac[EVP_MAX_MD_SIZE];
 	char text[400];
 	struct beat_packet p;
@@ -47,6 +47,12 @@ static enum beat_end hear(struct beat_book *b, const char *said, const char *tok
 		n += snprintf(text + n, sizeof text - (size_t)n, "%02x", mac[i]);
 	assert_true(beat_packet_decode(text, (size_t)n, &p));
 	return beat_book_hear_packet(b, &p, text, &at);
+}
+
+/* By a clock that is right. */
+static enum beat_end hear(struct beat_book *b, const char *said, const char *token, int64_t now_s)
+{
+	return hear_at(b, said, token, now_s - BEGIN + 5, now_s);
 }
 
 static void a_datagram_becomes_what_is_seen(void **state)
@@ -140,6 +146,25 @@ static void nothing_is_taken_again_after_a_restart(void **state)
 	assert_true(taken > 500);
 }
 
+/* A host whose clock is wrong when the agent begins, and set right 10 s later. */
+static void a_clock_that_is_set_right_after_the_start_changes_nothing(void **state)
+{
+	(void)state;
+	for (int ahead = -1; ahead <= 1; ahead++) {
+		struct beat_book *b = new_book(BEGIN); /* what its clock said then is of no matter */
+		int64_t wrong = BEGIN + ahead * INT64_C(86400);
+		char said[100];
+
+		snprintf(said, sizeof said, "xunjian1 a %lld 1 up", (long long)wrong + 5);
+		assert_int_equal(hear_at(b, said, TOKEN_A, 10, wrong + 5), BEAT_REPLAYED);
+		/* Of before the start, within the bounds of the clock that is right now. */
+		assert_int_equal(hear(b, "xunjian1 a 999990 1 up", TOKEN_A, BEGIN + 15), BEAT_REPLAYED);
+		assert_int_equal(hear(b, "xunjian1 a 1000025 1 up", TOKEN_A, BEGIN + 15), BEAT_REPLAYED);
+		assert_int_equal(hear(b, "xunjian1 a 1000031 1 up", TOKEN_A, BEGIN + 31), BEAT_TAKEN);
+		beat_book_free(b);
+	}
+}
+
 static void a_window_that_comes_back_takes_nothing_of_before(void **state)
 {
 	struct beat_book *b = new_book(BEGIN);
@@ -147,12 +172,12 @@ static void a_window_that_comes_back_takes_nothing_of_before(void **state)
 
 	(void)state;
 	assert_int_equal(hear(b, "xunjian1 b 1000100 1 up", TOKEN_B, 1000100), BEAT_TAKEN);
-	beat_book_set(b, &both, SKEW * NS_PER_S, 0, INT64_C(1000101) * NS_PER_S); /* it stays */
+	beat_book_set(b, &both, SKEW * NS_PER_S, 106 * NS_PER_S); /* it stays */
 	assert_int_equal(hear(b, "xunjian1 b 1000100 1 up", TOKEN_B, 1000101), BEAT_REPLAYED);
 	assert_true(beat_book_ask(b, "b", &s) && s.reports == 1);
-	beat_book_set(b, &first, SKEW * NS_PER_S, 0, INT64_C(1000102) * NS_PER_S);
+	beat_book_set(b, &first, SKEW * NS_PER_S, 107 * NS_PER_S);
 	assert_int_equal(hear(b, "xunjian1 b 1000102 2 up", TOKEN_B, 1000102), BEAT_FOREIGN);
-	beat_book_set(b, &both, SKEW * NS_PER_S, 0, INT64_C(1000103) * NS_PER_S);
+	beat_book_set(b, &both, SKEW * NS_PER_S, 108 * NS_PER_S);
 	assert_int_equal(hear(b, "xunjian1 b 1000100 1 up", TOKEN_B, 1000103), BEAT_REPLAYED);
 	assert_int_equal(hear(b, "xunjian1 b 1000134 3 up", TOKEN_B, 1000134), BEAT_TAKEN);
 	beat_book_free(b);
@@ -167,7 +192,7 @@ static void another_token_is_another_end_point(void **state)
 
 	(void)state;
 	assert_int_equal(hear(b, "xunjian1 a 1000100 1 up", TOKEN_A, 1000100), BEAT_TAKEN);
-	beat_book_set(b, &now, SKEW * NS_PER_S, 0, INT64_C(1000101) * NS_PER_S);
+	beat_book_set(b, &now, SKEW * NS_PER_S, 106 * NS_PER_S);
 	assert_true(beat_book_ask(b, "a", &s) && s.heard == 0);
 	assert_true(beat_book_knows(b, "a", TOKEN_B));
 	assert_false(beat_book_knows(b, "a", TOKEN_A));
@@ -231,6 +256,7 @@ int main(void)
 		cmocka_unit_test(a_datagram_is_taken_once),
 		cmocka_unit_test(a_time_out_of_bounds_is_foreign),
 		cmocka_unit_test(nothing_is_taken_again_after_a_restart),
+		cmocka_unit_test(a_clock_that_is_set_right_after_the_start_changes_nothing),
 		cmocka_unit_test(a_window_that_comes_back_takes_nothing_of_before),
 		cmocka_unit_test(another_token_is_another_end_point),
 		cmocka_unit_test(a_request_needs_the_token_of_its_window),
