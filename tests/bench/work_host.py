@@ -1,4 +1,4 @@
-"""The own host: one cycle of all host types but processes, beside a scrape of node_exporter; and processes alone."""
+"""The own host: one cycle of all host types, beside a scrape of node_exporter; and processes alone."""
 
 import http.client
 import shutil
@@ -8,7 +8,7 @@ import time
 from bench import OURS, Line, Measure, Missing, Work, end_with_parent, precise_cpu_of, run_measured, times, tool
 from collector import free_port
 
-TYPES = ["cpu", "memory", "load", "disk", "interface", "pressure", "protocol", "descriptors", "entropy", "uptime", "self", "clock"]
+TYPES = ["cpu", "memory", "load", "disk", "interface", "pressure", "protocol", "descriptors", "entropy", "uptime", "self", "clock", "process"]
 CYCLES, SCRAPES = 200, 20
 
 
