@@ -1,7 +1,9 @@
 #include "collector/judge/outbox.h"
 
+#include <inttypes.h>
 #include <sqlite3.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "collector/judge/database.h"
 #include "lib/buf.h"
@@ -21,7 +23,8 @@ static const char *const tables =
 	" items TEXT NOT NULL);"
 	"CREATE TABLE IF NOT EXISTS beat (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL, at INTEGER NOT NULL);";
 
-enum statement { PUT_INTENT, PUT_INCIDENT, OPEN_INCIDENTS, INCIDENTS, INTENTS, PUT_BEAT, LAST_BEAT, STATEMENTS };
+enum statement { PUT_INTENT, PUT_INCIDENT, OPEN_INCIDENTS, INCIDENTS, INCIDENT, INTENTS, LAST_INTENT, PUT_BEAT, LAST_BEAT,
+	STATEMENTS };
 #define INCIDENT_COLUMNS                                                                           \
 	"id, phase, subject, reason, state, faults, since, opened, closed, acknowledged_by, acknowledged_until, assignee, flapping," \
 	" quiet, level, affected_count, affected"
@@ -32,8 +35,10 @@ static const char *const texts[STATEMENTS] = {
 			 " ?, ?, ?)",
 	[OPEN_INCIDENTS] = "SELECT " INCIDENT_COLUMNS " FROM incident WHERE phase < 2 AND opened >= ? ORDER BY opened DESC, id DESC",
 	[INCIDENTS] = "SELECT " INCIDENT_COLUMNS " FROM incident WHERE opened >= ? ORDER BY opened DESC, id DESC",
-	[INTENTS] = "SELECT key, kind, incident, other, state, faults, level, since, at, audience, subject, author, text, reason FROM"
-		    " intent WHERE key > ? ORDER BY key",
+	[INCIDENT] = "SELECT " INCIDENT_COLUMNS " FROM incident WHERE id = ?",
+	[INTENTS] = "SELECT key, kind, incident, other, state, faults, level, since, at, audience, subject, author, text, reason,"
+		    " items FROM intent WHERE key > ? ORDER BY key",
+	[LAST_INTENT] = "SELECT max(key) FROM intent",
 	/* Anew after a clock that was set back. */
 	[PUT_BEAT] = "INSERT INTO beat (one, number, at) VALUES (1, 1, ?1) ON CONFLICT (one) DO UPDATE SET number = number + 1,"
 		     " at = ?1 WHERE ?1 >= at + ?2 OR ?1 < at",
@@ -110,12 +115,50 @@ static int put(struct outbox *o, enum statement which, const int64_t *numbers, i
 	return rc == SQLITE_DONE ? 0 : failed(o, "not kept", e);
 }
 
-/* "problem 7 system/portal" a line each. */
-static void format_items(const struct incident_intent *in, struct buf *out)
+void outbox_format_items(const struct incident_intent *in, struct buf *out)
 {
 	for (size_t i = 0; i < in->items_count; i++)
-		buf_add_format(out, "%s %llu %s\n", incident_intent_name(in->items[i].kind),
-			(unsigned long long)in->items[i].incident, in->items[i].subject);
+		buf_add_format(out, "%s %" PRIu64 " %s\n", incident_intent_name(in->items[i].kind), in->items[i].incident,
+			in->items[i].subject);
+}
+
+static int parse_item(char *line, struct incident_item *out)
+{
+	char *number = strchr(line, ' '), *subject = number != NULL ? strchr(number + 1, ' ') : NULL;
+
+	if (subject == NULL)
+		return -1;
+	*number = '\0';
+	for (int kind = INTENT_PROBLEM; kind < INTENT_PROBE; kind++) {
+		if (strcmp(line, incident_intent_name((enum incident_intent_kind)kind)) != 0)
+			continue;
+		*out = (struct incident_item){.kind = (enum incident_intent_kind)kind, .incident = strtoull(number + 1, NULL, 10),
+			.subject = subject + 1};
+		return 0;
+	}
+	return -1;
+}
+
+void outbox_parse_items(const char *text, struct outbox_items *out)
+{
+	size_t lines = 0;
+	char *next;
+
+	for (const char *p = text; *p != '\0'; p++)
+		lines += *p == '\n';
+	*out = (struct outbox_items){.items = mem_array(lines + 1, sizeof *out->items), .text = mem_strdup(text)};
+	for (char *line = out->text; (next = strchr(line, '\n')) != NULL; line = next + 1) {
+		*next = '\0';
+		if (parse_item(line, &out->items[out->count]) == 0)
+			out->count++;
+	}
+}
+
+void outbox_items_fini(struct outbox_items *i)
+{
+	free(i->items);
+	free(i->text);
+	*i = (struct outbox_items){0};
 }
 
 int outbox_put(struct outbox *o, const struct incident_intent *in, struct err *e)
@@ -125,7 +168,7 @@ int outbox_put(struct outbox *o, const struct incident_intent *in, struct err *e
 	struct buf items = {0};
 	int rc;
 
-	format_items(in, &items);
+	outbox_format_items(in, &items);
 	rc = put(o, PUT_INTENT, numbers, 9, (const char *const[]){in->audience, in->subject, in->author, in->text, in->reason,
 		buf_text(&items)}, 6, e);
 	buf_fini(&items);
@@ -155,6 +198,20 @@ static void bind_incident(sqlite3_stmt *s, const struct incident_view *v)
 	sqlite3_bind_int64(s, 16, (int64_t)v->affected_count);
 }
 
+/* Each unit is told of its own systems, so that none of them is left out for a site that stands before it. */
+static void add_affected(const struct incidents *all, uint64_t incident, bool systems, size_t most, struct buf *out)
+{
+	struct incident_affected a;
+	size_t added = 0;
+
+	for (size_t i = 1; added < most && incidents_affected(all, incident, i, &a); i++) {
+		if ((strncmp(a.subject, "system/", 7) == 0) != systems)
+			continue;
+		buf_add_format(out, " %s", a.subject);
+		added++;
+	}
+}
+
 int outbox_note(struct outbox *o, const struct incidents *all, uint64_t incident, struct err *e)
 {
 	sqlite3_stmt *s = o->statements[PUT_INCIDENT];
@@ -165,8 +222,10 @@ int outbox_note(struct outbox *o, const struct incidents *all, uint64_t incident
 
 	if (!incidents_find(all, incident, &v))
 		return 0;
-	for (size_t i = 0; i < OUTBOX_AFFECTED && incidents_affected(all, incident, i, &a); i++)
-		buf_add_format(&affected, "%s%s", i > 0 ? " " : "", a.subject);
+	if (incidents_affected(all, incident, 0, &a))
+		buf_add_text(&affected, a.subject);
+	add_affected(all, incident, true, OUTBOX_SYSTEMS, &affected);
+	add_affected(all, incident, false, OUTBOX_AFFECTED - 1, &affected);
 	sqlite3_reset(s);
 	bind_incident(s, &v);
 	sqlite3_bind_text(s, 17, buf_text(&affected), -1, SQLITE_TRANSIENT);
@@ -207,14 +266,11 @@ static const char *text(sqlite3_stmt *s, int column)
 	return t != NULL ? t : "";
 }
 
-int outbox_incidents(struct outbox *o, bool open_only, int64_t from,
-	void (*on_incident)(void *ctx, const struct outbox_incident *), void *ctx, struct err *e)
+static int read_incidents(struct outbox *o, sqlite3_stmt *s, void (*on_incident)(void *ctx, const struct outbox_incident *),
+	void *ctx, struct err *e)
 {
-	sqlite3_stmt *s = o->statements[open_only ? OPEN_INCIDENTS : INCIDENTS];
 	int rc;
 
-	sqlite3_reset(s);
-	sqlite3_bind_int64(s, 1, from);
 	while ((rc = sqlite3_step(s)) == SQLITE_ROW)
 		on_incident(ctx, &(struct outbox_incident){
 			.view = {.id = (uint64_t)sqlite3_column_int64(s, 0), .phase = (enum incident_phase)sqlite3_column_int(s, 1),
@@ -230,6 +286,53 @@ int outbox_incidents(struct outbox *o, bool open_only, int64_t from,
 	return rc == SQLITE_DONE ? 0 : failed(o, "incidents are not readable", e);
 }
 
+int outbox_incidents(struct outbox *o, bool open_only, int64_t from,
+	void (*on_incident)(void *ctx, const struct outbox_incident *), void *ctx, struct err *e)
+{
+	sqlite3_stmt *s = o->statements[open_only ? OPEN_INCIDENTS : INCIDENTS];
+
+	sqlite3_reset(s);
+	sqlite3_bind_int64(s, 1, from);
+	return read_incidents(o, s, on_incident, ctx, e);
+}
+
+int outbox_find(struct outbox *o, uint64_t incident, void (*on_incident)(void *ctx, const struct outbox_incident *), void *ctx,
+	struct err *e)
+{
+	sqlite3_stmt *s = o->statements[INCIDENT];
+
+	sqlite3_reset(s);
+	sqlite3_bind_int64(s, 1, (int64_t)incident);
+	return read_incidents(o, s, on_incident, ctx, e);
+}
+
+int outbox_end(struct outbox *o, uint64_t *key, struct err *e)
+{
+	sqlite3_stmt *s = o->statements[LAST_INTENT];
+	int rc;
+
+	sqlite3_reset(s);
+	rc = sqlite3_step(s);
+	*key = rc == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(s, 0) : 0;
+	sqlite3_reset(s);
+	return rc == SQLITE_ROW ? 0 : failed(o, "intents are not readable", e);
+}
+
+static void give_intent(sqlite3_stmt *s, void (*on_intent)(void *ctx, const struct incident_intent *), void *ctx)
+{
+	struct outbox_items items;
+
+	outbox_parse_items(text(s, 14), &items);
+	on_intent(ctx, &(struct incident_intent){.key = (uint64_t)sqlite3_column_int64(s, 0),
+		.kind = (enum incident_intent_kind)sqlite3_column_int(s, 1), .incident = (uint64_t)sqlite3_column_int64(s, 2),
+		.other = (uint64_t)sqlite3_column_int64(s, 3), .state = (enum state)sqlite3_column_int(s, 4),
+		.faults = (unsigned)sqlite3_column_int(s, 5), .level = (unsigned)sqlite3_column_int(s, 6),
+		.since = sqlite3_column_int64(s, 7), .at = sqlite3_column_int64(s, 8), .audience = text(s, 9),
+		.subject = text(s, 10), .author = text(s, 11), .text = text(s, 12), .reason = text(s, 13),
+		.items_count = items.count, .items = items.items});
+	outbox_items_fini(&items);
+}
+
 int outbox_intents(struct outbox *o, uint64_t behind, void (*on_intent)(void *ctx, const struct incident_intent *), void *ctx,
 	struct err *e)
 {
@@ -239,12 +342,7 @@ int outbox_intents(struct outbox *o, uint64_t behind, void (*on_intent)(void *ct
 	sqlite3_reset(s);
 	sqlite3_bind_int64(s, 1, (int64_t)behind);
 	while ((rc = sqlite3_step(s)) == SQLITE_ROW)
-		on_intent(ctx, &(struct incident_intent){.key = (uint64_t)sqlite3_column_int64(s, 0),
-			.kind = (enum incident_intent_kind)sqlite3_column_int(s, 1), .incident = (uint64_t)sqlite3_column_int64(s, 2),
-			.other = (uint64_t)sqlite3_column_int64(s, 3), .state = (enum state)sqlite3_column_int(s, 4),
-			.faults = (unsigned)sqlite3_column_int(s, 5), .level = (unsigned)sqlite3_column_int(s, 6),
-			.since = sqlite3_column_int64(s, 7), .at = sqlite3_column_int64(s, 8), .audience = text(s, 9),
-			.subject = text(s, 10), .author = text(s, 11), .text = text(s, 12), .reason = text(s, 13)});
+		give_intent(s, on_intent, ctx);
 	sqlite3_reset(s);
 	return rc == SQLITE_DONE ? 0 : failed(o, "intents are not readable", e);
 }

@@ -3,7 +3,7 @@
  * state it came from, read by those who deliver and by those who look.
  *
  *   outbox_open -> (outbox_put each intent, outbox_note each incident that changed) inside a transaction of the owner -> outbox_close
- *   readers in other processes: outbox_open_file, outbox_incidents, outbox_intents
+ *   readers in other processes: outbox_open_file, outbox_incidents, outbox_find, outbox_intents, outbox_end
  *
  * Intents have keys that rise and are never used twice: putting one again changes nothing. Thread: the owner's.
  */
@@ -17,6 +17,7 @@
 #include "collector/judge/incident.h"
 #include "lib/clock.h"
 
+struct buf;
 struct err;
 struct outbox;
 struct sqlite3;
@@ -32,20 +33,36 @@ int outbox_note(struct outbox *, const struct incidents *, uint64_t incident, st
 struct outbox_incident {
 	struct incident_view view;
 	size_t affected_count;
-	const char *affected; /* ids divided by spaces, the root first; at most OUTBOX_AFFECTED of them */
+	const char *affected; /* ids divided by spaces: the root, all systems, then others up to OUTBOX_AFFECTED */
 };
 #define OUTBOX_AFFECTED 64
+#define OUTBOX_SYSTEMS 4096
 /* Newest first: open ones, or all that opened at or after `from`. */
 int outbox_incidents(struct outbox *, bool open_only, int64_t from,
 	void (*on_incident)(void *ctx, const struct outbox_incident *), void *ctx, struct err *);
+/* One by its number; nothing is called when there is none. */
+int outbox_find(struct outbox *, uint64_t incident, void (*on_incident)(void *ctx, const struct outbox_incident *), void *ctx,
+	struct err *);
 /* Once a minute: judgement lives. Who delivers sends each number to whoever watches us from outside; one that does not
  * come there is an alarm there. The newest alone is kept. */
 #define OUTBOX_BEAT (60 * NS_PER_S)
 int outbox_beat(struct outbox *, int64_t at, struct err *);
 /* 0: none yet. */
 int outbox_last_beat(struct outbox *, uint64_t *number, int64_t *at, struct err *);
-/* Intents behind a key, in order. */
+/* Intents behind a key, in order, digests with their items. */
 int outbox_intents(struct outbox *, uint64_t behind, void (*on_intent)(void *ctx, const struct incident_intent *), void *ctx,
 	struct err *);
+int outbox_end(struct outbox *, uint64_t *key, struct err *); /* of the newest intent; 0: none */
+
+/* Items of a digest as a text, "problem 7 system/portal" a line each. */
+void outbox_format_items(const struct incident_intent *, struct buf *out);
+struct outbox_items {
+	struct incident_item *items;
+	size_t count;
+	char *text; /* that they point into */
+};
+/* A line that is none is left out. */
+void outbox_parse_items(const char *text, struct outbox_items *);
+void outbox_items_fini(struct outbox_items *);
 
 #endif
