@@ -121,6 +121,24 @@ int channel_ledger_decode(const void *data, size_t len, char subject[CHANNEL_SUB
 
 /* ---- rows of the catalogue */
 
+void channel_note_encode(uint8_t matter, bool is_bad, const char *words, struct buf *out)
+{
+	buf_add_u8(out, matter);
+	buf_add_u8(out, is_bad);
+	buf_add_text(out, words);
+}
+
+int channel_note_decode(const void *data, size_t len, uint8_t *matter, bool *is_bad, const char **words, size_t *words_len)
+{
+	struct cursor c = cursor_over(data, len);
+
+	*matter = cursor_u8(&c);
+	*is_bad = cursor_u8(&c) != 0;
+	*words_len = cursor_left(&c);
+	*words = (const char *)c.at;
+	return c.failed ? -1 : 0;
+}
+
 void channel_rows_begin(uint64_t version, uint64_t instance, struct buf *out)
 {
 	buf_add_u64(out, version);

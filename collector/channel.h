@@ -5,6 +5,8 @@
  *   ingest -> views   SYNCED   the journal is synced up to here: read on
  *   views  -> ingest  PASSED   the durable cursor of a view that must see all (series, judge)
  *   judge  -> ingest  PROBE    an agent is to run one of its checks now
+ *   judge  -> notify  OUTBOX   there may be more to tell
+ *   notify -> ingest  NOTE     how delivery is
  *   web    -> series  LATEST   rows of the catalogue of series changed since a version
  *   web    -> series  FETCH    values of one series over a span
  *   web    -> judge   STATES   states of all subjects, when they are not those of a version
@@ -16,6 +18,7 @@
 #ifndef COLLECTOR_CHANNEL_H
 #define COLLECTOR_CHANNEL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,6 +32,7 @@ enum channel_type {
 	CHANNEL_RENDER, CHANNEL_PICTURE, CHANNEL_METRICS, CHANNEL_METRICS_TEXT, CHANNEL_FAILED, /* body: words */
 	CHANNEL_INCIDENTS, CHANNEL_LEDGER, CHANNEL_JSON, /* body of JSON: text for the page */
 	CHANNEL_STATES, CHANNEL_STATES_ROWS, CHANNEL_PROBE,
+	CHANNEL_OUTBOX, CHANNEL_NOTE,
 };
 
 void channel_position_encode(struct position, struct buf *out);           /* SYNCED */
@@ -38,6 +42,10 @@ int channel_passed_decode(const void *, size_t, char view[32], struct position *
 
 void channel_probe_encode(const char *agent, const char *check, struct buf *out);
 int channel_probe_decode(const void *, size_t, char agent[SAMPLE_ID_MAX + 1], char check[SAMPLE_ID_MAX + 1]);
+
+/* NOTE. The words are borrowed from the body and not closed by a NUL. */
+void channel_note_encode(uint8_t matter, bool is_bad, const char *words, struct buf *out);
+int channel_note_decode(const void *, size_t, uint8_t *matter, bool *is_bad, const char **words, size_t *words_len);
 
 /* A row of the catalogue of series with its latest outcome. Texts borrowed. */
 struct channel_row {

@@ -3,17 +3,21 @@
 #include <linux/capability.h>
 #include <linux/limits.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "collector/notice/roster.h"
 #include "collector/settings.h"
 #include "lib/err.h"
 #include "lib/fence.h"
 
+#define PATHS 48
+
 /* NULL-terminated, in storage of its own. */
 struct paths {
-	const char *list[12];
-	char text[11][PATH_MAX];
+	const char *list[PATHS + 1];
+	char text[PATHS][PATH_MAX];
 	size_t count;
 };
 
@@ -135,6 +139,58 @@ int confine_render(const struct settings *s, struct err *e)
 	return narrow(&readable, &none, FENCE_READ, e);
 }
 
+static bool has(const struct paths *p, const char *path, int len)
+{
+	for (size_t i = 0; i < p->count; i++) {
+		if (strncmp(p->list[i], path, (size_t)len) == 0 && p->list[i][len] == '\0')
+			return true;
+	}
+	return false;
+}
+
+/* The folders of all that channels name: mostly one. */
+static int add_channels(struct paths *p, const struct roster *r, struct err *e)
+{
+	const struct roster_channel *c = r->channels.items;
+
+	for (size_t i = 0; i < r->channels.count; i++) {
+		const char *const files[] = {c[i].token_file, c[i].secret_file, c[i].ca, c[i].certificate, c[i].key};
+
+		for (size_t k = 0; k < sizeof files / sizeof *files; k++) {
+			if (files[k][0] == '\0' || has(p, files[k], folder_len(files[k])))
+				continue;
+			if (p->count == PATHS)
+				return err_set(e, "the files of channels stand in too many folders");
+			add_folder_of(p, files[k]);
+		}
+	}
+	return 0;
+}
+
+int confine_notify(const struct settings *s, const struct roster *r, struct err *e)
+{
+	/* Name services are loaded when a name is first looked for; roots of TLS. */
+	static const char *const libraries[] = {"/etc/resolv.conf", "/run/systemd/resolve", "/run/NetworkManager", "/run/resolvconf",
+		"/etc/hosts", "/etc/nsswitch.conf", "/etc/host.conf", "/etc/gai.conf", "/etc/services", "/etc/ssl", "/etc/pki",
+		"/etc/crypto-policies", "/etc/ca-certificates", "/etc/localtime", "/etc/ld.so.cache", "/usr", "/lib", "/lib64",
+		"/dev/urandom"};
+	struct paths readable = {.count = 0}, writable = {.count = 0}, judge = {.count = 0};
+
+	for (size_t i = 0; i < sizeof libraries / sizeof *libraries; i++)
+		add(&readable, "%s", libraries[i]);
+	add(&readable, "%s", s->inventory);
+	add(&readable, "%s/judge", s->state);
+	if (s->notice[0] != '\0')
+		add_folder_of(&readable, s->notice);
+	if (r != NULL && add_channels(&readable, r, e) < 0)
+		return -1;
+	add(&judge, "%s/judge", s->state); /* before judgement has made it */
+	add(&writable, "%s/notice", s->state);
+	if (fence_drop_rights(s->user, e) < 0 || make_all(s, &judge, e) < 0 || make_all(s, &writable, e) < 0)
+		return -1;
+	return narrow(&readable, &writable, FENCE_READ | FENCE_WRITE | FENCE_NETWORK | FENCE_LOAD, e);
+}
+
 int confine_parent(const struct settings *s, struct err *e)
 {
 	/* For its children: low ports, the files of a user that they become. For itself: to end one that hangs. */
@@ -177,6 +233,9 @@ int confine_holds(const struct settings *now, const struct settings *next, struc
 	if (same("state", now->state, next->state, e) < 0 || same("user", now->user, next->user, e) < 0 ||
 		same("inventory", now->inventory, next->inventory, e) < 0 ||
 		same("calendar", now->calendar, next->calendar, e) < 0)
+		return -1;
+	if (now->notice[0] == '\0' || next->notice[0] == '\0' ? same("notice", now->notice, next->notice, e) < 0
+			: same_folder("notice", now->notice, next->notice, e) < 0)
 		return -1;
 	if (same_folder("ca", a->ca, b->ca, e) < 0 || same_folder("key", a->key, b->key, e) < 0)
 		return -1;

@@ -69,7 +69,8 @@ static const struct {
 static const struct {
 	enum process_role role;
 	const char *cursor;
-} view_roles[] = {{PROCESS_SERIES, "series"}, {PROCESS_JUDGE, "judge"}, {PROCESS_WEB, ""}};
+} view_roles[] = {{PROCESS_SERIES, "series"}, {PROCESS_JUDGE, "judge"}, {PROCESS_WEB, ""},
+	{PROCESS_NOTIFY, ""}};
 #define VIEWS (sizeof view_roles / sizeof *view_roles)
 
 struct view {
@@ -640,6 +641,37 @@ static int take_probe(struct ingest *in, const struct view *v, const struct ipc_
 	return 0;
 }
 
+/* How delivery is; it goes where the rest of that goes. While nothing can be written it is not heard, and told again later. */
+static int take_note(struct ingest *in, const struct view *v, const struct ipc_message *m)
+{
+	const char *words;
+	size_t len;
+	char text[SAMPLE_TEXT_MAX + 1];
+	uint8_t matter;
+	bool is_bad;
+
+	if (v != &in->views[VIEWS - 1] || channel_note_decode(m->body, m->len, &matter, &is_bad, &words, &len) < 0 ||
+		(matter != SELF_NOTICE && matter != SELF_BEAT))
+		return -1;
+	if (!in->sync_failed)
+		self_hear(in->self, (enum self_matter)matter, is_bad, text_clean(words, len, text, sizeof text));
+	return 0;
+}
+
+static bool is_good_message(struct ingest *in, const struct view *v, const struct ipc_message *m)
+{
+	switch (m->type) {
+	case CHANNEL_PROBE:
+		return take_probe(in, v, m) == 0;
+	case CHANNEL_NOTE:
+		return take_note(in, v, m) == 0;
+	case CHANNEL_PASSED:
+		return take_passed(in, v, m) == 0;
+	default:
+		return false;
+	}
+}
+
 static void view_close(struct view *v)
 {
 	ipc_free(v->ipc);
@@ -657,7 +689,7 @@ static void on_view_message(void *ctx, struct ipc_message *m)
 	if (m->type == CHANNEL_METRICS) {
 		write_metrics(in, &b);
 		ipc_send(v->ipc, CHANNEL_METRICS_TEXT, m->id, b.data, b.len, -1);
-	} else if (m->type == CHANNEL_PROBE ? take_probe(in, v, m) < 0 : m->type != CHANNEL_PASSED || take_passed(in, v, m) < 0) {
+	} else if (!is_good_message(in, v, m)) {
 		log_error("a view sends what it may not, its channel is closed type=%u", m->type);
 		view_close(v);
 	}

@@ -24,7 +24,8 @@ struct self {
 const char *self_subject(enum self_matter m)
 {
 	static const char *const names[SELF_MATTERS] = {
-		[SELF_DISK] = "monitoring/disk", [SELF_CERTIFICATE] = "monitoring/certificate", [SELF_SERIES] = "monitoring/series"};
+		[SELF_DISK] = "monitoring/disk", [SELF_CERTIFICATE] = "monitoring/certificate", [SELF_SERIES] = "monitoring/series",
+		[SELF_NOTICE] = "monitoring/notice", [SELF_BEAT] = "monitoring/beat"};
 
 	return names[m];
 }
@@ -125,4 +126,9 @@ void self_look(struct self *s, const char *folder, const char *certificate, uint
 	look_at_disk(s, folder);
 	look_at_certificate(s, certificate);
 	look_at_series(s, passed, synced, mono);
+}
+
+void self_hear(struct self *s, enum self_matter m, bool is_bad, const char *words)
+{
+	tell(s, m, is_bad, words);
 }

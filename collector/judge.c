@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "collector/channel.h"
 #include "collector/confine.h"
@@ -41,7 +42,8 @@ struct judge {
 	struct position at, limit; /* last entry folded; last one that is synced, {0,0}: not told yet */
 	struct position passed;    /* told to ingest */
 	struct event *reading, *committing, *refolding;
-	struct ipc *ingest, *web;
+	struct ipc *ingest, *web, *notify;
+	uint64_t told;             /* intents, as far as delivery was told of them */
 	struct present present;
 	struct refold *refold;
 	struct book_late late;     /* of the refold */
@@ -75,6 +77,18 @@ static void tell_passed(struct judge *j)
 	ipc_send(j->ingest, CHANNEL_PASSED, 0, out.data, out.len, -1);
 	buf_fini(&out);
 	j->passed = cursor;
+}
+
+/* What is committed may be read. */
+static void wake_notify(struct judge *j)
+{
+	struct book_counts n;
+
+	book_counts(j->book, &n);
+	if (j->notify == NULL || n.intents == j->told)
+		return;
+	j->told = n.intents;
+	ipc_send(j->notify, CHANNEL_OUTBOX, 0, NULL, 0, -1);
 }
 
 static void ask_check(struct judge *j, const struct inventory_check *c)
@@ -186,6 +200,7 @@ static int commit(struct judge *j)
 
 	if (book_commit(j->book, &e) == 0) {
 		tell_passed(j);
+		wake_notify(j);
 		return 0;
 	}
 	give_up(j, &e);
@@ -365,7 +380,31 @@ static void on_ingest_gone(void *ctx, const char *why)
 	j->ingest = NULL;
 }
 
+/* It says nothing. */
+static void on_notify(void *ctx, struct ipc_message *m)
+{
+	(void)ctx;
+	if (m->fd >= 0)
+		close(m->fd);
+}
+
+static void on_notify_gone(void *ctx, const char *why)
+{
+	struct judge *j = ctx;
+
+	log_debug("the channel to notify is gone why=\"%s\"", why);
+	ipc_free(j->notify);
+	j->notify = NULL;
+}
+
 /* ---- life */
+
+static void connect_notify(struct judge *j, int fd)
+{
+	ipc_free(j->notify);
+	j->notify = ipc_new(fd);
+	ipc_start(j->notify, process_base(j->process), on_notify, on_notify_gone, j);
+}
 
 static void on_peer(void *ctx, enum process_role peer, int fd)
 {
@@ -377,6 +416,8 @@ static void on_peer(void *ctx, enum process_role peer, int fd)
 		ipc_start(j->ingest, process_base(j->process), on_ingest, on_ingest_gone, j);
 		j->passed = (struct position){0, 0};
 		tell_passed(j);
+	} else if (peer == PROCESS_NOTIFY) {
+		connect_notify(j, fd);
 	} else {
 		ipc_free(j->web);
 		j->web = ipc_new(fd);
@@ -447,6 +488,7 @@ static void judge_close(struct judge *j)
 	event_free(j->refolding);
 	ipc_free(j->ingest);
 	ipc_free(j->web);
+	ipc_free(j->notify);
 	journal_reader_close(j->reader);
 	refold_free(j->refold);
 	present_fini(&j->present);

@@ -12,6 +12,7 @@
 #include "collector/inventory.h"
 #include "collector/judge/calendar.h"
 #include "collector/notice/roster.h"
+#include "collector/notices.h"
 #include "collector/notify_test.h"
 #include "collector/people.h"
 #include "collector/process.h"
@@ -140,6 +141,7 @@ static const struct command commands[] = {
 		command_plan},
 	{"availability", "[OPTIONS] PERIOD", "figures of systems, units and links from the ledger", availability_main},
 	{"incidents", "[OPTIONS] [PERIOD]", "open incidents, or those of a period", incidents_main},
+	{"notices", "[OPTIONS]", "what was told to whom, through which channel, and what came of it", notices_main},
 	{"test-rules", "FILE ...", "play what is measured, and see which incidents and notices come of it", rules_main},
 	{"ack", "INCIDENT [OPTIONS]", "somebody works on it: until it closes, or a time", people_main},
 	{"unack", "INCIDENT", "nobody does any more", people_main},

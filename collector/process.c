@@ -15,6 +15,7 @@
 #include "collector/ingest_requests.h"
 #include "collector/inventory.h"
 #include "collector/judge/calendar.h"
+#include "collector/notice/roster.h"
 #include "collector/settings.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -45,6 +46,7 @@ static const struct role roles[PROCESS_ROLES] = {
 	[PROCESS_JUDGE] = {"judge", "collector/judge", "xj-judge", judge_run},
 	[PROCESS_WEB] = {"web", "collector/web", "xj-web", web_run},
 	[PROCESS_RENDER] = {"render", "collector/render", "xj-render", render_run},
+	[PROCESS_NOTIFY] = {"notify", "collector/notify", "xj-notify", notify_run},
 };
 
 static const enum process_role pairs[][2] = {
@@ -54,11 +56,14 @@ static const enum process_role pairs[][2] = {
 	{PROCESS_SERIES, PROCESS_WEB},
 	{PROCESS_JUDGE, PROCESS_WEB},
 	{PROCESS_WEB, PROCESS_RENDER},
+	{PROCESS_INGEST, PROCESS_NOTIFY},
+	{PROCESS_JUDGE, PROCESS_NOTIFY},
+	{PROCESS_WEB, PROCESS_NOTIFY},
 };
 
 /* Who acknowledges goes last, so that nothing accepted waits for a view that is gone. */
 static const enum process_role stop_order[] = {
-	PROCESS_WEB, PROCESS_RENDER, PROCESS_JUDGE, PROCESS_SERIES, PROCESS_INGEST};
+	PROCESS_WEB, PROCESS_RENDER, PROCESS_NOTIFY, PROCESS_JUDGE, PROCESS_SERIES, PROCESS_INGEST};
 
 const char *process_role_name(enum process_role r)
 {
@@ -444,13 +449,16 @@ static void on_sigterm(evutil_socket_t sig, short what, void *ctx)
 	stop_next(parent);
 }
 
-/* Judgement reads it: what is wrong with it is to be told here, with the old one still in use. */
-static int check_calendar(const struct settings *s, struct err *e)
+/* Judgement and delivery read them: what is wrong is to be told here, with the old ones still in use. */
+static int check_others(const struct settings *s, const struct inventory *inventory, struct err *e)
 {
 	struct calendar *c = s->calendar[0] != '\0' ? calendar_load(s->calendar, e) : NULL;
 	bool is_good = c != NULL || s->calendar[0] == '\0';
+	struct roster *r = is_good && s->notice[0] != '\0' ? roster_load(s->notice, inventory, e) : NULL;
 
+	is_good = is_good && (r != NULL || s->notice[0] == '\0');
 	calendar_free(c);
+	roster_free(r);
 	return is_good ? 0 : -1;
 }
 
@@ -459,7 +467,7 @@ static int load_generation(struct parent *parent, struct err *e)
 	struct settings *settings = settings_load(parent->settings_path, e);
 	struct inventory *inventory = settings != NULL ? inventory_load(settings->inventory, e) : NULL;
 
-	if (inventory == NULL || check_calendar(settings, e) < 0) {
+	if (inventory == NULL || check_others(settings, inventory, e) < 0) {
 		settings_free(settings);
 		inventory_free(inventory);
 		return -1;

@@ -7,11 +7,11 @@
  *
  *   role_run(process): build, process_on(...) callbacks, process_loop(process), tear down, return the exit status
  *
- * SIGHUP at the parent: settings and inventory are read and checked there; if they are good every child is told to
+ * SIGHUP at the parent: settings, inventory and channels of notices are read and checked there; if they are good every child is told to
  * reload (they take the settings that it has read, and read the inventory), else all keep the old. What the fences of
  * the children do not hold (confine.h) is refused. The socket that people ask at is the parent's, as ingest's fence makes
- * none. SIGTERM: children are ended in the order web, render, judge, series,
- * ingest.
+ * none. SIGTERM: children are ended in the order web, render, notify, judge,
+ * series, ingest.
  */
 #ifndef COLLECTOR_PROCESS_H
 #define COLLECTOR_PROCESS_H
@@ -26,7 +26,7 @@ struct ipc;
 struct process;
 struct settings;
 
-enum process_role { PROCESS_INGEST, PROCESS_SERIES, PROCESS_JUDGE, PROCESS_WEB, PROCESS_RENDER, PROCESS_ROLES };
+enum process_role { PROCESS_INGEST, PROCESS_SERIES, PROCESS_JUDGE, PROCESS_WEB, PROCESS_RENDER, PROCESS_NOTIFY, PROCESS_ROLES };
 const char *process_role_name(enum process_role);
 
 /* ---- in the parent */
@@ -60,5 +60,6 @@ int series_run(struct process *);
 int judge_run(struct process *);
 int web_run(struct process *);
 int render_run(struct process *);
+int notify_run(struct process *);
 
 #endif

@@ -19,6 +19,9 @@
 #define WECOM_TEXT_MAX 2048
 #define BOT_TEXT_MAX 15000 /* DingTalk and Feishu take 20 kB of body, in which a letter may need more */
 #define SMS_TEXT_MAX 500   /* some seven parts of a long message */
+#define SYSLOG_TEXT_MAX 5000 /* of SYSLOG_MAX; the rest is for what stands before it */
+#define INFORM_TEXT_MAX 480
+#define OTHER_TEXT_MAX (1u << 20)
 #define ENCODED_BYTES 42   /* of text in one encoded word: 56 letters of base64, 75 with its frame */
 #define MAIL_LINE 57       /* bytes that make 76 letters of base64 */
 
@@ -46,6 +49,14 @@ void letter_sign(const char *key, const char *message, struct buf *out)
 
 	HMAC(EVP_sha256(), key, (int)strlen(key), (const uint8_t *)message, strlen(message), sum, &len);
 	add_base64(out, sum, len);
+}
+
+/* What the key counts. */
+static const char *stem_of(const struct letter_facts *f)
+{
+	static const char *const stems[] = {[LETTER_NOTICE] = "notice", [LETTER_TEST] = "test", [LETTER_BEAT] = "beat"};
+
+	return stems[f->matter];
 }
 
 static void add_header(struct letter *l, char *text)
@@ -85,7 +96,7 @@ static void add_date(struct buf *out, int64_t now)
 /* All mails of an incident answer one that need not exist, so that they stand together whichever came first. */
 static void add_thread(struct buf *out, const struct incident_intent *intent, const char *collector)
 {
-	if (intent->kind == INTENT_DIGEST)
+	if (intent->incident == 0)
 		return;
 	for (int i = 0; i < 2; i++)
 		buf_add_format(out, "%s: <incident-%" PRIu64 "@%s.xunjian>\r\n", i == 0 ? "In-Reply-To" : "References", intent->incident,
@@ -105,7 +116,7 @@ static void write_mail(const struct roster_channel *c, const struct incident_int
 	add_date(out, f->now);
 	buf_add_text(out, "Subject: ");
 	letter_add_encoded(out, p->title);
-	buf_add_format(out, "\r\nMessage-ID: <notice-%" PRIu64 "-%s@%s.xunjian>\r\n", intent->key, c->id, f->collector);
+	buf_add_format(out, "\r\nMessage-ID: <%s-%" PRIu64 "-%s@%s.xunjian>\r\n", stem_of(f), intent->key, c->id, f->collector);
 	add_thread(out, intent, f->collector);
 	buf_add_text(out, "Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n"
 		"Content-Transfer-Encoding: base64\r\n\r\n");
@@ -217,15 +228,16 @@ static void put_time(struct json *j, const char *key, int64_t ns)
 	json_text(j, key, text);
 }
 
-static void put_labels(struct json *j, const char *key, const struct incident_intent *intent)
+/* audience "": operations. */
+static void put_labels(struct json *j, const char *key, const char *name, uint64_t incident, const char *audience)
 {
 	char number[24];
 
-	snprintf(number, sizeof number, "%" PRIu64, intent->incident);
+	snprintf(number, sizeof number, "%" PRIu64, incident);
 	json_open(j, key, '{');
-	json_text(j, "alertname", "xunjian");
+	json_text(j, "alertname", name);
 	json_text(j, "incident", number);
-	json_text(j, "audience", intent->audience[0] != '\0' ? intent->audience : "operations");
+	json_text(j, "audience", audience[0] != '\0' ? audience : "operations");
 	json_close(j, '}');
 }
 
@@ -237,11 +249,36 @@ static void put_annotations(struct json *j, const char *key, const struct phrase
 	json_close(j, '}');
 }
 
+static const char *status_of(enum incident_intent_kind kind)
+{
+	return kind == INTENT_CLOSE || kind == INTENT_MERGED ? "resolved" : "firing";
+}
+
+/* One alert: of the notice, or of an item of its digest. */
+static void put_alert(struct json *j, const struct incident_intent *intent, const char *name, enum incident_intent_kind kind,
+	uint64_t incident, const struct phrase *p)
+{
+	char group[40];
+
+	snprintf(group, sizeof group, "incident-%" PRIu64, incident);
+	json_open(j, NULL, '{');
+	json_text(j, "status", status_of(kind));
+	put_labels(j, "labels", name, incident, intent->audience);
+	put_annotations(j, "annotations", p);
+	put_time(j, "startsAt", intent->since);
+	if (strcmp(status_of(kind), "resolved") == 0)
+		put_time(j, "endsAt", intent->at);
+	else
+		json_text(j, "endsAt", "0001-01-01T00:00:00Z");
+	json_text(j, "generatorURL", "");
+	json_text(j, "fingerprint", group);
+	json_close(j, '}');
+}
+
 static void write_alertmanager(const struct roster_channel *c, const struct incident_intent *intent, const struct phrase *p,
 	const struct letter_facts *f, struct letter *l)
 {
-	bool is_over = intent->kind == INTENT_CLOSE || intent->kind == INTENT_MERGED;
-	const char *status = is_over ? "resolved" : "firing";
+	const char *name = f->matter == LETTER_BEAT ? "xunjian-beat" : "xunjian";
 	char group[40];
 	struct json j = {0};
 
@@ -251,25 +288,17 @@ static void write_alertmanager(const struct roster_channel *c, const struct inci
 	json_text(&j, "version", "4");
 	json_text(&j, "groupKey", group);
 	json_int(&j, "truncatedAlerts", 0);
-	json_text(&j, "status", status);
+	json_text(&j, "status", status_of(intent->kind));
 	json_text(&j, "receiver", c->id);
-	put_labels(&j, "groupLabels", intent);
-	put_labels(&j, "commonLabels", intent);
+	put_labels(&j, "groupLabels", name, intent->incident, intent->audience);
+	put_labels(&j, "commonLabels", name, intent->incident, intent->audience);
 	put_annotations(&j, "commonAnnotations", p);
 	json_text(&j, "externalURL", "");
 	json_open(&j, "alerts", '[');
-	json_open(&j, NULL, '{');
-	json_text(&j, "status", status);
-	put_labels(&j, "labels", intent);
-	put_annotations(&j, "annotations", p);
-	put_time(&j, "startsAt", intent->since);
-	if (is_over)
-		put_time(&j, "endsAt", intent->at);
-	else
-		json_text(&j, "endsAt", "0001-01-01T00:00:00Z");
-	json_text(&j, "generatorURL", "");
-	json_text(&j, "fingerprint", group);
-	json_close(&j, '}');
+	for (size_t i = 0; i < intent->items_count; i++)
+		put_alert(&j, intent, name, intent->items[i].kind, intent->items[i].incident, p);
+	if (intent->items_count == 0)
+		put_alert(&j, intent, name, intent->kind, intent->incident, p);
 	json_close(&j, ']');
 	give_json(&j, l);
 	if (f->token[0] != '\0')
@@ -344,7 +373,29 @@ void letter_write(const struct roster_channel *c, const struct incident_intent *
 	case ROSTER_KINDS:
 		return;
 	}
-	add_header(out, mem_format("Idempotency-Key: %s-%" PRIu64 "-%s", f->collector, intent->key, c->id));
+	add_header(out, mem_format("Idempotency-Key: %s-%s-%" PRIu64 "-%s", f->collector, stem_of(f), intent->key, c->id));
+}
+
+size_t letter_room(const struct roster_channel *c)
+{
+	switch ((enum roster_kind)c->kind) {
+	case ROSTER_WECOM:
+		return WECOM_TEXT_MAX;
+	case ROSTER_DINGTALK:
+	case ROSTER_FEISHU:
+		return BOT_TEXT_MAX;
+	case ROSTER_SMS:
+		return SMS_TEXT_MAX;
+	case ROSTER_SYSLOG:
+		return SYSLOG_TEXT_MAX;
+	case ROSTER_INFORM:
+		return INFORM_TEXT_MAX;
+	case ROSTER_SMTP:
+	case ROSTER_ALERTMANAGER:
+	case ROSTER_KINDS:
+		break;
+	}
+	return OTHER_TEXT_MAX;
 }
 
 void letter_fini(struct letter *l)

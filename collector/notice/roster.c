@@ -8,6 +8,7 @@
 #include "collector/judge/incident.h"
 #include "collector/notice/lookup.h"
 #include "collector/notice/template.h"
+#include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/mem.h"
 
@@ -101,8 +102,11 @@ static const struct config_field channel_fields[] = {
 		.help = "sms: member of the JSON answer, and its value when the message was taken"},
 	{.name = "fallback", .kind = CONFIG_TEXT, .offset = CHANNEL(fallback), .fallback = "", .max = 63,
 		.help = "id of the channel to use when this one fails"},
+	{.name = "fallback_after", .kind = CONFIG_INT, .offset = CHANNEL(fallback_after), .fallback = "3", .min = 1, .max = 100,
+		.help = "tries of a notice that fail, or failures of the channel in a row, before the fall-back is used; what is refused goes "
+			"there at once"},
 	{.name = "per_minute", .kind = CONFIG_INT, .offset = CHANNEL(per_minute), .fallback = "20", .min = 1, .max = 1000,
-		.help = "messages that the provider takes"},
+		.help = "messages that the provider takes; when but one is left, what waits becomes digests"},
 	{.name = NULL},
 };
 static const struct config_schema channel_schema = {.size = sizeof(struct roster_channel), .fields = channel_fields,
@@ -136,7 +140,19 @@ static const struct config_field template_fields[] = {
 static const struct config_schema template_schema = {.size = sizeof(struct roster_template), .fields = template_fields,
 	.where_offset = TEMPLATE(where)};
 
+static const struct config_field beat_fields[] = {
+	{.name = "channel", .kind = CONFIG_TEXT, .offset = offsetof(struct roster_beat, channel), .fallback = "", .max = 63,
+		.help = "id of the channel that leads to somebody who misses it"},
+	{.name = NULL},
+};
+static const struct config_schema beat_schema = {.size = sizeof(struct roster_beat), .fields = beat_fields,
+	.where_offset = offsetof(struct roster_beat, where)};
+
 static const struct config_field roster_fields[] = {
+	{.name = "beat", .kind = CONFIG_GROUP, .offset = offsetof(struct roster, beat), .fallback = "", .sub = &beat_schema,
+		.help = "a message each minute, as long as judgement and delivery work"},
+	{.name = "give_up", .kind = CONFIG_DURATION, .offset = offsetof(struct roster, give_up), .fallback = "24h",
+		.min = NS_PER_S, .max = 30 * 86400 * NS_PER_S, .help = "a notice that nobody took for so long is tried no more"},
 	{.name = "channels", .kind = CONFIG_LIST, .offset = offsetof(struct roster, channels), .fallback = "", .max = 64,
 		.sub = &channel_schema, .help = "where notices go"},
 	{.name = "routes", .kind = CONFIG_LIST, .offset = offsetof(struct roster, routes), .fallback = "", .max = 4096,
@@ -279,6 +295,8 @@ static int check_channels(const struct roster *r, struct err *e)
 		if (check_channel(&c[i], e) < 0 || check_fallback(r, &c[i], e) < 0)
 			return -1;
 	}
+	if (r->beat.channel[0] != '\0' && roster_channel(r, r->beat.channel) == NULL)
+		return config_error(&r->beat.where, e, "beat: there is no channel \"%.60s\"", r->beat.channel);
 	return 0;
 }
 

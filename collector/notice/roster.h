@@ -44,6 +44,7 @@ struct roster_channel {
 	int form;               /* sms: 0 json, 1 form: how values are escaped in the body */
 	const char *success;    /* sms: "code=0": member of the JSON answer, and its value when the message was taken */
 	const char *fallback;   /* id of the channel that is used when this one fails; "" none */
+	int64_t fallback_after; /* failed tries of a notice, or of the channel in a row */
 	int64_t per_minute;     /* messages that the provider takes */
 	struct config_where where;
 };
@@ -63,7 +64,14 @@ struct roster_template {
 	struct config_where where;
 };
 
+struct roster_beat {
+	const char *channel; /* id; "": nobody watches us */
+	struct config_where where;
+};
+
 struct roster {
+	struct roster_beat beat;
+	int64_t give_up;              /* ns */
 	struct config_list channels;  /* struct roster_channel */
 	struct config_list routes;    /* struct roster_route */
 	struct config_list templates; /* struct roster_template */

@@ -21,7 +21,7 @@ static const struct {
 	enum process_role role;
 	const char *name;
 } peers[] = {{PROCESS_INGEST, "ingest"}, {PROCESS_SERIES, "series"}, {PROCESS_JUDGE, "judge"},
-	     {PROCESS_RENDER, "render"}};
+	     {PROCESS_RENDER, "render"}, {PROCESS_NOTIFY, "notify"}};
 #define PEERS (sizeof peers / sizeof *peers)
 
 struct collection {

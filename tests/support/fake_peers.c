@@ -390,7 +390,7 @@ static void answer_ledger(struct fake_peer *p, const struct ipc_message *m)
 
 static void on_message(void *ctx, struct ipc_message *m)
 {
-	static const char *const names[PROCESS_ROLES] = {"ingest", "series", "judge", "web", "render"};
+	static const char *const names[PROCESS_ROLES] = {"ingest", "series", "judge", "web", "render", "notify"};
 	struct fake_peer *p = ctx;
 	const char *name = names[p->role];
 	struct buf out = {0};

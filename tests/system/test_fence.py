@@ -21,7 +21,7 @@ USER = 65534 if IS_ROOT else os.geteuid()
 CAP_DAC_READ_SEARCH, CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_NET_BIND_SERVICE, CAP_NET_RAW = 2, 5, 6, 7, 10, 13
 CAPABILITIES = {"xj-helper": [CAP_NET_RAW],
                 "collector": [CAP_DAC_READ_SEARCH, CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_NET_BIND_SERVICE]}
-ROLES = ("xj-ingest", "xj-series", "xj-judge", "xj-web", "xj-render")
+ROLES = ("xj-ingest", "xj-series", "xj-judge", "xj-web", "xj-render", "xj-notify")
 failures = []
 
 
@@ -125,7 +125,7 @@ def test_rights(pair):
             check(f"{name}: no other groups", s["Groups"].split() == [], s["Groups"])
     if IS_ROOT:
         check("the helper has what it is for", int(status_of(found["xj-helper"])["CapEff"], 16) == 1 << CAP_NET_RAW)
-    for name in ("xj-helper", *units, "collector", "xj-series", "xj-judge", "xj-render"):
+    for name in ("xj-helper", *units, "collector", "xj-series", "xj-judge", "xj-render", "xj-notify"):
         check(f"{name}: no socket", sockets_of(found[name]) == [], sockets_of(found[name]))
     for name in ("xj-ingest", "xj-web"):
         check(f"{name}: TCP alone", {s[0] for s in sockets_of(found[name])} <= {"tcp", "tcp6"}, sockets_of(found[name]))
@@ -157,6 +157,7 @@ MAY = {  # of what EVERYBODY and OTHERS list
     "judge": set(),
     "web": {"accept"},
     "render": set(),
+    "notify": {"connect", "bind", "accept", "code", "socket:2,1,0", "socket:10,2,0", "socket:16,3,0"},
     "parent": {"connect", "bind", "accept", "code", "socket:2,1,0", "socket:10,2,0", "socket:16,3,0", "fork", "kill"},
 }
 OTHERS = {"connect", "bind", "accept", "code", "socket:2,1,0", "socket:10,2,0", "socket:16,3,0", "socket:16,3,12"}
@@ -198,18 +199,20 @@ def test_paths(pair):
         "engine": ([pair.folder, "/etc/hosts", "/usr", "/proc/self"], [agent_state]),  # what stands beside its settings
         "helper": ([], []),
         "units": ([], []),
-        "ingest": ([pair.path("pki"), inventory, journal], [journal, os.path.join(state, "ingest")]),
-        "series": ([inventory, journal], [os.path.join(state, "rrd"), os.path.join(state, "series")]),
-        "judge": ([inventory, journal], [os.path.join(state, "judge")]),
+        "ingest": ([pair.path("pki"), inventory, journal, os.path.join(state, "judge")], [journal, os.path.join(state, "ingest")]),
+        "series": ([inventory, journal, os.path.join(state, "judge")], [os.path.join(state, "rrd"), os.path.join(state, "series")]),
+        "judge": ([inventory, journal, os.path.join(state, "judge")], [os.path.join(state, "judge")]),
         "web": ([inventory], []),
         "render": (["/usr/share/fonts"], []),
+        "notify": ([inventory, os.path.join(state, "judge", "judge.db"), "/etc/hosts", "/usr"], [os.path.join(state, "notice")]),
     }
     probes = [secret, key, agent_key, conf, inventory, journal, "/etc/shadow", "/etc/passwd", "/etc/hosts", "/proc/1/environ", "/usr",
-              "/usr/share/fonts", pair.path("agent.conf"), os.path.join(agent_state, "journal"), "/proc/self/status"]
+              "/usr/share/fonts", pair.path("agent.conf"), os.path.join(agent_state, "journal"), "/proc/self/status",
+              os.path.join(state, "judge", "judge.db")]
     for who, (readable, writable) in files.items():
         reads = [f"read:{p}" for p in probes]
         places = [pair.outside, pair.folder, "/tmp", "/etc", state, journal, agent_state,
-                  *(os.path.join(state, d) for d in ("ingest", "rrd", "series", "judge"))]
+                  *(os.path.join(state, d) for d in ("ingest", "rrd", "series", "judge", "notice"))]
         writes = [f"write:{p}/intruder" for p in places]
         rest = [f"remove:{secret}", f"mode:{secret}", f"write:{secret}"]
         has_landlock, became, status = confined(pair, who, *reads, *writes, *rest)
@@ -229,7 +232,7 @@ def test_paths(pair):
             except OSError:
                 pass
         for deed in rest:
-            if deed.startswith("mode:") and who in ("engine", "ingest", "series", "judge"):
+            if deed.startswith("mode:") and who in ("engine", "ingest", "series", "judge", "notify"):
                 continue  # Landlock says nothing about modes: of its own user's files a process may change them
             check(f"{who}: {deed} cannot be done", became[deed] in ("EACCES", "EPERM"), became[deed])
     became = confined(pair, "probe", f"write:{new}", f"remove:{secret}")[1]

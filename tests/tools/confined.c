@@ -2,7 +2,8 @@
  * confined: one process of the agent or the collector as an intruder would have it: fenced by the very function that
  * the process calls, with the settings that it has read, and then made to do what it is told.
  *
- *   confined WHO SETTINGS DEED ...    WHO: engine, helper, units, probe; parent, ingest, series, judge, web, render
+ *   confined WHO SETTINGS DEED ...    WHO: engine, helper, units, probe; parent, ingest, series, judge, web, render,
+ *                                  notify
  *
  * Prints "landlock 0|1" and for each deed "DEED errno", 0 when it was done. Before the fence it has made a TCP socket
  * ("idle") and a listener, as processes have that bind first. Deeds: see the table.
@@ -196,13 +197,18 @@ static int confine_of_agent(const char *who, const char *path, struct err *e)
 	return confine_engine(s, &has_paths, e);
 }
 
+static int confine_without_channels(const struct settings *s, struct err *e)
+{
+	return confine_notify(s, NULL, e);
+}
+
 static int confine_of_collector(const char *who, const char *path, struct err *e)
 {
 	static const struct {
 		const char *name;
 		int (*confine)(const struct settings *, struct err *);
 	} roles[] = {{"ingest", confine_ingest}, {"series", confine_series}, {"judge", confine_judge},
-		{"web", confine_web}, {"render", confine_render}};
+		{"web", confine_web}, {"render", confine_render}, {"notify", confine_without_channels}};
 	struct settings *s = settings_load(path, e);
 
 	if (s == NULL || confine_parent(s, e) < 0)

@@ -55,8 +55,12 @@ static void what_changes_is_noted_and_nothing_else(void **state)
 	(void)state;
 	for (int i = 0; i < 5; i++)
 		self_look(s, "/", "/nonexistent.pem", 10, 10, t += 60 * NS_PER_S);
-	for (int m = 0; m < SELF_MATTERS; m++)
+	for (int m = 0; m < SELF_NOTICE; m++)
 		assert_int_equal(n.count[m], 1);
+	for (int i = 0; i < 3; i++)
+		self_hear(s, SELF_BEAT, i > 0, i > 0 ? "none came" : "");
+	assert_int_equal(n.count[SELF_BEAT], 2);
+	assert_int_equal(n.count[SELF_NOTICE], 0);
 	assert_true(n.is_bad[SELF_CERTIFICATE]);
 	assert_false(n.is_bad[SELF_SERIES]);
 	/* Entries come and series stays where it is. */

@@ -197,6 +197,37 @@ static void mails_of_one_incident_stand_together(void **state)
 	phrase_fini(&p);
 }
 
+/* Programs close each alert by itself; and a sign of life is none of a notice. */
+static void a_digest_is_an_alert_for_each_of_its_items(void **state)
+{
+	static const struct incident_item items[] = {{INTENT_PROBLEM, 3, 0, "system/x"}, {INTENT_CLOSE, 4, 0, "system/y"}};
+	struct roster_channel c = channel_of(ROSTER_ALERTMANAGER);
+	struct incident_intent in = intent_of("", "", "");
+	struct letter_facts beat = facts;
+	struct phrase p;
+	struct letter l;
+
+	in.kind = INTENT_DIGEST;
+	in.incident = 0;
+	in.items = items;
+	in.items_count = 2;
+	phrase_make(NULL, *state, &in, "", ROSTER_ZH, &p);
+	letter_write(&c, &in, &p, &facts, &l);
+	assert_non_null(strstr(buf_text(&l.body), "{\"status\":\"firing\",\"labels\":{\"alertname\":\"xunjian\",\"incident\":\"3\""));
+	assert_non_null(strstr(buf_text(&l.body), "{\"status\":\"resolved\",\"labels\":{\"alertname\":\"xunjian\",\"incident\":\"4\""));
+	assert_string_equal(l.headers[l.headers_count - 1], "Idempotency-Key: city-notice-7-c");
+	letter_fini(&l);
+	beat.matter = LETTER_BEAT;
+	in.items_count = 0;
+	letter_write(&c, &in, &p, &beat, &l);
+	assert_non_null(strstr(buf_text(&l.body), "\"alertname\":\"xunjian-beat\""));
+	assert_string_equal(l.headers[l.headers_count - 1], "Idempotency-Key: city-beat-7-c");
+	letter_fini(&l);
+	phrase_fini(&p);
+	c = channel_of(ROSTER_WECOM);
+	assert_int_equal(letter_room(&c), 2048);
+}
+
 static void assert_answer(enum roster_kind kind, long status, const char *body, enum letter_outcome want)
 {
 	struct roster_channel c = channel_of(kind);
@@ -250,6 +281,7 @@ int main(void)
 		cmocka_unit_test(hostile_reasons_break_no_letter),
 		cmocka_unit_test(a_signature_is_that_of_the_manuals),
 		cmocka_unit_test(mails_of_one_incident_stand_together),
+		cmocka_unit_test(a_digest_is_an_alert_for_each_of_its_items),
 		cmocka_unit_test(success_is_the_code_of_the_receiver),
 		cmocka_unit_test(a_long_text_is_cut_between_letters),
 	};

@@ -1,0 +1,494 @@
+#include "collector/notice/deliver.h"
+
+#include <assert.h>
+#include <event2/event.h>
+#include <event2/util.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "collector/notice/deliver_parts.h"
+#include "collector/notice/phrase.h"
+#include "collector/settings.h"
+#include "lib/buf.h"
+#include "lib/clock.h"
+#include "lib/log.h"
+#include "lib/mem.h"
+
+#define WATCH_S 10 /* the beat, and whatever no wake-up came for */
+#define UNREAD_TOLD (60 * NS_PER_S)
+#define STOP_S 3
+#define DAY (86400 * NS_PER_S)
+
+int deliver_broke(struct deliver *d, const struct err *e)
+{
+	if (d->is_broken)
+		return -1;
+	d->is_broken = true;
+	log_error("delivery ends to begin again from what it has kept: %s", e->text);
+	d->events.broken(d->ctx);
+	return -1;
+}
+
+void deliver_schedule(struct deliver *d, int64_t delay)
+{
+	const struct timeval tv = {delay / NS_PER_S, delay % NS_PER_S / NS_PER_US};
+
+	evtimer_add(d->pump, &tv);
+}
+
+void deliver_set_matter(struct deliver *d, enum deliver_matter m, bool is_bad, const char *words)
+{
+	if (d->matters[m].is_known && d->matters[m].is_bad == is_bad)
+		return;
+	d->matters[m].is_known = true;
+	d->matters[m].is_bad = is_bad;
+	err_set(&d->matters[m].words, "%s", words);
+	if (is_bad)
+		log_error("notices are in trouble: %s", words);
+	d->events.note(d->ctx, m, is_bad, words);
+}
+
+void deliver_note_again(struct deliver *d)
+{
+	for (int m = 0; m < DELIVER_MATTERS; m++) {
+		if (d->matters[m].is_known)
+			d->events.note(d->ctx, (enum deliver_matter)m, d->matters[m].is_bad, d->matters[m].words.text);
+	}
+}
+
+/* ---- what came of a try */
+
+static uint32_t chance(void)
+{
+	uint32_t n;
+
+	evutil_secure_rng_get_bytes(&n, sizeof n);
+	return n;
+}
+
+static bool is_given_up(const struct deliver *d, const struct queue_item *i)
+{
+	return clock_real() - i->created >= d->channels->roster->give_up;
+}
+
+static int end_item(struct deliver *d, struct queue_item *i, enum delivery_state state, const char *words, struct err *e)
+{
+	int rc = deliveries_end(d->db, i->id, state, 0, clock_real(), words, e);
+
+	queue_drop(i);
+	return rc;
+}
+
+static int conclude(struct deliver *d, struct flight *f, enum letter_outcome outcome, const char *words, struct err *e)
+{
+	struct queue_item *i = f->item;
+	int64_t now = clock_mono();
+
+	if (deliveries_try(d->db, i->id, &(struct delivery_try){.at = f->began_real, .took = now - f->began, .outcome = outcome,
+		.words = words}, e) < 0)
+		return -1;
+	queue_ended(i, outcome, now, chance());
+	d->counts.tries++;
+	if (outcome == LETTER_TAKEN) {
+		d->counts.taken++;
+		return end_item(d, i, DELIVERY_TAKEN, "", e);
+	}
+	d->counts.refused += outcome == LETTER_REFUSED;
+	log_warn("a notice was not taken notice=%" PRIu64 " channel=%s try=%u: %s", i->notice, f->channel->id, i->tries, words);
+	if (queue_is_spent(i, outcome))
+		return deliver_move(d, i, words, e);
+	if (!is_given_up(d, i))
+		return 0;
+	d->counts.failed++;
+	log_error("a notice is given up notice=%" PRIu64 " channel=%s tries=%u", i->notice, f->channel->id, i->tries);
+	return end_item(d, i, DELIVERY_FAILED, "", e);
+}
+
+/* Confirmed only when it is on disk. */
+static void ended(struct flight *f, enum letter_outcome outcome, const char *words)
+{
+	struct deliver *d = f->deliver;
+	struct buf clean = {0};
+	struct err e;
+
+	phrase_add_clean(&clean, words);
+	if (deliveries_begin(d->db, &e) < 0 || conclude(d, f, outcome, buf_text(&clean), &e) < 0 || deliveries_commit(d->db, &e) < 0)
+		deliver_broke(d, &e);
+	buf_fini(&clean);
+	deliver_land(f);
+}
+
+static void on_end(void *ctx, enum letter_outcome outcome, const char *words)
+{
+	struct flight *f = ctx;
+	struct deliver *d = f->deliver;
+
+	ended(f, outcome, words);
+	deliver_schedule(d, 0);
+}
+
+/* ---- what is next */
+
+static void send_one(struct deliver *d, struct queue_item *i)
+{
+	enum letter_outcome outcome;
+	struct flight *f;
+	struct err words;
+
+	queue_began(i, clock_mono());
+	outcome = deliver_send(d, i, &f, on_end, &words);
+	if (outcome != LETTER_TAKEN)
+		ended(f, outcome, words.text);
+}
+
+static int change(struct deliver *d, int (*apply)(struct deliver *, const struct queue_plan *, struct err *), const struct queue_plan *p)
+{
+	struct err e;
+
+	if (deliveries_begin(d->db, &e) == 0 && apply(d, p, &e) == 0 && deliveries_commit(d->db, &e) == 0)
+		return 0;
+	return deliver_broke(d, &e);
+}
+
+static int move_all(struct deliver *d, const struct queue_plan *p, struct err *e)
+{
+	for (size_t i = 0; i < p->count; i++) {
+		if (deliver_move(d, p->others[i], "the channel fails", e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Does what is to be done now; when to look again. */
+static int64_t serve(struct deliver *d, struct queue_channel *c)
+{
+	while (!d->is_broken) {
+		struct queue_plan p;
+		enum queue_step step = queue_next(c, clock_mono(), &p);
+		int64_t at = p.at;
+
+		if (step == QUEUE_SEND)
+			send_one(d, p.item);
+		else if (step == QUEUE_MERGE)
+			change(d, deliver_merge, &p);
+		else if (step == QUEUE_DIGEST)
+			change(d, deliver_digest, &p);
+		else if (step == QUEUE_MOVE)
+			change(d, move_all, &p);
+		queue_plan_fini(&p);
+		if (step == QUEUE_WAIT)
+			return at;
+	}
+	return INT64_MAX;
+}
+
+static void look_for_trouble(struct deliver *d)
+{
+	struct buf words = {0};
+	struct queue_channel *c;
+	struct queue_view v;
+
+	for (size_t i = 0; (c = queue_at(d->queue, i)) != NULL; i++) {
+		queue_view(c, &v);
+		if (v.failures >= QUEUE_TROUBLE && words.len < 300)
+			buf_add_format(&words, "%schannel %s fails, %zu notices wait", words.len > 0 ? "; " : "", v.id, v.waiting);
+	}
+	deliver_set_matter(d, DELIVER_NOTICES, words.len > 0, buf_text(&words));
+	buf_fini(&words);
+}
+
+static void on_pump(evutil_socket_t fd, short what, void *ctx)
+{
+	struct deliver *d = ctx;
+	int64_t next = INT64_MAX, now;
+	struct queue_channel *c;
+
+	(void)fd, (void)what;
+	if (d->is_broken)
+		return;
+	if (d->stopping) {
+		if (LIST_EMPTY(&d->flights))
+			d->events.stopped(d->ctx);
+		return;
+	}
+	/* A fall-back may stand before the channel whose notices it gets. */
+	for (int round = 0; round < 2; round++) {
+		for (size_t i = 0; (c = queue_at(d->queue, i)) != NULL && !d->is_broken; i++) {
+			int64_t at = serve(d, c);
+
+			next = at < next ? at : next;
+		}
+	}
+	if (d->is_broken)
+		return;
+	look_for_trouble(d);
+	now = clock_mono();
+	if (next != INT64_MAX)
+		deliver_schedule(d, next > now ? next - now : 0);
+}
+
+/* ---- what is new */
+
+/* Judgement makes it; while that is being started again it is not there. */
+static void cannot_read(struct deliver *d, const struct err *e)
+{
+	int64_t now = clock_mono();
+
+	if (d->unread_since == 0)
+		d->unread_since = now;
+	if (now - d->unread_since >= UNREAD_TOLD)
+		log_warn("what judgement wants told cannot be read: %s", e->text);
+	else
+		log_debug("what judgement wants told cannot be read just now: %s", e->text);
+}
+
+void deliver_wake(struct deliver *d)
+{
+	struct err e;
+
+	if (d->is_broken || d->stopping)
+		return;
+	if (deliver_intake(d, &e) < 0) {
+		if (d->is_broken)
+			return;
+		cannot_read(d, &e);
+		return;
+	}
+	d->unread_since = 0;
+	deliver_beat(d);
+	deliver_schedule(d, 0);
+}
+
+static void forget(struct deliver *d)
+{
+	int64_t now = clock_real();
+	struct err e;
+
+	if (now - d->forgot < DAY)
+		return;
+	d->forgot = now;
+	if (deliveries_begin(d->db, &e) < 0 || deliveries_forget(d->db, now - DELIVERIES_KEPT, &e) < 0 || deliveries_commit(d->db, &e) < 0)
+		deliver_broke(d, &e);
+}
+
+static void on_watch(evutil_socket_t fd, short what, void *ctx)
+{
+	struct deliver *d = ctx;
+
+	(void)fd, (void)what;
+	deliver_wake(d);
+	if (d->unread_since != 0 && !d->is_broken)
+		deliver_beat(d);
+	if (!d->is_broken)
+		forget(d);
+}
+
+/* ---- life */
+
+static int read_channels(struct deliver *d, const struct settings *s, const struct inventory *inventory, struct err *e)
+{
+	struct generation *g = mem_alloc(sizeof *g), *old = d->channels;
+
+	if (s->notice[0] != '\0') {
+		g->roster = roster_load(s->notice, inventory, e);
+		if (g->roster == NULL) {
+			free(g);
+			return -1;
+		}
+	}
+	d->channels = g;
+	if (old != NULL) {
+		old->is_old = true;
+		if (old->users == 0) {
+			roster_free(old->roster);
+			free(old);
+		}
+	}
+	return 0;
+}
+
+/* What waits for a channel that is gone goes where routes lead now. */
+static int move_orphans(struct deliver *d, struct queue_channel *c, struct err *e)
+{
+	struct queue_plan p = {0};
+	int rc = 0;
+
+	queue_all(c, &p);
+	for (size_t i = 0; i < p.count && rc == 0; i++) {
+		if (!p.others[i]->in_flight)
+			rc = deliver_move(d, p.others[i], "the channel is not configured any more", e);
+	}
+	queue_plan_fini(&p);
+	return rc;
+}
+
+static int fit_queue(struct deliver *d, struct err *e)
+{
+	const struct roster *r = d->channels->roster;
+	const struct roster_channel *of = r != NULL ? r->channels.items : NULL;
+	struct queue_channel *c;
+	struct queue_view v;
+
+	for (size_t i = 0; r != NULL && i < r->channels.count; i++)
+		queue_limit(queue_channel(d->queue, of[i].id), of[i].per_minute, of[i].fallback[0] != '\0' ? of[i].fallback_after : 0);
+	if (deliveries_begin(d->db, e) < 0)
+		return -1;
+	for (size_t i = 0; (c = queue_at(d->queue, i)) != NULL; i++) {
+		queue_view(c, &v);
+		if (deliver_channel(d, v.id) == NULL && move_orphans(d, c, e) < 0)
+			return -1;
+	}
+	return deliveries_commit(d->db, e);
+}
+
+static void on_waiting(void *ctx, const struct delivery *n)
+{
+	struct deliver *d = ctx;
+
+	queue_put(queue_channel(d->queue, n->channel), &(struct queue_item){.id = n->id, .notice = n->notice, .incident = n->incident,
+		.kind = n->kind, .audience = (char *)(uintptr_t)n->audience, .route = (char *)(uintptr_t)n->route,
+		.language = n->language, .is_part = n->is_part, .tries = n->tries, .created = n->created});
+}
+
+static void on_recent(void *ctx, const char *channel, int64_t at)
+{
+	struct deliver *d = ctx;
+
+	queue_spend(queue_channel(d->queue, channel), clock_mono() - (clock_real() - at));
+}
+
+static int open_all(struct deliver *d, const struct settings *s, const struct inventory *inventory, struct err *e)
+{
+	d->db = deliveries_open(s->state, e);
+	if (d->db == NULL || read_channels(d, s, inventory, e) < 0)
+		return -1;
+	if (deliveries_load(d->db, on_waiting, d, e) < 0 || deliveries_recent(d->db, d->started - 60 * NS_PER_S, on_recent, d, e) < 0 ||
+		deliveries_beat(d->db, &d->beat.number, &d->beat.at, e) < 0)
+		return -1;
+	return fit_queue(d, e);
+}
+
+struct deliver *deliver_new(struct event_base *base, const struct settings *s, const struct inventory *inventory,
+	const struct deliver_events *events, void *ctx, struct err *e)
+{
+	const struct timeval watch = {WATCH_S, 0};
+	struct deliver *d = mem_alloc(sizeof *d);
+
+	d->base = base;
+	d->settings = s;
+	d->inventory = inventory;
+	d->events = *events;
+	d->ctx = ctx;
+	d->started = clock_real();
+	d->queue = queue_new();
+	LIST_INIT(&d->flights);
+	d->sender = sender_new(base);
+	d->pump = evtimer_new(base, on_pump, d);
+	d->watch = event_new(base, -1, EV_PERSIST, on_watch, d);
+	if (open_all(d, s, inventory, e) < 0) {
+		deliver_free(d);
+		return NULL;
+	}
+	event_add(d->watch, &watch);
+	deliver_schedule(d, 0);
+	return d;
+}
+
+void deliver_free(struct deliver *d)
+{
+	struct flight *f;
+
+	if (d == NULL)
+		return;
+	while ((f = LIST_FIRST(&d->flights)) != NULL) {
+		if (f->send != NULL)
+			send_cancel(f->send);
+		deliver_land(f);
+	}
+	sender_free(d->sender);
+	queue_free(d->queue);
+	deliveries_close(d->db);
+	if (d->channels != NULL)
+		roster_free(d->channels->roster);
+	free(d->channels);
+	event_free(d->pump);
+	event_free(d->watch);
+	if (d->ending != NULL)
+		event_free(d->ending);
+	free(d);
+}
+
+int deliver_reload(struct deliver *d, const struct settings *s, const struct inventory *inventory, struct err *e)
+{
+	struct err words;
+
+	d->settings = s;
+	d->inventory = inventory;
+	if (read_channels(d, s, inventory, e) < 0)
+		return -1;
+	queue_refresh(d->queue);
+	if (fit_queue(d, &words) < 0)
+		deliver_broke(d, &words);
+	deliver_wake(d);
+	return 0;
+}
+
+static void on_ending(evutil_socket_t fd, short what, void *ctx)
+{
+	struct deliver *d = ctx;
+
+	(void)fd, (void)what;
+	d->events.stopped(d->ctx);
+}
+
+void deliver_stop(struct deliver *d)
+{
+	const struct timeval limit = {STOP_S, 0};
+
+	d->stopping = true;
+	d->ending = evtimer_new(d->base, on_ending, d);
+	evtimer_add(d->ending, &limit);
+	deliver_schedule(d, 0);
+}
+
+/* ---- figures */
+
+static void add_figure(struct buf *out, const char *name, const char *kind, const char *help, double value)
+{
+	buf_add_format(out, "# HELP xunjian_notify_%s %s\n# TYPE xunjian_notify_%s %s\nxunjian_notify_%s %.15g\n", name, help,
+		name, kind, name, value);
+}
+
+static void add_channels(const struct deliver *d, struct buf *out)
+{
+	struct queue_channel *c;
+	struct queue_view v;
+
+	buf_add_text(out, "# HELP xunjian_notify_waiting Notices that wait for a channel.\n# TYPE xunjian_notify_waiting gauge\n");
+	for (size_t i = 0; (c = queue_at(d->queue, i)) != NULL; i++) {
+		queue_view(c, &v);
+		buf_add_format(out, "xunjian_notify_waiting{channel=\"%s\"} %zu\n", v.id, v.waiting);
+	}
+	buf_add_text(out, "# HELP xunjian_notify_failures Failures of a channel in a row.\n# TYPE xunjian_notify_failures gauge\n");
+	for (size_t i = 0; (c = queue_at(d->queue, i)) != NULL; i++) {
+		queue_view(c, &v);
+		buf_add_format(out, "xunjian_notify_failures{channel=\"%s\"} %u\n", v.id, v.failures);
+	}
+}
+
+void deliver_metrics(const struct deliver *d, struct buf *out)
+{
+	add_figure(out, "intents_total", "counter", "Notices that judgement wanted told.", (double)d->counts.intents);
+	add_figure(out, "tries_total", "counter", "Letters that were tried.", (double)d->counts.tries);
+	add_figure(out, "taken_total", "counter", "Letters that were taken.", (double)d->counts.taken);
+	add_figure(out, "refused_total", "counter", "Letters that were refused.", (double)d->counts.refused);
+	add_figure(out, "merged_total", "counter", "Notices told with the end of their incident.", (double)d->counts.merged);
+	add_figure(out, "digests_total", "counter", "Digests made for a limit of a channel.", (double)d->counts.digests);
+	add_figure(out, "moved_total", "counter", "Notices that went to a fall-back.", (double)d->counts.moved);
+	add_figure(out, "failed_total", "counter", "Notices that were given up.", (double)d->counts.failed);
+	add_figure(out, "beat_taken_timestamp_seconds", "gauge", "When the beat of judgement came last where it is sent; 0 never.",
+		(double)d->beat.at / 1e9);
+	add_figure(out, "beat_judged_timestamp_seconds", "gauge", "When judgement beat last; 0 never.", (double)d->beat.judged_at / 1e9);
+	add_channels(d, out);
+}

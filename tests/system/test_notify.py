@@ -1,0 +1,208 @@
+#!/usr/bin/env python3
+"""A real incident of a real collector reaches people: by mail, bots and webhooks that the test is, which refuse, fail, hang and are away
+as receivers do. What each was told, in which order, and what the ledger of deliveries says of it.
+
+FULL=1 waits for the end of the incident as well."""
+
+import email
+import email.policy
+import http.server
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from pair import COLLECTOR, FULL, Pair, free_port, wait  # noqa: E402
+from test_notice import certificate, mails, smtp_server  # noqa: E402
+
+SECRET = "very-secret-key"
+
+
+class Receiver(http.server.BaseHTTPRequestHandler):
+    """By path: what is answered next, one after the other; the last again and again."""
+    posts, answers = [], {"/wecom": [(200, {"errcode": 93000, "errmsg": "invalid webhook url " + SECRET[:4]})],
+                          "/flaky": [(500, {}), (200, {})], "/hook": [(200, {})], "/unit": [(200, {"r": "OK"})], "/watch": [(200, {})],
+                          "/away": [(200, {})]}
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        path = self.path.split("?")[0]
+        self.posts.append((path, self.headers["Idempotency-Key"], body.decode()))
+        if path == "/hang":
+            time.sleep(3600)
+        rows = self.answers[path]
+        status, answer = rows.pop(0) if len(rows) > 1 else rows[0]
+        answer = json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_):
+        pass
+
+
+def serve(context=None, port=0):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Receiver)
+    server.daemon_threads = True
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server.server_address[1]
+
+
+def got(path, words=""):
+    return [(key, body) for at, key, body in Receiver.posts if at == path and words in body]
+
+
+def notices(pair, *words):
+    return json.loads(subprocess.run([COLLECTOR, "notices", "-c", pair.path("collector.conf"), "--json", *words], stdout=subprocess.PIPE,
+                                     check=True, text=True).stdout)
+
+
+def on(pair, channel, *words):
+    """Deliveries of a channel, oldest first."""
+    return [n for n in reversed(notices(pair, *words)) if n["channel"] == channel]
+
+
+def role(pair, name):
+    pid = pair.processes["collector"].pid
+    children = open(f"/proc/{pid}/task/{pid}/children").read().split()
+    return next((int(c) for c in children if open(f"/proc/{c}/comm").read().strip() == name), None)
+
+
+def comment(pair, incident, text):
+    subprocess.run([COLLECTOR, "comment", "-c", pair.path("collector.conf"), "--author", "li.wei", str(incident), text], check=True,
+                   stdout=subprocess.DEVNULL)
+
+
+def set_up(pair):
+    pem, context = certificate(pair.folder)
+    plain, tls, away = serve(), serve(context), free_port()
+    mail = smtp_server(context, begin_with_tls=True)
+    pair.write("token", SECRET + "\n")
+    os.chmod(pair.path("token"), 0o600)
+    hook = 'kind = "alertmanager"; per_minute = 600;'
+    channels = [
+        f'{{ id = "mail"; kind = "smtp"; url = "smtps://127.0.0.1:{mail}"; from = "xj@example.cn"; to = ( "ops@example.cn" ); ca = "{pem}"; }}',
+        f'{{ id = "wecom"; kind = "wecom"; url = "https://127.0.0.1:{tls}/wecom"; token_file = "token"; ca = "{pem}"; fallback = "hook"; }}',
+        f'{{ id = "hook"; {hook} url = "https://127.0.0.1:{tls}/hook"; token_file = "token"; ca = "{pem}"; }}',
+        f'{{ id = "flaky"; {hook} url = "http://127.0.0.1:{plain}/flaky"; }}',
+        f'{{ id = "hang"; {hook} url = "http://127.0.0.1:{plain}/hang"; }}',
+        f'{{ id = "away"; {hook} url = "http://127.0.0.1:{away}/away"; }}',
+        f'{{ id = "watch"; {hook} url = "http://127.0.0.1:{plain}/watch"; }}',
+        f'{{ id = "sms"; kind = "sms"; url = "http://127.0.0.1:{plain}/unit"; to = "138"; body = "{{\\"t\\":\\"{{text}}\\"}}"; success = "r=OK"; }}',
+    ]
+    pair.write("notice.conf", "channels = (\n" + ",\n".join(channels) + '''
+);
+routes = (
+  { audience = "operations"; channels = ( "hang", "mail", "wecom", "flaky", "away" ); kinds = ( "commented" ); },
+  { audience = "unit/unit"; channels = "sms"; language = "en"; kinds = ( ); }
+);
+beat = { channel = "watch"; };
+''')
+    with open(pair.path("collector.conf"), "a", encoding="utf-8") as f:
+        f.write('notice = "notice.conf";\n')
+    return away
+
+
+def problem_is_told(pair, incident):
+    number = incident["id"]
+    wait("a mail", lambda: mails)
+    mail = email.message_from_bytes(mails[0]["data"], policy=email.policy.default)
+    first = on(pair, "mail")[0]
+    assert mail["Message-ID"] == f"<notice-{first['notice']}-mail@test.xunjian>", mail["Message-ID"]
+    assert mail["In-Reply-To"] == f"<incident-{number}@test.xunjian>", mail["In-Reply-To"]
+    assert "门户" in mail["Subject"] and "connection refused" in mail.get_content(), mail.get_content()
+    # Refused inside 200: at once to the fall-back, where it is taken.
+    wait("the fall-back", lambda: got("/hook", f'"incident":"{number}"'))
+    wait("the ledger of it", lambda: on(pair, "hook")[0]["state"] == "taken")
+    refused, = on(pair, "wecom")
+    assert (refused["state"], refused["into"], len(refused["tries"])) == ("moved", on(pair, "hook")[0]["id"], 1), refused
+    assert refused["tries"][0]["outcome"] == "refused" and "code 93000" in refused["tries"][0]["answer"], refused
+    # A unit reads of its own in its language.
+    key, body = wait("the unit", lambda: got("/unit"))[0]
+    assert "[PROBLEM] system/portal" in body and on(pair, "sms", "--unit", "unit")[0]["state"] == "taken", (key, body)
+    # One that failed is tried again after some 5 s, with the same key.
+    wait("the second try", lambda: on(pair, "flaky")[0]["state"] == "taken")
+    tries = on(pair, "flaky")[0]["tries"]
+    assert [t["outcome"] for t in tries] == ["not taken", "taken"] and 4 <= tries[1]["at"] - tries[0]["at"] < 60, tries
+    assert len({k for k, _ in got("/flaky")}) == 1 and tries[0]["answer"] == "status 500", got("/flaky")
+    # A receiver that hangs has held up nobody.
+    assert len(got("/hang")) == 1 and on(pair, "hang")[0]["state"] == "waiting", on(pair, "hang")
+
+
+def trouble_heals(pair, away):
+    """Of the one that was away, over a death of the process."""
+    failed = wait("tries that fail", lambda: on(pair, "away", "--failed"))[0]
+    assert failed["state"] == "waiting" and "onnect to" in failed["tries"][0]["answer"], failed
+    before = role(pair, "xj-notify")
+    serve(port=away)
+    os.kill(before, signal.SIGKILL)
+    wait("delivery is there again", lambda: role(pair, "xj-notify") not in (None, before))
+    wait("the one that was away", lambda: on(pair, "away")[0]["state"] == "taken")
+    assert len(got("/away")) == 1 and len(mails) == 1 and len(got("/unit")) == 1, "what was confirmed is not told again"
+
+
+def reload_is_checked(pair, incident):
+    with open(pair.path("notice.conf"), encoding="utf-8") as f:
+        text = f.read()
+    pair.write("notice.conf", text.replace("unit/unit", "unit/none"))
+    line = text[:text.index("unit/unit")].count("\n") + 1
+    pair.processes["collector"].send_signal(signal.SIGHUP)
+    wait("the refusal", lambda: f'notice.conf:{line}: audience "unit/none": the inventory has no such unit' in pair.log("collector"))
+    check = subprocess.run([COLLECTOR, "check-config", "-c", pair.path("collector.conf")], stderr=subprocess.PIPE, text=True)
+    assert check.returncode == 3 and f"notice.conf:{line}:" in check.stderr, check
+    comment(pair, incident["id"], "by the old routes")
+    wait("the old routes", lambda: len(mails) == 2)
+    # Without one channel what waits there goes where routes lead now.
+    pair.write("notice.conf", text.replace('"hang", ', "").replace('{ id = "hang";', '{ id = "other";'))
+    pair.processes["collector"].send_signal(signal.SIGHUP)
+    wait("the hanging one is gone", lambda: not on(pair, "hang", "--failed") or on(pair, "hang")[-1]["state"] == "moved")
+    comment(pair, incident["id"], "by the new routes")
+    wait("the new routes", lambda: len(mails) == 3)
+
+
+def main():
+    pair = Pair(checks=2)
+    began = time.monotonic()
+    try:
+        away = set_up(pair)
+        pair.start("collector")
+        wait("the collector serves", lambda: pair.ask("/-/ready"))
+        pair.start("agent")
+        wait("the system is up", lambda: json.loads(pair.ask("/api/v1/overview"))["systems"][0]["state"] == "up", 60)
+        down = time.monotonic()
+        pair.echo.stop()
+        incident = wait("an incident", lambda: json.loads(pair.ask("/api/v1/incidents"))["incidents"], 60)[0]
+        wait("it is told", lambda: mails, 60)
+        print(f"  figure: a mail {time.monotonic() - down:.1f} s after the first failure")
+        problem_is_told(pair, incident)
+        trouble_heals(pair, away)
+        reload_is_checked(pair, incident)
+        wait("the beat", lambda: got("/watch", "xunjian-beat"), 60)
+        wait("the beat in the figures", lambda: time.time() - pair.metric("xunjian_notify_beat_taken_timestamp_seconds") < 100)
+        if FULL:
+            pair.echo.start()
+            wait("its end", lambda: got("/unit", "[CLOSED]") and len(mails) == 4, 400)
+            assert [n["kind"] for n in on(pair, "sms")] == ["problem", "close"], on(pair, "sms")
+            assert [n["kind"] for n in on(pair, "hook")] == ["problem", "close"], "the end goes where the problem went"
+            assert len(got("/watch")) >= 2, got("/watch")
+        assert SECRET not in pair.log("collector"), "a secret in the log"
+        ended = pair.stop("collector")
+        assert ended[0] == 0, ended
+        print(f"  figure: {len(Receiver.posts)} requests and {len(mails)} mails in {time.monotonic() - began:.1f} s")
+    except AssertionError as e:
+        print(f"FAILED: {e}\n{pair.log('collector')[-4000:]}\n{[p[:2] for p in Receiver.posts]}")
+        sys.exit(1)
+    finally:
+        pair.clear()
+
+
+if __name__ == "__main__":
+    main()
