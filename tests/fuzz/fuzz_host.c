@@ -4,12 +4,14 @@
 
 #include "probes/host/counters.h"
 #include "probes/host/cpu.h"
+#include "probes/host/descriptors.h"
 #include "probes/host/disk.h"
 #include "probes/host/interface.h"
 #include "probes/host/load.h"
 #include "probes/host/memory.h"
 #include "probes/host/pressure.h"
 #include "probes/host/process_line.h"
+#include "probes/host/self.h"
 #include "probes/host/users.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
@@ -50,6 +52,8 @@ static void read_numbers(struct scan text)
 	struct load_sample load;
 	struct pressure_line some, full;
 	struct process_line process;
+	struct users_session session;
+	uint64_t bytes;
 
 	memory_parse(text, fields);
 	memory_parse_paging(text, paging, has);
@@ -58,6 +62,11 @@ static void read_numbers(struct scan text)
 	counters_read(text, words, 3, counters, has);
 	pressure_parse(text, &some, &full);
 	if (some.last_minute < 0 || isnan(some.last_minute))
+		abort();
+	descriptors_parse_limit(text, &bytes);
+	self_parse_shares(text, &bytes);
+	self_parse_private(text, 4096, &bytes);
+	if (users_parse_session(text, &session) && (session.name[0] == '\0' || session.name[USERS_NAME - 1] != '\0'))
 		abort();
 	if (process_parse(text, &process) && process.name[PROCESS_NAME - 1] != '\0' && process.state == '\0')
 		abort();
