@@ -36,6 +36,10 @@ struct dns {
 	struct run *run;
 	struct dns_query ask;
 	uint8_t name[DNS_NAME_MAX];
+	struct {
+		uint16_t ids[QUERIES_MAX];
+		uint8_t coins[(DNS_NAME_MAX + 7) / 8]; /* a bit for each letter */
+	} drawn; /* at random, once */
 	bool mixed; /* the letters of the name are of random case, which must come back */
 	struct query queries[QUERIES_MAX];
 	unsigned count, lost, foreign;
@@ -156,11 +160,10 @@ static void at_deadline(void *state, struct run *r)
 
 static struct query *next_query(struct dns *d)
 {
-	struct query *q = &d->queries[d->count++];
+	struct query *q = &d->queries[d->count];
 
-	assert(d->count <= QUERIES_MAX);
-	if (getrandom(&q->id, sizeof q->id, 0) != sizeof q->id)
-		assert(!"getrandom of two bytes never fails");
+	assert(d->count < QUERIES_MAX);
+	q->id = d->drawn.ids[d->count++];
 	q->lost = d->lost;
 	q->sent = clock_mono();
 	d->ask.id = q->id;
@@ -170,12 +173,8 @@ static struct query *next_query(struct dns *d)
 /* Letters that a spoofer has to guess as well (draft-vixie-dnsext-dns0x20). */
 static void mix_case(struct dns *d)
 {
-	uint8_t coins[DNS_NAME_MAX];
-
-	if (getrandom(coins, d->ask.name_len, 0) != (ssize_t)d->ask.name_len)
-		assert(!"getrandom of so few bytes never fails");
 	for (size_t i = 0; i < d->ask.name_len; i++) {
-		if (isalpha(d->name[i]) && (coins[i] & 1))
+		if (isalpha(d->name[i]) && (d->drawn.coins[i / 8] >> i % 8 & 1))
 			d->name[i] ^= 0x20;
 	}
 	d->mixed = true;
@@ -429,6 +428,8 @@ static void fill_question(struct dns *d, const struct dns_options *o)
 	int type = dns_type_parse(o->record, &e), n = dns_name_parse(o->name, type == DNS_PTR, d->name, &e);
 
 	assert(type >= 0 && n > 0);
+	if (getrandom(&d->drawn, sizeof d->drawn, 0) != sizeof d->drawn)
+		assert(!"getrandom of so few bytes never fails");
 	d->ask = (struct dns_query){.type = (uint16_t)type, .name = d->name, .name_len = (size_t)n,
 		.recursion = o->recursion, .edns = true, .dnssec_ok = o->dnssec != DNS_SECURITY_OFF};
 }
