@@ -37,6 +37,7 @@ struct load {
 	const char *first;
 	char **options;
 	int options_count;
+	void **prepared; /* options of each target, read before the clock runs: an agent reads them once */
 	int64_t timeout, every, began;
 	unsigned targets, concurrency, begun, ended;
 	struct event *tick;
@@ -203,7 +204,7 @@ static void begin_next(struct load *l)
 	struct run_spec spec = {.check = "load", .type = l->type, .families = RUN_BOTH, .interval_s = 60,
 		.timeout = l->timeout};
 
-	spec.options = options_of(l, l->begun++);
+	spec.options = l->prepared[l->begun++];
 	run_group_begin(l->runner, &spec, on_result, on_done, l);
 }
 
@@ -259,6 +260,9 @@ int main(int argc, char **argv)
 	take_duration(&l, "timeout=", &l.timeout);
 	take_duration(&l, "every=", &l.every);
 	l.medians = mem_array(l.targets, sizeof *l.medians);
+	l.prepared = mem_array(l.targets, sizeof *l.prepared);
+	for (unsigned i = 0; i < l.targets; i++)
+		l.prepared[i] = options_of(&l, i);
 	env.resolver = resolver_new(l.base, NULL, &e);
 	env.http = http_client_new(l.base);
 	l.runner = runner_new(&env);
@@ -272,6 +276,7 @@ int main(int argc, char **argv)
 	resolver_free(env.resolver);
 	arena_free(l.arena);
 	free(l.medians);
+	free(l.prepared);
 	event_base_free(l.base);
 	return 0;
 }
