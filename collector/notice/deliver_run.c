@@ -96,7 +96,8 @@ static int conclude(struct deliver *d, struct flight *f, enum letter_outcome out
 	}
 	d->counts.refused += outcome == LETTER_REFUSED;
 	log_warn("a notice was not taken notice=%" PRIu64 " channel=%s try=%u: %s", i->notice, f->channel->id, i->tries, words);
-	if (queue_is_spent(i, outcome))
+	/* The channel may have gone with a reload while the letter was under way. */
+	if (queue_is_spent(i, outcome) || deliver_channel(d, f->channel->id) == NULL)
 		return deliver_move(d, i, words, e);
 	if (!is_given_up(d, i))
 		return 0;

@@ -295,13 +295,20 @@ static void put_text(const struct told *t, struct buf *out)
 	phrase_add_clean(out, is_cause_own(t) ? t->intent->text : "-");
 }
 
+static const char *kind_name(const struct told *t, enum incident_intent_kind kind)
+{
+	static const char *const zh[KINDS] = {"故障", "恢复", "合并", "抖动", "升级", "已确认", "取消确认", "已指派", "备注", "汇总"};
+
+	return t->language == ROSTER_ZH && kind < KINDS ? zh[kind] : incident_intent_name(kind);
+}
+
 /* A unit is told which of its notices these are; the cause by name only when it is its own. */
 static void put_items(const struct told *t, struct buf *out)
 {
 	for (size_t i = 0; i < t->intent->items_count; i++) {
 		const struct incident_item *item = &t->intent->items[i];
 
-		buf_add_format(out, "%s %" PRIu64, incident_intent_name(item->kind), item->incident);
+		buf_add_format(out, "%s %" PRIu64, kind_name(t, item->kind), item->incident);
 		if (is_own(t, item->subject, strlen(item->subject))) {
 			buf_add_text(out, " ");
 			add_subject(t, item->subject, strlen(item->subject), out);

@@ -96,7 +96,7 @@ static void a_unit_reads_of_its_own_systems_alone(void **state)
 		in.items_count = 2;
 		phrase_make(NULL, *state, &in, "", (enum roster_language)l, &p);
 		assert_null(strstr(p.body, other->id));
-		assert_non_null(strstr(p.body, "problem 3\n"));
+		assert_non_null(strstr(p.body, l == ROSTER_ZH ? "故障 3\n" : "problem 3\n"));
 		assert_non_null(strstr(p.body, own->id));
 		phrase_fini(&p);
 	}
