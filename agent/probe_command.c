@@ -9,6 +9,7 @@
 #include "agent/confine.h"
 #include "agent/helper.h"
 #include "agent/plugins.h"
+#include "agent/probe_cell.h"
 #include "agent/settings.h"
 #include "agent/spawner.h"
 #include "agent/targets.h"
@@ -24,7 +25,7 @@
 #include "probes/run.h"
 
 #define TABLE_WIDTH 100
-#define CELL_MAX 80
+#define CELL_MAX PROBE_CELL_MAX
 
 enum { EXIT_UP = 0, EXIT_DOWN = 1, EXIT_USAGE = 2, EXIT_UNKNOWN = 3 };
 
@@ -212,19 +213,13 @@ static const struct value *find_value(const struct result *r, uint32_t metric)
 	return NULL;
 }
 
-/* "0.031 ms", "1.200 s", "12 B", "3"; "-" where nothing was measured. */
+/* "-" where nothing was measured. */
 static void format_value(const struct metric *m, const struct value *v, char out[CELL_MAX])
 {
 	if (v == NULL)
 		snprintf(out, CELL_MAX, "-");
-	else if (strcmp(m->unit, "s") == 0 && v->number < 1)
-		snprintf(out, CELL_MAX, "%.3f ms", v->number * 1000);
-	else if (strcmp(m->unit, "s") == 0)
-		snprintf(out, CELL_MAX, "%.3f s", v->number);
-	else if (strcmp(m->unit, "1") == 0)
-		snprintf(out, CELL_MAX, "%.*f", (int)m->decimals, v->number);
 	else
-		snprintf(out, CELL_MAX, "%.*f %s", (int)m->decimals, v->number, m->unit);
+		probe_cell_format(m, v->number, out);
 }
 
 enum { ROW_FAMILY = -4, ROW_PART, ROW_ADDRESS, ROW_OUTCOME }; /* then the metrics of the type */
@@ -279,7 +274,8 @@ static bool row_tells(const struct metric *metrics, int row, const struct result
 	for (size_t i = 0; i < count; i++) {
 		const struct result *r = results[i];
 
-		if (row == ROW_PART ? strcmp(r->part, r->address) != 0 && *r->part != '\0'
+		if (row == ROW_FAMILY ? r->family != FAMILY_NONE
+			: row == ROW_PART ? strcmp(r->part, r->address) != 0 && *r->part != '\0'
 			: row == ROW_ADDRESS ? *r->address != '\0'
 			: row < 0 || find_value(r, metrics[row].number) != NULL)
 			return true;
@@ -287,11 +283,39 @@ static bool row_tells(const struct metric *metrics, int row, const struct result
 	return false;
 }
 
+/* Of the rows that tell something. */
+static int names_width(const struct metric *metrics, const struct result *const *results, size_t count)
+{
+	int width = 12;
+
+	for (int row = ROW_FAMILY; row < rows_count(metrics); row++) {
+		int len = (int)strlen(row_name(metrics, row));
+
+		if (len > width && row_tells(metrics, row, results, count))
+			width = len;
+	}
+	return width;
+}
+
+/* That of messages (setlocale(3)). */
+static const char *locale(void)
+{
+	static const char *const names[] = {"LC_ALL", "LC_MESSAGES", "LANG"};
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		const char *value = getenv(names[i]);
+
+		if (value != NULL && *value != '\0')
+			return value;
+	}
+	return NULL;
+}
+
 /* As many results side by side as fit, at least one; returns how many. */
 static size_t print_block(const struct metric *metrics, const struct result *const *results, size_t count,
 	FILE *out)
 {
-	int widths[2 * RUN_ADDRESSES_MAX], total = 12;
+	int widths[2 * RUN_ADDRESSES_MAX], names = names_width(metrics, results, count), total = names;
 	size_t n = 0;
 
 	for (; n < count && n < 2 * RUN_ADDRESSES_MAX; n++) {
@@ -303,13 +327,16 @@ static size_t print_block(const struct metric *metrics, const struct result *con
 	for (int row = ROW_FAMILY; row < rows_count(metrics); row++) {
 		if (!row_tells(metrics, row, results, n))
 			continue;
-		fprintf(out, "%-12s", row_name(metrics, row));
+		fprintf(out, "%-*s", names, row_name(metrics, row));
 		for (size_t i = 0; i < n; i++) {
 			char cell[CELL_MAX];
 
 			format_cell(metrics, row, results[i], cell);
 			fprintf(out, "  %*s", widths[i], cell);
 		}
+		/* One alone leaves room to say what it is. */
+		if (n == 1 && row >= 0)
+			fprintf(out, "  %s", probe_cell_label(&metrics[row], locale()));
 		fputc('\n', out);
 	}
 	return n;
@@ -436,11 +463,12 @@ void probe_print_table(const struct probe_request *q, const struct result *const
 	print_runs(q->type->metrics, results, count, out);
 	for (size_t i = 0; i < count; i++) {
 		const struct result *r = results[i];
+		bool has_family = r->family != FAMILY_NONE;
 
 		if (*r->reason != '\0')
-			fprintf(out, "%s%s %s%s%s: %s\n", i == 0 || *results[i - 1]->reason == '\0' ? "\n" : "",
-				outcome_name(r->outcome), family_name(r->family), *name_of(r) != '\0' ? " " : "",
-				name_of(r), r->reason);
+			fprintf(out, "%s%s%s%s%s%s: %s\n", i == 0 || *results[i - 1]->reason == '\0' ? "\n" : "",
+				outcome_name(r->outcome), has_family ? " " : "", has_family ? family_name(r->family) : "",
+				*name_of(r) != '\0' ? " " : "", name_of(r), r->reason);
 	}
 }
 
