@@ -104,6 +104,28 @@ static int put_family(struct book *b, const char *name, const char *subject, enu
 	return 0;
 }
 
+/* When planned work covered it, as far as the ledger reaches. */
+static int put_planned(struct book *b, const char *subject, struct span window, struct json *j, struct err *e)
+{
+	int64_t reached = ledger_reached(book_ledger(b));
+	struct spans spans = {0};
+
+	if (window.until > reached)
+		window.until = reached;
+	if (window.from < window.until && book_planned(b, subject, window, &spans, e) < 0)
+		return -1;
+	json_open(j, "planned", '[');
+	for (size_t i = spans.count > STRETCHES_MAX ? spans.count - STRETCHES_MAX : 0; i < spans.count; i++) {
+		json_open(j, NULL, '[');
+		json_int(j, NULL, spans.items[i].from / NS_PER_S);
+		json_int(j, NULL, spans.items[i].until / NS_PER_S);
+		json_close(j, ']');
+	}
+	json_close(j, ']');
+	spans_fini(&spans);
+	return 0;
+}
+
 static void count_revision(void *ctx, const struct ledger_revision *r)
 {
 	(void)r;
@@ -120,7 +142,7 @@ int answer_ledger(struct book *b, const char *subject, int64_t from, int64_t unt
 	json_time(j, "begin", ledger_begin(book_ledger(b), subject, FAMILY_NONE));
 	if (put_family(b, "whole", subject, FAMILY_NONE, window, j, e) < 0 ||
 		put_family(b, "v4", subject, FAMILY_V4, window, j, e) < 0 ||
-		put_family(b, "v6", subject, FAMILY_V6, window, j, e) < 0 ||
+		put_family(b, "v6", subject, FAMILY_V6, window, j, e) < 0 || put_planned(b, subject, window, j, e) < 0 ||
 		ledger_revisions(book_ledger(b), subject, FAMILY_NONE, window, count_revision, &revisions, e) < 0)
 		return -1;
 	json_int(j, "revisions", revisions);

@@ -18,7 +18,8 @@ const char *answer_phase(enum incident_phase); /* "open", "watched", "closed" */
 void answer_incident(struct json *, const struct outbox_incident *);
 /* {"reached", "incidents": the open ones, newest first}. 0, or -1 with err. */
 int answer_incidents(struct book *, struct json *, struct err *);
-/* {"reached", "begin", "whole", "v4", "v6": [[from, until, state]...], "revisions"} of a window, in seconds. */
+/* {"reached", "begin", "whole", "v4", "v6": [[from, until, state]...], "planned": [[from, until]...] of planned work, "revisions"} of
+ * a window, in seconds. */
 int answer_ledger(struct book *, const char *subject, int64_t from, int64_t until, struct json *, struct err *);
 
 #endif

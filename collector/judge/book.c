@@ -1028,6 +1028,11 @@ int64_t book_now(const struct book *b)
 	return b->now;
 }
 
+int book_planned(struct book *b, const char *subject, struct span window, struct spans *out, struct err *e)
+{
+	return planned_read(b->planned, subject, window, out, e);
+}
+
 int64_t book_planned_since(const struct book *b, const char *subject)
 {
 	return planned_since(b->planned, subject);

@@ -74,6 +74,8 @@ struct ledger *book_ledger(struct book *);
 struct outbox *book_outbox(struct book *);
 const struct incidents *book_incidents(const struct book *);
 int64_t book_now(const struct book *);
+/* When planned work covered a subject; out is filled: spans_fini. */
+int book_planned(struct book *, const char *subject, struct span window, struct spans *out, struct err *);
 int64_t book_planned_since(const struct book *, const char *subject); /* planned work covers it since then; 0: it does not */
 
 struct book_counts {

@@ -199,6 +199,10 @@ const cases = {
 		const all = await page.locator('.bars .ledger').first().boundingBox();
 		assert(Math.abs((down.x - all.x) / all.width - 0.5) < 0.01 && Math.abs(down.width / all.width - 0.1) < 0.01, 'the outage is where it was');
 		assert(/中断/.test(await page.locator('.bars .ledger').first().getAttribute('aria-label')), 'and is told in words');
+		const work = await page.locator('.bars .ledger').first().locator('.stretch.maintenance').boundingBox();
+		assert(Math.abs((work.x - all.x) / all.width - 0.7) < 0.01 && work.height < all.height / 2, 'planned work stands below what was measured');
+		assert(/检修/.test(await page.locator('.bars .ledger').first().getAttribute('aria-label')), 'and is told as well');
+		assert(await page.locator('.bars .ledger').nth(1).locator('.stretch.maintenance').count() === 0, 'once, of the whole');
 		await page.click('.bars >> text=30 天');
 		await page.waitForFunction(() => document.querySelector('.bars button[aria-pressed="true"]').textContent === '30 天');
 		await page.context().close();

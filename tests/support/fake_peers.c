@@ -369,7 +369,7 @@ static const char incidents[] =
 	" \"down\", \"reason\": \"no reply\", \"since\": 1789999000, \"opened\": 1789999030, \"closed\": null, \"flapping\": false,"
 	" \"acknowledged_by\": null, \"affected_count\": 2, \"affected\": [\"link/link-town-east\", \"system/identity\"]}]}";
 
-/* Up but for the middle tenth of the span. */
+/* Up but for the middle tenth of the span, with work planned in the eighth. */
 static void answer_ledger(struct fake_peer *p, const struct ipc_message *m)
 {
 	char subject[CHANNEL_SUBJECT];
@@ -380,10 +380,12 @@ static void answer_ledger(struct fake_peer *p, const struct ipc_message *m)
 	s = from / NS_PER_S;
 	tenth = (until - from) / NS_PER_S / 10;
 	buf_add_format(&out, "{\"reached\": %lld, \"begin\": %lld, \"whole\": [[%lld, %lld, \"up\"], [%lld, %lld, \"down\"], [%lld, %lld,"
-		" \"up\"]], \"v4\": [[%lld, %lld, \"up\"]], \"v6\": [[%lld, %lld, \"unknown\"]], \"revisions\": 1}",
+		" \"up\"]], \"v4\": [[%lld, %lld, \"up\"]], \"v6\": [[%lld, %lld, \"unknown\"]], \"planned\": [[%lld, %lld]],"
+		" \"revisions\": 1}",
 		(long long)(s + 10 * tenth), (long long)s, (long long)s, (long long)(s + 5 * tenth), (long long)(s + 5 * tenth),
 		(long long)(s + 6 * tenth), (long long)(s + 6 * tenth), (long long)(s + 10 * tenth), (long long)s,
-		(long long)(s + 10 * tenth), (long long)s, (long long)(s + 10 * tenth));
+		(long long)(s + 10 * tenth), (long long)s, (long long)(s + 10 * tenth), (long long)(s + 7 * tenth),
+		(long long)(s + 8 * tenth));
 	ipc_send(p->channel, CHANNEL_JSON, m->id, out.data, out.len, -1);
 	buf_fini(&out);
 }

@@ -14,11 +14,13 @@
 
 #include "collector/channel.h"
 #include "collector/inventory.h"
+#include "collector/judge/answer.h"
 #include "collector/judge/ledger.h"
 #include "collector/judge/outbox.h"
 #include "collector/judge/planned.h"
 #include "collector/judge/present.h"
 #include "collector/judge/refold.h"
+#include "collector/web/json.h"
 #include "lib/buf.h"
 #include "lib/err.h"
 #include "lib/mem.h"
@@ -683,7 +685,9 @@ static void maintenance_is_shown_since_it_began(void **state)
 	struct wire_request r = {.kind = REQUEST_PLAN, .author = "wang", .text = "why", .subjects = subjects, .subjects_count = 1,
 		.real = (START + 15) * S, .from = (START + 100) * S, .until = (START + 200) * S};
 	struct story s = {.cut_from = 9999};
+	struct json json = {0};
 	struct fixture f;
+	struct err e;
 
 	(void)state;
 	begin(&f);
@@ -709,6 +713,12 @@ static void maintenance_is_shown_since_it_began(void **state)
 		buf_fini(&out);
 		present_fini(&p);
 	}
+	assert_int_equal(answer_ledger(f.book, "system/b", START * S, (START + 150) * S, &json, &e), 0);
+	assert_non_null(strstr(buf_text(&json.out), "\"planned\":[[1790000100,1790000150]]"));
+	json_fini(&json);
+	assert_int_equal(answer_ledger(f.book, "system/a", START * S, (START + LONG) * S, &json, &e), 0);
+	assert_non_null(strstr(buf_text(&json.out), "\"planned\":[]"));
+	json_fini(&json);
 	end(&f);
 }
 

@@ -47,6 +47,7 @@ export interface Incident {
 export interface Ledger {
 	reached: number | null; begin: number | null; revisions: number;
 	whole: [number, number, State][]; v4: [number, number, State][]; v6: [number, number, State][];
+	planned: [number, number][];
 }
 
 export class Failure extends Error {

@@ -61,9 +61,11 @@ export function Incidents({ overview }: { overview: Overview }) {
 
 const spans = { span24h: 1, span7d: 7, span30d: 30, span90d: 90 } as const;
 
-function Bar({ label, stretches, from, to }: { label: string; stretches: [number, number, State][]; from: number; to: number }) {
+/** planned: when work was planned, as a band below what was measured: it hides none of it. */
+function Bar({ label, stretches, planned = [], from, to }: { label: string; stretches: [number, number, State][]; planned?: [number, number][]; from: number; to: number }) {
 	const place = (s: number) => ((s - from) / (to - from) * 1000).toFixed(2);
-	const bad = stretches.filter(([, , s]) => s !== 'up' && s !== 'none');
+	const bad = stretches.filter(([, , s]) => s !== 'up' && s !== 'none')
+		.concat(planned.map(([a, b]): [number, number, State] => [a, b, 'maintenance'])).sort((a, b) => a[0] - b[0]);
 	return (
 		<div class="ledger-row">
 			<span class="ledger-name">{label}</span>
@@ -73,6 +75,12 @@ function Bar({ label, stretches, from, to }: { label: string; stretches: [number
 					<rect key={`${a}${s}`} class={`stretch ${s}`} x={place(Math.max(a, from))} y={s === 'up' ? 4 : 0} height={s === 'up' ? 12 : 20}
 						width={String(Math.max(s === 'up' ? 0 : 1.5, (Math.min(b, to) - Math.max(a, from)) / (to - from) * 1000))}>
 						<title>{`${t(s as Key)} ${formatTime(a)} – ${formatTime(b)} (${formatDuration(b - a)})`}</title>
+					</rect>
+				))}
+				{planned.map(([a, b]) => (
+					<rect key={`p${a}`} class="stretch maintenance" x={place(Math.max(a, from))} y={13} height={7}
+						width={String(Math.max(1.5, (Math.min(b, to) - Math.max(a, from)) / (to - from) * 1000))}>
+						<title>{`${t('maintenance')} ${formatTime(a)} – ${formatTime(b)} (${formatDuration(b - a)})`}</title>
 					</rect>
 				))}
 			</svg>
@@ -105,7 +113,7 @@ export function Bars({ kind, id }: { kind: Kind; id: string }) {
 				</span>
 				<span class="note">{formatTime(ledger.from)} – {formatTime(ledger.to)}{ledger.revisions > 0 && ` · ${t('revised')}`}</span>
 			</header>
-			<Bar label={t('wholeSubject')} stretches={ledger.whole} from={ledger.from} to={ledger.to} />
+			<Bar label={t('wholeSubject')} stretches={ledger.whole} planned={ledger.planned} from={ledger.from} to={ledger.to} />
 			{ledger.v4.length > 0 && <Bar label="IPv4" stretches={ledger.v4} from={ledger.from} to={ledger.to} />}
 			{ledger.v6.length > 0 && <Bar label="IPv6" stretches={ledger.v6} from={ledger.from} to={ledger.to} />}
 		</section>
