@@ -94,8 +94,10 @@ static bool outlived(const struct incident_node *n, const struct incident_node *
 
 static struct incident_cause wait_for(struct incidents *c, uint32_t parent, bool is_firm)
 {
-	if (!c->nodes[parent].is_waited)
-		c->nodes[parent].is_waited = c->nodes[parent].is_dirty = true;
+	if (!c->nodes[parent].is_waited) {
+		c->nodes[parent].is_waited = true;
+		incident_touch(c, &c->nodes[parent]);
+	}
 	if (!is_firm && c->is_asking)
 		incident_ask_probe(c, parent);
 	return (struct incident_cause){.cause = CAUSE_WAIT, .wait = topology_node(c->topology, parent)->interval,

@@ -30,7 +30,7 @@ static void clamp_all(struct incidents *c, int64_t now)
 		clamp(&n->decided, 1, now);
 		clamp(&n->seen_at, 1, now);
 		clamp(&n->state_at, 1, now);
-		n->is_dirty = true;
+		incident_touch(c, n);
 	}
 }
 
@@ -111,7 +111,7 @@ struct incident *incident_leave(struct incidents *c, uint32_t node)
 	struct incident_node *n = &c->nodes[node];
 	struct incident *i = n->incident;
 
-	n->is_dirty = true;
+	incident_touch(c, n);
 	if (n->role == ROLE_HELD)
 		unhold(c, node);
 	if (n->role != ROLE_MEMBER)
@@ -174,7 +174,7 @@ static void fail_again(struct incidents *c, struct incident *i)
 		for (int bit = 0; bit < FAULT_BITS; bit++)
 			if (n->since[bit] < root->since[bit])
 				n->since[bit] = root->since[bit];
-		n->is_dirty = true;
+		incident_touch(c, n);
 	}
 }
 
@@ -184,7 +184,7 @@ static bool judge_root(struct incidents *c, uint32_t node, const struct incident
 	bool again = i->phase == INCIDENT_WATCHED;
 
 	if ((cause->own & ~c->nodes[node].proven) != 0)
-		c->nodes[node].is_dirty = true;
+		incident_touch(c, &c->nodes[node]);
 	c->nodes[node].proven |= cause->own;
 	if (again)
 		fail_again(c, i);
@@ -248,7 +248,7 @@ void incident_drain(struct incidents *c)
 
 		c->nodes[node].is_queued = false;
 		if (judge(c, node)) {
-			c->nodes[node].is_dirty = true;
+			incident_touch(c, &c->nodes[node]);
 			incident_queue_children(c, node);
 		}
 	}
@@ -329,7 +329,7 @@ static void on_state(struct incidents *c, const struct incident_event *e)
 	n->faults = faults;
 	n->state_at = e->measured;
 	newer(&n->seen_at, e->measured);
-	n->is_dirty = true;
+	incident_touch(c, n);
 	if (faults != 0) {
 		free(n->reason);
 		n->reason = mem_strdup(e->reason);
@@ -375,7 +375,7 @@ static void on_seen(struct incidents *c, const struct incident_event *e)
 	if (node == TOPOLOGY_NONE)
 		return;
 	n = &c->nodes[node];
-	n->is_dirty = true;
+	incident_touch(c, n);
 	newer(&n->seen_at, e->measured);
 	if (!e->is_up) {
 		newer(&n->down_at[family], e->measured);

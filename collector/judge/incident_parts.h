@@ -100,8 +100,8 @@ struct incidents {
 	int64_t now, steady, next_plan; /* next_plan: time of day when maintenance begins or ends somewhere */
 	uint64_t next_incident, next_key;
 	uint64_t hash, saved_hash; /* of the topology; of the one that the records were saved under */
-	uint32_t *queue, *held;
-	size_t queue_at, queue_count, queue_room, held_count, held_room;
+	uint32_t *queue, *held, *touched; /* touched: nodes that are dirty, each once */
+	size_t queue_at, queue_count, queue_room, held_count, held_room, touched_count;
 	struct incident_intent *intents;
 	size_t intents_count, intents_room;
 	struct arena *texts; /* of the intents; NULL when there are none */
@@ -155,6 +155,7 @@ struct maintenance *incident_plan_copy(const struct maintenance *);
 void incident_plan_free(struct maintenance *);
 
 /* ---- records */
+void incident_touch(struct incidents *, struct incident_node *); /* its record is to be saved */
 void incident_doubt_all(struct incidents *); /* another topology: nothing is proven */
 void incident_drop_key(struct incidents *, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

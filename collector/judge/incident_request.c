@@ -174,7 +174,7 @@ void incident_maintenance(struct incidents *c)
 		bool covered = is_covered(c, i, known);
 
 		if (covered != c->nodes[i].in_maintenance) {
-			c->nodes[i].is_dirty = true;
+			incident_touch(c, &c->nodes[i]);
 			c->plan_turns++;
 		}
 		c->nodes[i].in_maintenance = covered;

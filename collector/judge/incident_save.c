@@ -310,15 +310,16 @@ static void put(const struct record_sink *sink, struct buf *b, const char *kind,
 
 static void save_nodes(struct incidents *c, bool all, struct buf *b, const struct record_sink *sink)
 {
-	for (uint32_t i = 0; i < topology_count(c->topology); i++) {
-		struct incident_node *n = &c->nodes[i];
+	size_t count = all ? topology_count(c->topology) : c->touched_count;
 
-		if (!all && !n->is_dirty)
-			continue;
-		encode_node(n, fresh(b));
-		put(sink, b, "node", topology_node(c->topology, i)->id);
-		n->is_dirty = false;
+	for (size_t i = 0; i < count; i++) {
+		uint32_t node = all ? (uint32_t)i : c->touched[i];
+
+		encode_node(&c->nodes[node], fresh(b));
+		put(sink, b, "node", topology_node(c->topology, node)->id);
+		c->nodes[node].is_dirty = false;
 	}
+	c->touched_count = 0;
 }
 
 static void save_incidents(struct incidents *c, bool all, struct buf *b, const struct record_sink *sink)
@@ -521,7 +522,7 @@ static void close_orphans(struct incidents *c)
 				continue;
 			c->nodes[node].role = ROLE_NONE;
 			c->nodes[node].incident = NULL;
-			c->nodes[node].is_dirty = true;
+			incident_touch(c, &c->nodes[node]);
 		}
 		i->attached = 0;
 		incident_close(c, i, "no longer monitored");

@@ -149,7 +149,7 @@ void incident_ask_probe(struct incidents *c, uint32_t node)
 	if (n->probe_asked != 0 && c->steady - n->probe_asked < PROBE_AGAIN)
 		return;
 	n->probe_asked = c->steady + 1; /* never 0 */
-	n->is_dirty = true;
+	incident_touch(c, n);
 	emit(c, &(struct incident_intent){.kind = INTENT_PROBE, .audience = "",
 		.subject = topology_node(c->topology, node)->id});
 }
@@ -174,7 +174,7 @@ static void note_told(struct incidents *c, const struct incident *i)
 	n = &c->nodes[i->node];
 	memmove(n->told, n->told + 1, (INCIDENT_TELLS - 1) * sizeof n->told[0]);
 	n->told[INCIDENT_TELLS - 1] = c->steady + 1;
-	n->is_dirty = true;
+	incident_touch(c, n);
 }
 
 /* ---- who is told of what */
@@ -230,6 +230,13 @@ void incident_tell_all(struct incidents *c, struct incident *i, enum incident_in
 	}
 }
 
+static void tell_of(struct incidents *c, const struct incident *i, enum incident_intent_kind kind, const char *audience)
+{
+	struct incident_intent intent = about(i, kind, audience);
+
+	tell(c, &intent);
+}
+
 /* What was told of four times within the hour (merged into others, too) is shown, and told when there is room again. */
 static bool has_room(const struct incidents *c, const struct incident *i)
 {
@@ -242,7 +249,6 @@ static void tell_problem(struct incidents *c, struct incident *i)
 		return;
 	for (size_t k = 0; k < i->audiences_count; k++) {
 		struct incident_audience *a = &i->audiences[k];
-		struct incident_intent intent = about(i, INTENT_PROBLEM, a->name);
 
 		if (a->is_told || c->steady < a->due || is_quiet(c, i, a))
 			continue;
@@ -250,7 +256,7 @@ static void tell_problem(struct incidents *c, struct incident *i)
 		i->is_dirty = true;
 		if (k == 0)
 			note_told(c, i);
-		tell(c, &intent);
+		tell_of(c, i, INTENT_PROBLEM, a->name);
 	}
 }
 
@@ -308,7 +314,7 @@ struct incident *incident_open(struct incidents *c, uint32_t node)
 	c->counts.opened++;
 	n->role = ROLE_ROOT;
 	n->incident = i;
-	n->is_dirty = true;
+	incident_touch(c, n);
 	get_audience(c, i, "", 0);
 	incident_add_member(c, i, node);
 	incident_refresh(c, i);
@@ -341,7 +347,7 @@ void incident_close(struct incidents *c, struct incident *i, const char *reason)
 	if (i->node != TOPOLOGY_NONE && c->nodes[i->node].incident == i) {
 		c->nodes[i->node].role = ROLE_NONE;
 		c->nodes[i->node].incident = NULL;
-		c->nodes[i->node].is_dirty = true;
+		incident_touch(c, &c->nodes[i->node]);
 	}
 	finish(c, i);
 }
@@ -356,7 +362,7 @@ static void move_members(struct incidents *c, struct incident *from, struct inci
 		n = &c->nodes[from->members[k].node];
 		n->role = ROLE_MEMBER;
 		n->incident = into;
-		n->is_dirty = true;
+		incident_touch(c, n);
 		into->attached++;
 		incident_add_member(c, into, from->members[k].node);
 	}
@@ -405,7 +411,7 @@ static void release_overdue(struct incidents *c, struct incident *i)
 		i->is_dirty = true;
 		c->nodes[node].role = ROLE_NONE;
 		c->nodes[node].incident = NULL;
-		c->nodes[node].is_dirty = true;
+		incident_touch(c, &c->nodes[node]);
 		incident_queue(c, node);
 	}
 }
@@ -417,15 +423,13 @@ static void escalate(struct incidents *c, struct incident *i)
 	while (i->level < s->steps) {
 		int64_t work = s->after[i->level];
 		int64_t due = s->add_work == NULL ? work : s->add_work(s->calendar, i->opened, work) - i->opened;
-		struct incident_intent intent;
 
 		if (!i->audiences[0].is_told || i->is_acknowledged || is_quiet(c, i, &i->audiences[0]) ||
 			c->steady < i->opened_steady + due)
 			return;
 		i->level++;
 		i->is_dirty = true;
-		intent = about(i, INTENT_ESCALATE, "");
-		tell(c, &intent);
+		tell_of(c, i, INTENT_ESCALATE, "");
 	}
 }
 

@@ -44,6 +44,7 @@ void incidents_free(struct incidents *c)
 	free(c->open);
 	free(c->windows);
 	free(c->plans);
+	free(c->touched);
 	free(c->queue);
 	free(c->held);
 	free(c->intents);
@@ -107,6 +108,24 @@ static struct incident_node *carry(struct incidents *c, const struct topology *t
 	return nodes;
 }
 
+void incident_touch(struct incidents *c, struct incident_node *n)
+{
+	if (n->is_dirty)
+		return;
+	n->is_dirty = true;
+	c->touched[c->touched_count++] = (uint32_t)(n - c->nodes);
+}
+
+/* Other nodes, in another order: what was touched still is. */
+static void touch_again(struct incidents *c)
+{
+	c->touched = mem_resize(c->touched, topology_count(c->topology) + 1, sizeof *c->touched);
+	c->touched_count = 0;
+	for (uint32_t i = 0; i < topology_count(c->topology); i++)
+		if (c->nodes[i].is_dirty)
+			c->touched[c->touched_count++] = i;
+}
+
 /* What has left the inventory is attached to nothing any more. */
 static void leave_removed(struct incidents *c, const struct topology *t)
 {
@@ -145,7 +164,7 @@ static void close_rootless(struct incidents *c)
 				continue;
 			c->nodes[node].role = ROLE_NONE;
 			c->nodes[node].incident = NULL;
-			c->nodes[node].is_dirty = true;
+			incident_touch(c, &c->nodes[node]);
 		}
 		o->attached = 0;
 		incident_close(c, o, "no longer monitored");
@@ -156,7 +175,8 @@ static void close_rootless(struct incidents *c)
 void incident_doubt_all(struct incidents *c)
 {
 	for (uint32_t i = 0; i < topology_count(c->topology); i++) {
-		c->nodes[i].is_dirty = c->nodes[i].is_dirty || c->nodes[i].proven != 0;
+		if (c->nodes[i].proven != 0)
+			incident_touch(c, &c->nodes[i]);
 		c->nodes[i].proven = 0;
 	}
 }
@@ -174,6 +194,7 @@ void incidents_topology(struct incidents *c, struct topology *t, int64_t now)
 	topology_free(c->topology);
 	c->topology = t;
 	c->nodes = nodes;
+	touch_again(c);
 	if (c->hash != topology_hash(t))
 		incident_doubt_all(c);
 	c->hash = topology_hash(t);
