@@ -16,6 +16,7 @@
  * A violation prints its seed and the fewest faults that still show it; exit 1.
  */
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,12 +80,13 @@ struct scenario {
 	uint64_t seed;
 	uint32_t count, faults_count;
 	int64_t length;
-	struct place places[NODES];
-	struct fault faults[FAULTS];
 	struct maintenance plan; /* one, or none: id NULL */
 	uint32_t planned;
 	bool with_reloads, with_crashes, with_echoes;
 	bool with_changes; /* reloads leave some systems out, or take them in again */
+	/* Of these as many as there are, and no more is cleared. */
+	struct place places[NODES];
+	struct fault faults[FAULTS];
 };
 
 static void need(struct place *p, uint32_t parent, uint32_t group)
@@ -156,7 +158,9 @@ static void make_scenario(struct scenario *s, uint64_t seed, uint32_t count, int
 {
 	struct dice d = {seed};
 
-	*s = (struct scenario){.seed = seed, .length = length};
+	memset(s, 0, offsetof(struct scenario, places));
+	s->seed = seed;
+	s->length = length;
 	s->places[0] = (struct place){.id = "site/0", .is_site = true};
 	s->count = 1;
 	while (s->count + 2 <= count) {
@@ -222,6 +226,7 @@ struct look {
 
 struct copy { /* an engine, and what it said */
 	struct incidents *core;
+	struct err refused; /* not on the stack, where each step would clear it */
 	struct map *records;
 	struct buf said;
 };
@@ -230,12 +235,6 @@ struct world {
 	const struct scenario *s;
 	struct dice dice;
 	int64_t now, changed, next_change;
-	unsigned broken[NODES], reached[NODES];
-	struct vote_stream streams[NODES][2];
-	unsigned believed[NODES]; /* faults that were told to the engine; ~0: nothing yet */
-	int64_t last_broken[NODES];
-	bool is_blurred[NODES]; /* something above comes and goes faster than looks can tell */
-	int64_t due[NODES];       /* next look, 0 none */
 	struct look *heap;
 	size_t heap_count, heap_room;
 	struct copy a, crashed, echoed;
@@ -243,12 +242,19 @@ struct world {
 	size_t old_count;
 	struct told *told;
 	size_t told_count, told_room;
-	int64_t recent[NODES][INCIDENT_TELLS]; /* told of this root */
 	struct map *minutes; /* audience -> int64_t[NOTICES] */
 	uint64_t events, notices;
 	bool is_traced, is_reduced;
 	int64_t reloaded;
 	char wrong[300];
+	/* Per place; see clear(). */
+	unsigned broken[NODES], reached[NODES];
+	unsigned believed[NODES]; /* faults that were told to the engine; ~0: nothing yet */
+	struct vote_stream streams[NODES][2];
+	int64_t last_broken[NODES];
+	int64_t due[NODES];       /* next look, 0 none */
+	int64_t recent[NODES][INCIDENT_TELLS]; /* told of this root */
+	bool is_blurred[NODES]; /* something above comes and goes faster than looks can tell */
 };
 
 static void wrong(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -344,7 +350,7 @@ static int64_t next_of(const struct fault *f, int64_t now)
 /* Whoever is reached otherwise than before will be seen so at its next look. */
 static void change(struct world *w)
 {
-	memset(w->broken, 0, sizeof w->broken);
+	memset(w->broken, 0, w->s->count * sizeof *w->broken);
 	w->next_change = INT64_MAX;
 	for (uint32_t i = 0; i < w->s->faults_count; i++) {
 		const struct fault *f = &w->s->faults[i];
@@ -495,15 +501,21 @@ static void judge_intent(struct world *w, const struct incident_intent *in)
 
 /* ---- the engines */
 
-struct blob { size_t len; uint8_t data[]; };
+struct blob { size_t len, room; uint8_t data[]; };
 
 static void put(void *ctx, const char *key, const void *data, size_t len)
 {
-	struct blob *blob = mem_alloc(sizeof *blob + len);
+	struct blob *blob = map_find(ctx, key);
 
+	if (blob == NULL || blob->room < len) {
+		size_t room = len + len / 2;
+
+		blob = mem_alloc(sizeof *blob + room);
+		blob->room = room;
+		free(map_set(ctx, key, blob));
+	}
 	blob->len = len;
 	memcpy(blob->data, data, len);
-	free(map_set(ctx, key, blob));
 }
 
 static void drop(void *ctx, const char *key)
@@ -553,9 +565,7 @@ static void write_down(struct copy *c)
 
 static void step_copy(struct copy *c, const struct incident_event *e, int64_t now)
 {
-	struct err err;
-
-	incidents_step(c->core, e, now, &err);
+	incidents_step(c->core, e, now, &c->refused);
 	write_down(c);
 }
 
@@ -589,14 +599,13 @@ static void step(struct world *w, const struct incident_event *e)
 {
 	size_t count;
 	const struct incident_intent *in;
-	struct err err;
 
 	w->events++;
 	if (w->is_traced && e->kind != INCIDENT_TICK)
 		printf("  %8.1f %s %s faults %u family %d %s\n", (double)(w->now - START) / 1e9,
 			e->kind == INCIDENT_STATE ? "state" : e->kind == INCIDENT_SEEN ? "seen" : "request",
 			e->subject == NULL ? "" : e->subject, e->faults, e->family, e->is_up ? "up" : "");
-	incidents_step(w->a.core, e, w->now, &err);
+	incidents_step(w->a.core, e, w->now, &w->a.refused);
 	in = incidents_intents(w->a.core, &count);
 	for (size_t i = 0; i < count; i++) {
 		if (w->is_traced)
@@ -741,9 +750,21 @@ static void close_copy(struct copy *c)
 	buf_fini(&c->said);
 }
 
+/* Small scenarios are most of the work: of places that they do not have nothing is touched. */
+static void clear(struct world *w, size_t count)
+{
+	memset(w, 0, offsetof(struct world, broken));
+	memset(w->believed, 0xff, count * sizeof *w->believed);
+	memset(w->streams, 0, count * sizeof *w->streams);
+	memset(w->last_broken, 0, count * sizeof *w->last_broken);
+	memset(w->due, 0, count * sizeof *w->due);
+	memset(w->recent, 0, count * sizeof *w->recent);
+	memset(w->is_blurred, 0, count * sizeof *w->is_blurred);
+}
+
 static void begin(struct world *w, const struct scenario *s)
 {
-	memset(w, 0, sizeof *w);
+	clear(w, s->count);
 	w->s = s;
 	w->dice.state = s->seed ^ 77;
 	w->now = START;
@@ -756,7 +777,6 @@ static void begin(struct world *w, const struct scenario *s)
 		open_copy(&w->echoed, s);
 	for (uint32_t i = 0; i < s->count; i++)
 		w->reached[i] = BOTH;
-	memset(w->believed, 0xff, sizeof w->believed);
 	change(w);
 	blur(w);
 	for (uint32_t i = 0; i < s->count; i++)
