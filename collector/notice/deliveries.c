@@ -13,6 +13,8 @@
 #include "lib/err.h"
 #include "lib/mem.h"
 
+#define WAIT_MS 5000 /* for somebody who looks just when the database is opened; later nobody is in the way of the other */
+
 static const char *const tables =
 	"CREATE TABLE IF NOT EXISTS notice (id INTEGER PRIMARY KEY, key INTEGER NOT NULL, kind INTEGER NOT NULL, incident INTEGER NOT"
 	" NULL, other INTEGER NOT NULL, state INTEGER NOT NULL, faults INTEGER NOT NULL, level INTEGER NOT NULL, since INTEGER NOT"
@@ -116,7 +118,7 @@ static int open_database(struct deliveries *d, const char *state, struct err *e)
 		err_errno(e, "%s: make the folder", folder);
 	else if (sqlite3_open(path, &d->db) != SQLITE_OK)
 		err_set(e, "%s: %s", path, sqlite3_errmsg(d->db));
-	else
+	else if (sqlite3_busy_timeout(d->db, WAIT_MS) == SQLITE_OK)
 		rc = execute(d, "PRAGMA journal_mode = WAL", e);
 	free(folder);
 	free(path);
