@@ -73,6 +73,7 @@ struct engine {
 	struct metrics *metrics;
 	struct traps *traps;
 	struct beats *beats;
+	char *traps_at, *beats_at;         /* where they listen, whatever the settings say since */
 	int64_t start_real, start_mono;
 	int64_t last_sync;
 	bool sync_failed;
@@ -491,6 +492,28 @@ static bool same_texts(const struct config_texts *a, const struct config_texts *
 	return a->count == b->count;
 }
 
+static char *join_texts(const struct config_texts *t)
+{
+	struct buf b = {0};
+	char *joined;
+
+	for (size_t i = 0; i < t->count; i++)
+		buf_add_format(&b, "%s ", t->items[i]);
+	joined = mem_strdup(buf_text(&b));
+	buf_fini(&b);
+	return joined;
+}
+
+static char *join_listeners(const struct agent_settings_heartbeat *h)
+{
+	char *https = join_texts(&h->listen_https), *udp = join_texts(&h->listen_udp);
+	char *joined = mem_format("%s, %s", https, udp);
+
+	free(https);
+	free(udp);
+	return joined;
+}
+
 /* ---- reload */
 
 static void tell_restart(bool differs, const char *name)
@@ -499,43 +522,36 @@ static void tell_restart(bool differs, const char *name)
 		log_warn("%s is changed at the next start, not by a reload", name);
 }
 
-static void tell_what_stays(const struct agent_settings *old, const struct agent_settings *now)
+static void tell_what_stays(const struct engine *g, const struct agent_settings *now)
 {
+	const struct agent_settings *old = g->settings;
+	char *traps = join_texts(&now->traps.listen), *beats = join_listeners(&now->heartbeat);
+
 	tell_restart(strcmp(old->id, now->id) != 0, "id");
 	tell_restart(strcmp(old->state, now->state) != 0, "state");
 	tell_restart(strcmp(old->user, now->user) != 0, "user");
 	tell_restart(strcmp(old->plugins, now->plugins) != 0, "plugins");
 	tell_restart(strcmp(old->plugin_user, now->plugin_user) != 0, "plugin_user");
-	tell_restart(!same_texts(&old->traps.listen, &now->traps.listen), "traps");
-	tell_restart(!same_texts(&old->heartbeat.listen_https, &now->heartbeat.listen_https) ||
-		!same_texts(&old->heartbeat.listen_udp, &now->heartbeat.listen_udp), "heartbeat.listen");
+	tell_restart(strcmp(g->traps_at, traps) != 0, "traps");
+	tell_restart(strcmp(g->beats_at, beats) != 0, "heartbeat.listen");
 	tell_restart(old->journal.segment_bytes != now->journal.segment_bytes ||
 		old->journal.max_bytes != now->journal.max_bytes ||
 		old->journal.max_age != now->journal.max_age, "journal");
+	free(traps);
+	free(beats);
 }
 
-static void keep_texts(struct arena *arena, const struct config_texts *old, struct config_texts *now)
+static void keep_what_stays(const struct engine *g, struct agent_settings *now)
 {
-	const char **items = arena_alloc(arena, (old->count + 1) * sizeof *items);
+	const struct agent_settings *old = g->settings;
 
-	for (size_t i = 0; i < old->count; i++)
-		items[i] = arena_strdup(arena, old->items[i]);
-	now->items = items;
-	now->count = old->count;
-}
-
-static void keep_what_stays(const struct agent_settings *old, struct agent_settings *now)
-{
-	tell_what_stays(old, now);
+	tell_what_stays(g, now);
 	now->id = arena_strdup(now->arena, old->id);
 	now->state = arena_strdup(now->arena, old->state);
 	now->user = arena_strdup(now->arena, old->user);
 	now->plugins = arena_strdup(now->arena, old->plugins);
 	now->plugin_user = arena_strdup(now->arena, old->plugin_user);
 	now->journal = old->journal;
-	keep_texts(now->arena, &old->traps.listen, &now->traps.listen);
-	keep_texts(now->arena, &old->heartbeat.listen_https, &now->heartbeat.listen_https);
-	keep_texts(now->arena, &old->heartbeat.listen_udp, &now->heartbeat.listen_udp);
 }
 
 static const char *servers_of(const struct agent_settings *s)
@@ -588,7 +604,7 @@ static int reload(struct engine *g, struct err *e)
 
 	if (now == NULL)
 		return -1;
-	keep_what_stays(old, now);
+	keep_what_stays(g, now);
 	if (engine_check_files(now, e) < 0 || change_parts(g, now, e) < 0) {
 		agent_settings_free(now);
 		return -1;
@@ -785,6 +801,8 @@ static int start(struct engine *g, struct err *e)
 	g->beats = g->traps != NULL ? beats_listen(&g->settings->heartbeat, e) : NULL;
 	if (g->beats == NULL)
 		return -1;
+	g->traps_at = join_texts(&g->settings->traps.listen);
+	g->beats_at = join_listeners(&g->settings->heartbeat);
 	if (fence_drop_rights(g->settings->user, e) < 0)
 		return -1;
 	g->units = units_start("/run", e);
@@ -835,6 +853,8 @@ static void stop(struct engine *g)
 {
 	traps_close(g->traps);
 	beats_close(g->beats);
+	free(g->traps_at);
+	free(g->beats_at);
 	metrics_close(g->metrics);
 	patrol_free(g->patrol);
 	runner_free(g->runner);
