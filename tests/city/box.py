@@ -584,9 +584,31 @@ ingest = {{ listen = ( "{listen[0]}", "{listen[1]}" );
   ca = "pki/ca.pem"; certificate = "pki/collector.pem"; key = "pki/collector.key"; }};
 series = {{ archives = ( {{ keep = "3h"; }}, {{ step = "5m"; keep = "2d"; }}, {{ step = "1h"; keep = "30d"; }} ); }};
 web = {{ listen = "{self.web[0]}:{self.web[1]}"; }};
+notice = "notice.conf";
 ''')
+        self.start_receiver()
         self.start_program("collector", "core", [program, "run", "-c", path])
         self.wait_for_collector()
+
+    def start_receiver(self):
+        """Whom notices reach: one for all, as each says whom it is for."""
+        port = self.network.call("core", lambda: free_port(9093, "127.0.0.1"))
+        self.start_program("receiver", "core", [
+            sys.executable, os.path.join(os.path.dirname(os.path.abspath(__file__)), "receiver.py"), str(port), self.told_path()])
+        audiences = ", ".join(f'"unit/{u}"' for u in sorted({s["unit"] for s in self.city.systems}))
+        with open(os.path.join(self.folder, "notice.conf"), "w", encoding="utf-8") as f:
+            f.write(f'''channels = ( {{ id = "people"; kind = "alertmanager"; url = "http://127.0.0.1:{port}/"; per_minute = 600; }} );
+routes = ( {{ audience = ( "operations", {audiences} ); channels = "people"; }} );
+beat = {{ channel = "people"; }};
+''')
+
+    def told_path(self):
+        return os.path.join(self.folder, "notices")
+
+    def told(self):
+        """Notices that reached somebody, the oldest first."""
+        with open(self.told_path(), encoding="utf-8") as f:
+            return [json.loads(line) for line in f]
 
     def ask(self, path):
         """A page of the collector, from beside it."""

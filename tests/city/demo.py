@@ -183,10 +183,26 @@ def walk_faults(box, page, states, example):
     box.faults.apply("cut-link", example["link"])
     page.wait(f"{example['link']} is seen down",
               lambda: page.json(f"/api/v1/links/{example['link']}")["v4"] == "down", 40)
+    walk_notices(box, page, f"link/{example['link']}")
     box.faults.apply("clear")
     page.wait(f"{example['link']} is seen up again",
               lambda: page.json(f"/api/v1/links/{example['link']}")["v4"] == "up", 40)
     say("demo: a cut link is seen, and seen mended")
+
+
+def walk_notices(box, page, subject):
+    """Of the cut link operations are told, once, by its name."""
+    def incident():
+        return next((str(i["id"]) for i in page.json("/api/v1/incidents")["incidents"] if i["subject"] == subject), None)
+
+    def told():
+        number = incident()
+        return [n for n in box.told() if n["incident"] == number and n["audience"] == "operations"]
+
+    page.wait(f"operations are told of {subject}", told, 40)
+    if len(told()) != 1 or subject not in told()[0]["title"]:
+        raise city.BoxError(f"{subject} was not told once by its name: {told()}")
+    say(f"demo: operations are told of the cut link, once: {told()[0]['title']}")
 
 
 if __name__ == "__main__":
