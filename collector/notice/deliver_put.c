@@ -158,6 +158,28 @@ static void on_incident(void *ctx, const struct outbox_incident *i)
 	t->is_closed = i->view.phase == INCIDENT_CLOSED;
 }
 
+static void on_item(void *ctx, const struct outbox_incident *i)
+{
+	struct intake *t = ctx;
+
+	t->is_closed &= i->view.phase == INCIDENT_CLOSED;
+}
+
+/* What the incident affects, and whether it is over: of a digest, all of them. */
+static int look_up(struct intake *t, const struct incident_intent *in)
+{
+	free(t->affected);
+	t->affected = mem_strdup("");
+	t->is_closed = true;
+	if (outbox_find(t->outbox, in->incident, on_incident, t, t->e) < 0)
+		return -1;
+	for (size_t i = 0; i < in->items_count; i++) {
+		if (outbox_find(t->outbox, in->items[i].incident, on_item, t, t->e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int take_intent(struct intake *t, const struct incident_intent *in)
 {
 	struct deliver *d = t->deliver;
@@ -165,10 +187,7 @@ static int take_intent(struct intake *t, const struct incident_intent *in)
 	size_t placed = 0;
 	int rc;
 
-	free(t->affected);
-	t->affected = mem_strdup("");
-	t->is_closed = true;
-	if (outbox_find(t->outbox, in->incident, on_incident, t, t->e) < 0)
+	if (look_up(t, in) < 0)
 		return -1;
 	like.state = t->now - in->at > OLD && t->is_closed ? DELIVERY_OLD : DELIVERY_WAITING;
 	rc = deliveries_note(d->db, in, t->affected, t->now, &like.notice, t->e);

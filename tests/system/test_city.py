@@ -49,6 +49,28 @@ def fence(box):
     check("the first process of the box has no way out", not re.search(r"(?m)^\d+: (eth|en|veth)", links), own)
 
 
+def told_once(box, system):
+    """A system that others need: one notice for operations, one for each unit that it takes along, with its own systems alone."""
+    page = demo.Page("", box)
+    units = {f"system/{s['id']}": s["unit"] for s in box.city.systems}
+
+    def incident():
+        return next((i for i in page.json("/api/v1/incidents")["incidents"] if i["subject"] == f"system/{system}"), None)
+
+    def affected():
+        return {units[s] for s in incident()["affected"] if s in units}
+
+    def told():
+        return [n["audience"] for n in box.told() if n["incident"] == str(incident()["id"])]
+
+    box.faults.apply("stop-system", system)
+    page.wait("units are affected and told", lambda: len(affected()) > 2 and affected() <= set(told()), 300)
+    time.sleep(70)  # whoever is to be told of more is told within a minute
+    check("one for operations, one for each affected unit", sorted(told()) == sorted({"operations", *affected()}), (told(), affected()))
+    print(f"  figure: {system} stopped: {len(incident()['affected'])} systems of {len(affected())} units: {len(told())} notices")
+    box.faults.apply("clear")
+
+
 def inside(folder):
     box = city.Box(folder, say=demo.say)
     began = time.monotonic()
@@ -56,6 +78,8 @@ def inside(folder):
         box.start()
         fence(box)
         demo.walk(box, demo.Page("", box), 60)
+        if os.environ.get("FULL") == "1":
+            told_once(box, "identity")
         print(f"  figure: the city walked through in {time.monotonic() - began:.0f} s: 67 systems in both families, "
               f"{len(box.network.names)} namespaces, none with a way out")
     except city.BoxError as e:

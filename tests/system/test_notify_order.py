@@ -209,8 +209,11 @@ def an_outbox_that_begins_anew_is_read_anew():
     case.intent(PROBLEM, 1, at=time.time() - 3 * day, closed=True)
     case.intent(CLOSE, 1, at=time.time() - 2 * day, closed=True)
     case.intent(PROBLEM, 2, at=time.time() - 3 * day, subject="system/s2")
+    for items in ([("problem", 1, "system/s0")], [("problem", 1, "system/s0"), ("problem", 2, "system/s2")]):
+        case.intent(DIGEST, 0, at=time.time() - 2 * day, items=items, subject="")
     case.start()
-    case.wait_states("c", [("problem", "old"), ("close", "old"), ("problem", "taken")])
+    before = [("problem", "old"), ("close", "old"), ("problem", "taken"), ("digest", "old"), ("digest", "taken")]
+    case.wait_states("c", before)
     db = sqlite3.connect(case.at("state", "judge", "judge.db"), timeout=30)
     with db:
         db.execute("DELETE FROM intent")
@@ -218,8 +221,8 @@ def an_outbox_that_begins_anew_is_read_anew():
     case.key = 0
     case.intent(PROBLEM, 1, subject="system/s4")
     case.wake()
-    case.wait_states("c", [("problem", "old"), ("close", "old"), ("problem", "taken"), ("problem", "taken")])
-    assert [k for k, _ in case.got()] == ["test-notice-3-c", "test-notice-4-c"], case.got()
+    case.wait_states("c", before + [("problem", "taken")])
+    assert [k for k, _ in case.got()] == [f"test-notice-{n}-c" for n in (3, 5, 6)], case.got()
     return case
 
 
@@ -238,6 +241,16 @@ def a_unit_is_told_of_its_own():
     return case
 
 
+def what_nobody_takes_is_given_up():
+    case = Case("given-up", "channels = (" + hook("c") + "); give_up = \"1s\";" + routes("c"))
+    Receiver.answers["/given-up"] = [(500, {})]
+    case.intent(PROBLEM, 1)
+    case.start()
+    case.wait_states("c", [("problem", "failed")])
+    assert [t["answer"] for t in case.notices()[0]["tries"]] == ["status 500"] * 2, case.notices()
+    return case
+
+
 def run(test):
     began = time.monotonic()
     case = test()
@@ -250,7 +263,7 @@ def run(test):
 def main():
     tests = [digests_hold_the_limit_and_name_all, long_digests_become_several, an_end_without_its_beginning_tells_of_both,
              a_channel_that_fails_gives_all_to_its_fall_back, what_is_refused_falls_back_alone, an_outbox_that_begins_anew_is_read_anew,
-             a_unit_is_told_of_its_own]
+             a_unit_is_told_of_its_own, what_nobody_takes_is_given_up]
     began, failed = time.monotonic(), 0
     with concurrent.futures.ThreadPoolExecutor(len(tests)) as pool:
         for done in [(t, pool.submit(run, t)) for t in tests]:
