@@ -214,7 +214,7 @@ def main():
             assert [n["kind"] for n in on(pair, "sms")] == ["problem", "close"], on(pair, "sms")
             kinds = [n["kind"] for n in on(pair, "hook") if n["kind"] != "commented"]
             assert kinds == ["problem", "close"] and "close" not in [n["kind"] for n in on(pair, "wecom")], "the end goes where the problem went"
-            assert len(got("/watch")) >= 2, got("/watch")
+            wait("the next beat", lambda: len(got("/watch")) >= 2, 120)
         assert SECRET not in pair.log("collector"), "a secret in the log"
         ended = pair.stop("collector")
         assert ended[0] == 0, ended
