@@ -232,7 +232,8 @@ int confine_holds(const struct settings *now, const struct settings *next, struc
 
 	if (same("state", now->state, next->state, e) < 0 || same("user", now->user, next->user, e) < 0 ||
 		same("inventory", now->inventory, next->inventory, e) < 0 ||
-		same("calendar", now->calendar, next->calendar, e) < 0)
+		same("calendar", now->calendar, next->calendar, e) < 0 ||
+		same("commands", now->commands, next->commands, e) < 0)
 		return -1;
 	if (now->notice[0] == '\0' || next->notice[0] == '\0' ? same("notice", now->notice, next->notice, e) < 0
 			: same_folder("notice", now->notice, next->notice, e) < 0)

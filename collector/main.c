@@ -11,6 +11,7 @@
 #include "collector/incidents.h"
 #include "collector/inventory.h"
 #include "collector/judge/calendar.h"
+#include "collector/notice/commands.h"
 #include "collector/notice/roster.h"
 #include "collector/notices.h"
 #include "collector/notify_test.h"
@@ -69,7 +70,7 @@ static int check_others(const struct settings *s, const struct inventory *invent
 
 	if (is_good && s->notice[0] != '\0') {
 		roster = roster_load(s->notice, inventory, e);
-		is_good = roster != NULL;
+		is_good = roster != NULL && commands_check(roster, s->commands, e) == 0;
 	}
 	calendar_free(calendar);
 	roster_free(roster);

@@ -153,6 +153,13 @@ static void on_reload(void *ctx)
 		log_error("channels and routes stay as they were: %s", e.text);
 }
 
+static void on_runner(void *ctx, int fd)
+{
+	struct notify *n = ctx;
+
+	deliver_give_runner(n->deliver, fd);
+}
+
 static void on_stop(void *ctx)
 {
 	struct notify *n = ctx;
@@ -173,7 +180,7 @@ static int confine(const struct process *p, struct err *e)
 
 int notify_run(struct process *p)
 {
-	static const struct process_events events = {on_peer, on_reload, on_stop, NULL};
+	static const struct process_events events = {on_peer, on_reload, on_stop, on_runner};
 	static const struct deliver_events said = {note, broken, stopped};
 	struct notify n = {.process = p};
 	struct err e;

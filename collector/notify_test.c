@@ -8,8 +8,10 @@
 
 #include "collector/inventory.h"
 #include "collector/judge/incident.h"
+#include "collector/notice/commands.h"
 #include "collector/notice/phrase.h"
 #include "collector/notice/roster.h"
+#include "collector/notice/runner.h"
 #include "collector/notice/send.h"
 #include "collector/settings.h"
 #include "lib/clock.h"
@@ -66,12 +68,13 @@ static void on_end(void *ctx, enum letter_outcome outcome, const char *words)
 }
 
 /* Through the same code, on a loop, as notices go. */
-static int perform(const struct send_order *o)
+static int perform(const struct send_order *o, int runner)
 {
 	struct test t = {.base = event_base_new(), .outcome = LETTER_AGAIN};
 	struct sender *sender = sender_new(t.base);
 	int64_t began = clock_mono();
 
+	sender_give_runner(sender, runner);
 	printf("%s: ", o->channel->id);
 	send_start(sender, o, on_end, &t);
 	event_base_dispatch(t.base);
@@ -90,16 +93,17 @@ static int send_test(const struct settings *s, const struct roster_channel *c)
 		.author = "", .text = "", .reason = "", .since = f.now, .at = f.now};
 	struct phrase p;
 	struct err e;
-	int status;
+	int status, runner = -1;
 
-	if (send_read_secret(c->token_file, token, &e) < 0 || send_read_secret(c->secret_file, secret, &e) < 0) {
+	if (send_read_secret(c->token_file, token, &e) < 0 || send_read_secret(c->secret_file, secret, &e) < 0 ||
+		(c->kind == ROSTER_COMMAND && (runner = runner_start(s->commands, &e)) < 0)) {
 		fprintf(stderr, "notify-test: %s\n", e.text);
 		return EXIT_CONFIG;
 	}
 	p = (struct phrase){.title = mem_strdup("【测试】巡检通知 [TEST] xunjian notice"),
 		.body = mem_format("采集中心 %s 的通道 %s 测试，无需处理。\nTest of channel %s of collector %s: nothing to do.", s->name, c->id, c->id,
 			s->name)};
-	status = perform(&(struct send_order){.channel = c, .intent = &intent, .phrase = &p, .facts = &f, .timeout = TIMEOUT});
+	status = perform(&(struct send_order){.channel = c, .intent = &intent, .phrase = &p, .facts = &f, .timeout = TIMEOUT}, runner);
 	phrase_fini(&p);
 	return status;
 }
@@ -123,7 +127,7 @@ int notify_test_main(int argc, char **argv)
 		inventory = inventory_load(settings->inventory, &e);
 	if (inventory != NULL)
 		roster = roster_load(settings->notice, inventory, &e);
-	if (roster != NULL && (channel = roster_channel(roster, argv[optind])) == NULL)
+	if (roster != NULL && commands_check(roster, settings->commands, &e) == 0 && (channel = roster_channel(roster, argv[optind])) == NULL)
 		err_set(&e, "%.200s: there is no channel \"%.60s\"", settings->notice, argv[optind]);
 	if (channel == NULL)
 		fprintf(stderr, "notify-test: %s\n", e.text);

@@ -15,7 +15,9 @@
 #include "collector/ingest_requests.h"
 #include "collector/inventory.h"
 #include "collector/judge/calendar.h"
+#include "collector/notice/commands.h"
 #include "collector/notice/roster.h"
+#include "collector/notice/runner.h"
 #include "collector/settings.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -26,7 +28,7 @@
 
 /* Frames on the control channel between the parent and a child. */
 enum control { CONTROL_PEER = 1 /* u8 role, with a descriptor */, CONTROL_RELOAD /* text of the settings, with its NUL */,
-	CONTROL_STOP, CONTROL_READY, CONTROL_REQUESTS /* a descriptor */ };
+	CONTROL_STOP, CONTROL_READY, CONTROL_SOCKET /* a descriptor */ };
 
 #define CLOSE_RANGE 436 /* system call, the same everywhere; older headers do not have it */
 #define RESTART_DELAY_MIN (100 * NS_PER_MS)
@@ -174,10 +176,10 @@ static void on_control(void *ctx, struct ipc_message *m)
 	case CONTROL_STOP:
 		child_stop(p);
 		break;
-	case CONTROL_REQUESTS:
-		if (m->fd < 0 || p->events.on_requests == NULL)
+	case CONTROL_SOCKET:
+		if (m->fd < 0 || p->events.on_socket == NULL)
 			break;
-		p->events.on_requests(p->ctx, m->fd);
+		p->events.on_socket(p->ctx, m->fd);
 		return;
 	default:
 		break;
@@ -222,6 +224,7 @@ struct parent {
 	struct event *signals[4];
 	struct child children[PROCESS_ROLES];
 	int lock, requests; /* lock: of the state folder; requests: socket that people ask at */
+	int runner;         /* socket of the runner of commands; -1 none */
 	bool stopping, told_ready;
 	int status;
 };
@@ -350,7 +353,9 @@ static int start_child(struct child *c)
 	c->control = ipc_new(fds[0]);
 	ipc_start(c->control, c->parent->base, on_child_message, on_child_channel_gone, c);
 	if (c->role == PROCESS_INGEST)
-		ipc_send(c->control, CONTROL_REQUESTS, 0, NULL, 0, c->parent->requests);
+		ipc_send(c->control, CONTROL_SOCKET, 0, NULL, 0, c->parent->requests);
+	if (c->role == PROCESS_NOTIFY && c->parent->runner >= 0)
+		ipc_send(c->control, CONTROL_SOCKET, 0, NULL, 0, c->parent->runner);
 	connect_peers(c->parent, c->role);
 	return 0;
 }
@@ -456,7 +461,7 @@ static int check_others(const struct settings *s, const struct inventory *invent
 	bool is_good = c != NULL || s->calendar[0] == '\0';
 	struct roster *r = is_good && s->notice[0] != '\0' ? roster_load(s->notice, inventory, e) : NULL;
 
-	is_good = is_good && (r != NULL || s->notice[0] == '\0');
+	is_good = is_good && (r != NULL ? commands_check(r, s->commands, e) == 0 : s->notice[0] == '\0');
 	calendar_free(c);
 	roster_free(r);
 	return is_good ? 0 : -1;
@@ -535,6 +540,8 @@ static void parent_fini(struct parent *parent)
 		event_free(parent->signals[i]);
 	event_base_free(parent->base);
 	close(parent->requests);
+	if (parent->runner >= 0)
+		close(parent->runner);
 	close(parent->lock);
 	settings_free(parent->settings);
 	inventory_free(parent->inventory);
@@ -563,7 +570,7 @@ static int lock_state(const char *state, struct err *e)
 
 int process_parent_run(const char *settings_path)
 {
-	struct parent parent = {.settings_path = settings_path, .lock = -1, .requests = -1};
+	struct parent parent = {.settings_path = settings_path, .lock = -1, .requests = -1, .runner = -1};
 	struct err e;
 
 	if (load_generation(&parent, &e) < 0) {
@@ -573,6 +580,13 @@ int process_parent_run(const char *settings_path)
 	log_level_set((enum log_level)parent.settings->log_level);
 	if (!fence_has_landlock())
 		log_warn("this kernel has no Landlock: paths are bounded by the rights of the user alone");
+	/* The runner of commands has rights that we give up. */
+	if (parent.settings->commands[0] != '\0' && (parent.runner = runner_start(parent.settings->commands, &e)) < 0) {
+		log_error("%s", e.text);
+		settings_free(parent.settings);
+		inventory_free(parent.inventory);
+		return 3;
+	}
 	/* The parent's fence makes no such socket. */
 	if (fence_give_folder(parent.settings->state, 0700, parent.settings->user, &e) == 0)
 		parent.lock = lock_state(parent.settings->state, &e);

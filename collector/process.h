@@ -46,8 +46,9 @@ struct process_events {
 	void (*on_reload)(void *ctx);
 	/* Leave: finish what must be durable, then process_end. NULL: the loop ends at once. */
 	void (*on_stop)(void *ctx);
-	/* Takes the socket that people ask at (ingest_requests.h). Ingest alone is given it, once, soon after the start. */
-	void (*on_requests)(void *ctx, int fd);
+	/* Takes a socket that the parent has made, as the fence of the role does not: ingest that which people ask at
+	 * (ingest_requests.h), notify that of the runner of commands (notice/runner.h), should there be one. Once, soon after the start. */
+	void (*on_socket)(void *ctx, int fd);
 };
 void process_on(struct process *, const struct process_events *, void *ctx);
 void process_ready(struct process *); /* tells the parent, which logs it when all are */

@@ -193,6 +193,8 @@ static const struct config_field settings_fields[] = {
 			"need it"},
 	{.name = "notice", .kind = CONFIG_TEXT, .offset = offsetof(struct settings, notice), .fallback = "",
 		.help = "file of channels and of routes to them: xunjian-notice(5)"},
+	{.name = "commands", .kind = CONFIG_TEXT, .offset = offsetof(struct settings, commands), .fallback = "",
+		.help = "file of commands that channels may name, root's alone; read at the start: xunjian-notice(5)"},
 	{.name = "user", .kind = CONFIG_TEXT, .offset = offsetof(struct settings, user), .fallback = "",
 		.max = 32, .help = "user to become when started as root; without it, the one that started us"},
 	{.name = "log_level", .kind = CONFIG_CHOICE, .offset = offsetof(struct settings, log_level),
@@ -321,6 +323,8 @@ static int make_paths(struct settings *s, const char *file, struct arena *a, str
 		make_absolute(&s->calendar, folder, a);
 	if (s->notice[0] != '\0')
 		make_absolute(&s->notice, folder, a);
+	if (s->commands[0] != '\0')
+		make_absolute(&s->commands, folder, a);
 	return 0;
 }
 

@@ -62,6 +62,7 @@ struct settings {
 	const char *inventory;          /* folder with *.conf */
 	const char *calendar;           /* folder with *.conf: holidays and make-up workdays */
 	const char *notice;             /* file of channels and routes; "": nobody is told */
+	const char *commands;           /* file of commands that channels may name; "": none */
 	const char *user;               /* to become; "" stays */
 	int log_level;                  /* enum log_level */
 	struct settings_ingest ingest;

@@ -36,6 +36,8 @@ struct deliver *deliver_new(struct event_base *, const struct settings *, const 
 /* Without a word to anybody; accepts NULL. */
 void deliver_free(struct deliver *);
 void deliver_wake(struct deliver *);
+/* Takes the socket of the runner of commands. */
+void deliver_give_runner(struct deliver *, int fd);
 /* -1: the channels stay as they were (the inventory is taken). What waits is tried at once. */
 int deliver_reload(struct deliver *, const struct settings *, const struct inventory *, struct err *);
 /* Waits some seconds for what is under way. */

@@ -396,6 +396,11 @@ struct deliver *deliver_new(struct event_base *base, const struct settings *s, c
 	return d;
 }
 
+void deliver_give_runner(struct deliver *d, int fd)
+{
+	sender_give_runner(d->sender, fd);
+}
+
 void deliver_free(struct deliver *d)
 {
 	struct flight *f;

@@ -150,9 +150,9 @@ void facts_make(const struct roster_channel *c, const struct incident_intent *in
 
 	*f = (struct facts){.type = type_of(in->kind, l->matter), .at = in->at};
 	f->severity = severity_of(in, f->type);
-	f->text[FACT_KEY] = mem_format("%s-%" PRIu64 "-%s", l->collector, in->key, c->id);
+	f->text[FACT_KEY] = letter_key(c, in, l);
 	f->text[FACT_KIND] = mem_strdup(own[l->matter]);
-	if (in->kind != INTENT_DIGEST)
+	if (in->incident != 0)
 		put_incident(in, f);
 	f->text[FACT_SUBJECT] = clean(p->subject);
 	f->text[FACT_SEVERITY] = mem_strdup(severity_name(f->severity));

@@ -21,6 +21,7 @@
 #define SMS_TEXT_MAX 500   /* some seven parts of a long message */
 #define SYSLOG_TEXT_MAX 5000 /* of SYSLOG_MAX; the rest is for what stands before it */
 #define INFORM_TEXT_MAX 480
+#define COMMAND_TEXT_MAX 16000 /* RUNNER_INPUT_MAX with its end */
 #define OTHER_TEXT_MAX (1u << 20)
 #define ENCODED_BYTES 42   /* of text in one encoded word: 56 letters of base64, 75 with its frame */
 #define MAIL_LINE 57       /* bytes that make 76 letters of base64 */
@@ -57,6 +58,11 @@ static const char *stem_of(const struct letter_facts *f)
 	static const char *const stems[] = {[LETTER_NOTICE] = "notice", [LETTER_TEST] = "test", [LETTER_BEAT] = "beat"};
 
 	return stems[f->matter];
+}
+
+char *letter_key(const struct roster_channel *c, const struct incident_intent *intent, const struct letter_facts *f)
+{
+	return mem_format("%s-%s-%" PRIu64 "-%s", f->collector, stem_of(f), intent->key, c->id);
 }
 
 static void add_header(struct letter *l, char *text)
@@ -348,6 +354,8 @@ static void write_sms(const struct roster_channel *c, const struct phrase *p, co
 void letter_write(const struct roster_channel *c, const struct incident_intent *intent, const struct phrase *p,
 	const struct letter_facts *f, struct letter *out)
 {
+	char *key;
+
 	*out = (struct letter){0};
 	switch ((enum roster_kind)c->kind) {
 	case ROSTER_SMTP:
@@ -370,10 +378,13 @@ void letter_write(const struct roster_channel *c, const struct incident_intent *
 		break;
 	case ROSTER_SYSLOG: /* messages of their own */
 	case ROSTER_INFORM:
+	case ROSTER_COMMAND:
 	case ROSTER_KINDS:
 		return;
 	}
-	add_header(out, mem_format("Idempotency-Key: %s-%s-%" PRIu64 "-%s", f->collector, stem_of(f), intent->key, c->id));
+	key = letter_key(c, intent, f);
+	add_header(out, mem_format("Idempotency-Key: %s", key));
+	free(key);
 }
 
 size_t letter_room(const struct roster_channel *c)
@@ -390,6 +401,8 @@ size_t letter_room(const struct roster_channel *c)
 		return SYSLOG_TEXT_MAX;
 	case ROSTER_INFORM:
 		return INFORM_TEXT_MAX;
+	case ROSTER_COMMAND:
+		return COMMAND_TEXT_MAX;
 	case ROSTER_SMTP:
 	case ROSTER_ALERTMANAGER:
 	case ROSTER_KINDS:

@@ -45,6 +45,8 @@ struct letter {
 void letter_write(const struct roster_channel *, const struct incident_intent *, const struct phrase *,
 	const struct letter_facts *, struct letter *out);
 void letter_fini(struct letter *);
+/* The same for the same notice and channel, of no other. Owned. */
+char *letter_key(const struct roster_channel *, const struct incident_intent *, const struct letter_facts *);
 size_t letter_room(const struct roster_channel *); /* bytes of title and body that it takes before they are cut */
 
 enum letter_outcome { LETTER_TAKEN, LETTER_AGAIN, LETTER_SLOWER /* too many: wait longer */, LETTER_REFUSED /* will not change */ };

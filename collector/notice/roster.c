@@ -65,10 +65,10 @@ static int check_enterprise(const char *text, struct err *e)
 static const struct config_field channel_fields[] = {
 	{.name = "id", .kind = CONFIG_ID, .offset = CHANNEL(id), .help = "name of the channel"},
 	{.name = "kind", .kind = CONFIG_CHOICE, .offset = CHANNEL(kind),
-		.choices = "smtp|wecom|dingtalk|feishu|alertmanager|sms|syslog|inform", .help = "what is spoken there"},
+		.choices = "smtp|wecom|dingtalk|feishu|alertmanager|sms|syslog|inform|command", .help = "what is spoken there"},
 	{.name = "url", .kind = CONFIG_TEXT, .offset = CHANNEL(url), .fallback = "", .max = 1000,
 		.help = "smtps://host:465, smtp://host:587 (STARTTLS), https://...; of a bot without its key; tls://host:6514 of a "
-			"log server, udp://host:162 of a receiver of SNMP"},
+			"log server, udp://host:162 of a receiver of SNMP; a command has none"},
 	{.name = "from", .kind = CONFIG_TEXT, .offset = CHANNEL(from), .fallback = "", .max = 200, .help = "mail: address of the sender"},
 	{.name = "to", .kind = CONFIG_TEXTS, .offset = CHANNEL(to), .fallback = "", .max = 100,
 		.help = "mail: addresses of the receivers; sms: their numbers"},
@@ -94,6 +94,8 @@ static const struct config_field channel_fields[] = {
 		.help = "inform: authentication"},
 	{.name = "priv", .kind = CONFIG_CHOICE, .offset = CHANNEL(priv), .fallback = "aes128", .choices = "aes128|aes192|aes256",
 		.help = "inform: privacy"},
+	{.name = "command", .kind = CONFIG_TEXT, .offset = CHANNEL(command), .fallback = "", .max = 63,
+		.help = "command: its name in the file that the setting commands of collector.conf(5) names"},
 	{.name = "body", .kind = CONFIG_TEXT, .offset = CHANNEL(body), .fallback = "", .max = 2000,
 		.help = "sms: body of the request, with {to} and {text}"},
 	{.name = "form", .kind = CONFIG_CHOICE, .offset = CHANNEL(form), .fallback = "json", .choices = "json|form",
@@ -247,6 +249,13 @@ static int check_inform(const struct roster_channel *c, struct err *e)
 	return 0;
 }
 
+static int check_command(const struct roster_channel *c, struct err *e)
+{
+	if (c->command[0] == '\0' || c->url[0] != '\0')
+		return config_error(&c->where, e, "channel %s: write command = \"name\", and no url", c->id);
+	return 0;
+}
+
 static int check_channel(const struct roster_channel *c, struct err *e)
 {
 	switch ((enum roster_kind)c->kind) {
@@ -262,6 +271,8 @@ static int check_channel(const struct roster_channel *c, struct err *e)
 		return check_syslog(c, e);
 	case ROSTER_INFORM:
 		return check_inform(c, e);
+	case ROSTER_COMMAND:
+		return check_command(c, e);
 	case ROSTER_KINDS:
 		break;
 	}

@@ -22,7 +22,7 @@ struct inventory;
 #define ROSTER_USER_MAX 32 /* of an inform: usmUserName, RFC 3414 */
 
 enum roster_kind { ROSTER_SMTP, ROSTER_WECOM, ROSTER_DINGTALK, ROSTER_FEISHU, ROSTER_ALERTMANAGER, ROSTER_SMS,
-	ROSTER_SYSLOG, ROSTER_INFORM, ROSTER_KINDS };
+	ROSTER_SYSLOG, ROSTER_INFORM, ROSTER_COMMAND, ROSTER_KINDS };
 enum roster_language { ROSTER_ZH, ROSTER_EN, ROSTER_LANGUAGES };
 
 struct roster_channel {
@@ -40,6 +40,7 @@ struct roster_channel {
 	const char *enterprise; /* inform, syslog: below 1.3.6.1.4.1, "8072.9999.9999.26" */
 	int auth;               /* inform: 0 SHA-256, 1 SHA-384, 2 SHA-512 */
 	int priv;               /* inform: 0 AES-128, 1 AES-192, 2 AES-256 */
+	const char *command;    /* command: name in the file of commands */
 	const char *body;       /* sms: body of the request, with {to} and {text} */
 	int form;               /* sms: 0 json, 1 form: how values are escaped in the body */
 	const char *success;    /* sms: "code=0": member of the JSON answer, and its value when the message was taken */

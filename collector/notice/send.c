@@ -37,6 +37,7 @@ static const struct send_kind *const kinds[ROSTER_KINDS] = {
 	[ROSTER_SMS] = &send_web,
 	[ROSTER_SYSLOG] = &send_syslog,
 	[ROSTER_INFORM] = &send_inform,
+	[ROSTER_COMMAND] = &send_command,
 };
 
 int send_read_secret(const char *path, char out[SEND_SECRET_MAX], struct err *e)
@@ -69,7 +70,15 @@ struct sender *sender_new(struct event_base *base)
 	struct sender *s = mem_alloc(sizeof *s);
 
 	s->base = base;
+	s->runner = -1;
 	return s;
+}
+
+void sender_give_runner(struct sender *s, int fd)
+{
+	if (s->runner >= 0)
+		close(s->runner);
+	s->runner = fd;
 }
 
 void sender_free(struct sender *s)
@@ -78,6 +87,7 @@ void sender_free(struct sender *s)
 		return;
 	http_client_free(s->http);
 	snmp_stack_close(s->snmp);
+	sender_give_runner(s, -1);
 	free(s);
 }
 

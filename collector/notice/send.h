@@ -18,6 +18,8 @@
 /* What all sends of a process share. */
 struct sender *sender_new(struct event_base *);
 void sender_free(struct sender *); /* when no send is under way; accepts NULL */
+/* Takes the socket of the runner of commands (runner.h), without which channels of commands fail. */
+void sender_give_runner(struct sender *, int fd);
 /* The words are borrowed for the call, in which other sends may be started. */
 struct send *send_start(struct sender *, const struct send_order *,
 	void (*on_end)(void *ctx, enum letter_outcome, const char *words), void *ctx);

@@ -36,13 +36,14 @@ struct send_kind {
 };
 
 extern const struct send_kind send_web; /* libcurl: mail, bots, webhooks, short messages */
-extern const struct send_kind send_syslog, send_inform;
+extern const struct send_kind send_syslog, send_inform, send_command;
 
 /* Shared by sends; made when the first one needs it. */
 struct sender {
 	struct event_base *base;
 	struct http_client *http;
 	struct snmp_stack *snmp;
+	int runner; /* -1: no commands */
 };
 
 void send_ended(struct send *, enum letter_outcome, const char *words);

@@ -54,6 +54,11 @@ def main():
         shutil.copy(os.path.join(CONF, "notice.conf"), notice)
         with open(path, "a", encoding="utf-8") as f:
             f.write('notice = "notice.conf";\n')
+        expect("a command without a file of them", run(COLLECTOR, "check-config", "-c", path), 3,
+               "channel duty-pager: collector.conf names no file of commands")
+        shutil.copy(os.path.join(CONF, "commands.conf"), folder)
+        with open(path, "a", encoding="utf-8") as f:
+            f.write('commands = "commands.conf";\n')
         expect("the sample of notices", run(COLLECTOR, "check-config", "-c", path), 0)
         expect("a channel that is none", run(COLLECTOR, "notify-test", "-c", path, "post"), 3, "there is no channel \"post\"")
         expect("a secret that is not there", run(COLLECTOR, "notify-test", "-c", path, "ops-mail"), 3, "secrets/ops-mail")

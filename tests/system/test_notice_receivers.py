@@ -255,7 +255,7 @@ def check_log(lines, mutual):
     expect("facility and severity", pri == str(10 * 8 + 6), pri)
     expect("the stamp has the offset of Shanghai", stamp.endswith("+08:00"), stamp)
     expect("host, program, source, kind", (host, app, proc, kind) == (socket.gethostname(), "xunjian", "city", "test"), lines[0])
-    expect("structured data", data.startswith('[xunjian@8072.9999.9999.26 key="city-') and 'severity="info"' in data and
+    expect("structured data", data.startswith('[xunjian@8072.9999.9999.26 key="city-test-') and 'severity="info"' in data and
            'channel="log"' in data and data.endswith("]"), data)
     expect("the words", "【测试】巡检通知" in message and "无需处理。 | Test of channel log" in message, message)
 
@@ -264,7 +264,7 @@ def check_trap(line):
     objects = dict(re.findall(r'(?:^|\t)([\w:.-]+) = ((?:"[^"]*"|[^\t"])*)', line))
     expect("it is a test", "XUNJIAN-MIB::xunjianTest" in objects.values(), objects)
     value = lambda name: objects.get(f"XUNJIAN-MIB::xunjian{name}.0", "missing")
-    expect("its key", value("Key").startswith("city-") and value("Key").endswith("-inform"), objects)
+    expect("its key", value("Key").startswith("city-test-") and value("Key").endswith("-inform"), objects)
     expect("its kind, severity, state", (value("Kind"), value("Severity"), value("State")) == ("test", "info", "none"), objects)
     expect("its time", value("Since").endswith("+8:0") and value("Since").startswith("20"), objects)
     expect("its words", value("Title") == "【测试】巡检通知 [TEST] xunjian notice" and "无需处理" in value("Body"), objects)

@@ -68,7 +68,7 @@ static void an_inform_has_all_objects(void **state)
 	assert_int_equal(w.message.count, 12);
 	assert_oid(&w.bindings[0].name, "1.3.6.1.4.1.8072.9.1.1.1.0");
 	assert_oid(&w.bindings[11].name, "1.3.6.1.4.1.8072.9.1.1.12.0");
-	assert_octets(&w, INFORM_KEY, "city-7-nms");
+	assert_octets(&w, INFORM_KEY, "city-notice-7-nms");
 	assert_octets(&w, INFORM_KIND, "problem");
 	assert_octets(&w, INFORM_INCIDENT, "3");
 	assert_octets(&w, INFORM_SUBJECT, "link/east");

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "collector/inventory.h"
+#include "collector/notice/commands.h"
 #include "collector/notice/roster.h"
 #include "collector/rules.h"
 #include "collector/settings.h"
@@ -114,6 +115,7 @@ static void the_manual_of_notices_names_every_setting(void **state)
 {
 	(void)state;
 	assert_holds("collector/xunjian-notice.5", "settings", print_schema(&roster_schema));
+	assert_holds("collector/xunjian-notice.5", "commands", print_schema(&commands_schema));
 }
 
 int main(void)

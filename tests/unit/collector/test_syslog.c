@@ -60,7 +60,7 @@ static void a_message_is_that_of_the_standard(void **state)
 	char *text = write(&p);
 
 	(void)state;
-	assert_string_equal(text, HEAD " key=\"city-7-log\" kind=\"problem\" incident=\"3\" subject=\"link/east\" state=\"degraded\" "
+	assert_string_equal(text, HEAD " key=\"city-notice-7-log\" kind=\"problem\" incident=\"3\" subject=\"link/east\" state=\"degraded\" "
 		"families=\"IPv6\" severity=\"warning\" unit=\"zsj\" since=\"2026-09-25T08:59:59.123+08:00\" "
 		"at=\"2026-09-25T09:00:00.123+08:00\" reason=\"no answer\" systems=\"a b\" collector=\"city\" channel=\"log\"] "
 		"\xef\xbb\xbf" "故障 | 一 | 二");
