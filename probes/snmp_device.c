@@ -6,11 +6,13 @@
 
 #include "probes/snmp_columns.h"
 
-#define UPTIME "1.3.6.1.2.1.1.3"
-#define UPTIME_INSTANCE UPTIME ".0"
+#define UPTIME_INSTANCE "1.3.6.1.2.1.1.3.0"
 #define UPS "1.3.6.1.2.1.33.1."
 #define HOST "1.3.6.1.2.1.25."
 #define GETS_MAX 24 /* objects of one GET */
+
+/* sysUpTime and its instance: of every request */
+static const struct snmp_oid uptime = {8, {1, 3, 6, 1, 2, 1, 1, 3}}, uptime_instance = {9, {1, 3, 6, 1, 2, 1, 1, 3, 0}};
 
 /* ---- what there is to read */
 
@@ -160,7 +162,7 @@ static bool ask_gets(struct snmp_device *d, struct snmp_request *out)
 	size_t total = gets_total(d);
 
 	out->is_bulk = false;
-	snmp_oid_parse(UPTIME_INSTANCE, &out->oids[0]);
+	snmp_oid_copy(&out->oids[0], &uptime_instance);
 	out->count = 1;
 	for (d->get_count = 0; d->get_at + d->get_count < total && out->count <= d->get_max; d->get_count++) {
 		if (get_name(d, d->get_at + d->get_count, &out->oids[out->count]))
@@ -209,7 +211,7 @@ static bool ask_walk(struct snmp_device *d, struct snmp_request *out)
 	size_t n = snmp_walk_ask(&d->walk, at, &out->repetitions);
 
 	out->is_bulk = true;
-	snmp_oid_parse(UPTIME, &out->oids[0]);
+	snmp_oid_copy(&out->oids[0], &uptime);
 	for (size_t i = 0; i < n; i++)
 		snmp_oid_copy(&out->oids[i + 1], at[i]);
 	out->count = n + 1;
@@ -236,10 +238,8 @@ bool snmp_device_ask(struct snmp_device *d, struct snmp_request *out)
 static void take_uptime(struct snmp_device *d, const struct snmp_oid *name, const struct snmp_value *v, int64_t mono)
 {
 	struct snmp_clock now = {mono, false, (uint32_t)v->number};
-	struct snmp_oid uptime;
 
-	snmp_oid_parse(UPTIME_INSTANCE, &uptime);
-	now.has_uptime = v->kind == SNMP_KIND_UNSIGNED && snmp_oid_order(name, &uptime) == 0;
+	now.has_uptime = v->kind == SNMP_KIND_UNSIGNED && snmp_oid_order(name, &uptime_instance) == 0;
 	if (d->has_clock && !snmp_clock_went_on(&d->clock, &now))
 		d->was_restarted = true;
 	if (!d->has_clock)

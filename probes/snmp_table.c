@@ -132,6 +132,11 @@ void snmp_table_fini(struct snmp_table *t)
 	*t = (struct snmp_table){0};
 }
 
+static bool is_row(const struct snmp_table *t, size_t at, const uint32_t *index, size_t len)
+{
+	return at < t->count && t->rows[at]->index_len == len && memcmp(t->rows[at]->index, index, len * sizeof *index) == 0;
+}
+
 /* Where the row is, or would be. Walks go up: the end is looked at first. */
 static size_t place_of(const struct snmp_table *t, const uint32_t *index, size_t len, bool *is_there)
 {
@@ -180,11 +185,13 @@ void snmp_table_put(struct snmp_table *t, size_t column, const uint32_t *index, 
 
 	if (len == 0 || len > SNMP_INDEX_MAX)
 		return;
-	at = place_of(t, index, len, &is_there);
+	is_there = is_row(t, t->last, index, len);
+	at = is_there ? t->last : place_of(t, index, len, &is_there);
 	if (!is_there && t->count == SNMP_ROWS_MAX) {
 		t->is_full = true;
 		return;
 	}
+	t->last = at;
 	row = is_there ? t->rows[at] : add_row(t, at, index, len, mono);
 	free((char *)row->values[column].text);
 	row->values[column] = *v;
@@ -254,7 +261,10 @@ void snmp_walk_take(struct snmp_walk *w, size_t i, const struct snmp_oid *name, 
 
 	if (w->asked_count == 0)
 		return;
-	column = w->asked[i % w->asked_count];
+	if (i == 0)
+		w->turn = 0;
+	column = w->asked[w->turn];
+	w->turn = w->turn + 1 < w->asked_count ? w->turn + 1 : 0; /* a division for each varbind was to be seen */
 	if (w->ended[column])
 		return;
 	w->progressed = true;

@@ -75,6 +75,7 @@ struct snmp_row {
 
 struct snmp_table {
 	size_t columns, count;
+	size_t last;            /* the row that was put into last: walks go along rows */
 	bool is_full;           /* rows were left out */
 	struct snmp_row **rows; /* sorted */
 };
@@ -103,6 +104,7 @@ struct snmp_walk {
 	struct snmp_oid prefix[SNMP_COLUMNS_MAX], at[SNMP_COLUMNS_MAX];
 	bool ended[SNMP_COLUMNS_MAX];
 	size_t asked[SNMP_COLUMNS_MAX], asked_count; /* columns of the request under way */
+	size_t turn;                                 /* whose the next varbind is */
 	bool progressed;
 	enum snmp_lack lack; /* the first one */
 	unsigned requests, repetitions_max;

@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
+#include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/map.h"
@@ -14,6 +16,7 @@
 #include "probes/credentials.h"
 #include "probes/datagram.h"
 #include "probes/snmp_device.h"
+#include "probes/snmp_packet.h"
 /* last: its headers take config_error and other words for themselves */
 #include "probes/snmp_library.h"
 
@@ -34,6 +37,7 @@ struct user {
 
 struct snmp_stack {
 	struct snmp_library lib;
+	bool is_loaded; /* the library, which SNMPv3 alone needs */
 	netsnmp_large_fd_set readable;
 	struct map *keys;  /* of struct key, by how and from what they are made */
 	struct map *users; /* of struct user, by engine and name */
@@ -44,7 +48,13 @@ struct snmp_talk {
 	struct snmp_talk_events events;
 	struct datagram *udp;
 	struct event *timer;
-	void *session; /* of the library */
+	bool is_v3;
+	/* v2c: the request under way and how often it was sent */
+	char *community;
+	struct buf sent, room;
+	uint32_t id;
+	unsigned tries;
+	void *session; /* v3: of the library */
 	int64_t retry;
 	const struct snmp_request *waiting; /* until the engine is found */
 	const struct snmp_inform *waiting_inform;
@@ -278,6 +288,13 @@ static void take_value(const netsnmp_variable_list *v, struct snmp_value *out)
 	}
 }
 
+static void note_answer(struct snmp_talk *t)
+{
+	t->was_heard = true;
+	if (t->packet->mono - t->asked > t->slowest)
+		t->slowest = t->packet->mono - t->asked;
+}
+
 static void take_reply(struct snmp_talk *t, const netsnmp_pdu *pdu)
 {
 	size_t i = 0;
@@ -306,9 +323,7 @@ static int on_message(int operation, netsnmp_session *s, int id, netsnmp_pdu *pd
 	(void)s, (void)id;
 	switch (operation) {
 	case NETSNMP_CALLBACK_OP_RECEIVED_MESSAGE:
-		t->was_heard = true;
-		if (t->packet->mono - t->asked > t->slowest)
-			t->slowest = t->packet->mono - t->asked;
+		note_answer(t);
 		if (pdu->command == SNMP_MSG_REPORT) {
 			t->report = t->stack->lib.snmpv3_get_report_type(pdu);
 			break;
@@ -403,6 +418,63 @@ static void set_timer(struct snmp_talk *t)
 	evtimer_add(t->timer, &tv);
 }
 
+/* ---- v2c: messages of our own, as a walk of a large table is mostly them */
+
+static void send_plain(struct snmp_talk *t)
+{
+	t->tries++;
+	t->send_error = datagram_send(t->udp, t->sent.data, t->sent.len);
+	if (t->send_error == 0) {
+		set_timer(t);
+		return;
+	}
+	t->is_pending = false;
+	t->has_failed = true;
+	event_active(t->timer, EV_TIMEOUT, 0);
+}
+
+static void send_plain_request(struct snmp_talk *t, const struct snmp_request *q)
+{
+	t->id = (t->id + 1) & INT32_MAX;
+	snmp_packet_encode(&t->sent, &t->room, t->community, t->id, q);
+	t->has_reply = t->has_timed_out = t->has_failed = false;
+	t->is_pending = true;
+	t->tries = 0;
+	t->counts.requests++;
+	t->asked = clock_mono();
+	send_plain(t);
+}
+
+static void retry_plain(struct snmp_talk *t)
+{
+	if (t->tries > RETRIES) {
+		t->is_pending = false;
+		t->has_timed_out = true;
+		return;
+	}
+	t->counts.again++;
+	send_plain(t);
+}
+
+static void take_plain(struct snmp_talk *t)
+{
+	struct snmp_packet p;
+	struct snmp_value v;
+	size_t i = 0;
+
+	if (!t->is_pending || snmp_packet_decode(t->packet->data, t->packet->len, t->id, &p) < 0)
+		return;
+	note_answer(t);
+	t->is_pending = false;
+	t->has_reply = t->had_reply = true;
+	t->status = p.status;
+	t->index = p.index;
+	while (p.status == SNMP_ERR_NOERROR && snmp_packet_next(&p, &t->name, &v) > 0)
+		t->events.on_varbind(t->events.ctx, i++, &t->name, &v, t->packet->mono);
+}
+
+/* ---- v3 */
+
 /* True: it is under way. What failed is seen by after_call. */
 static void send_pdu(struct snmp_talk *t, netsnmp_pdu *pdu)
 {
@@ -438,7 +510,13 @@ static void discover(struct snmp_talk *t)
 
 static void send_request(struct snmp_talk *t, const struct snmp_request *q)
 {
-	netsnmp_pdu *pdu = t->stack->lib.snmp_pdu_create(q->is_bulk ? SNMP_MSG_GETBULK : SNMP_MSG_GET);
+	netsnmp_pdu *pdu;
+
+	if (!t->is_v3) {
+		send_plain_request(t, q);
+		return;
+	}
+	pdu = t->stack->lib.snmp_pdu_create(q->is_bulk ? SNMP_MSG_GETBULK : SNMP_MSG_GET);
 
 	if (q->is_bulk) {
 		pdu->non_repeaters = 1;
@@ -509,7 +587,7 @@ static void on_discovered(struct snmp_talk *t, netsnmp_session *s)
 /* After a call of the library: what it brought. May free the talk. */
 static void after_call(struct snmp_talk *t)
 {
-	netsnmp_session *s = t->stack->lib.snmp_sess_session(t->session);
+	netsnmp_session *s = t->is_v3 ? t->stack->lib.snmp_sess_session(t->session) : NULL;
 	char words[SAMPLE_TEXT_MAX];
 
 	if (t->phase == TALK_DISCOVERS && s->securityEngineIDLen > 0 && !t->is_pending) {
@@ -532,22 +610,31 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
 	struct snmp_talk *t = ctx;
 
 	(void)fd, (void)what;
-	if (t->is_pending) {
+	if (t->is_pending && !t->is_v3) {
+		retry_plain(t);
+	} else if (t->is_pending) {
 		set_timer(t);
 		t->stack->lib.snmp_sess_timeout(t->session);
 	}
 	after_call(t);
 }
 
+static void take_sealed(struct snmp_talk *t)
+{
+	t->stack->lib.netsnmp_large_fd_setfd(datagram_fd(t->udp), &t->stack->readable);
+	t->stack->lib.snmp_sess_read2(t->session, &t->stack->readable);
+}
+
 static void on_packet(void *ctx, const struct datagram_packet *p)
 {
 	struct snmp_talk *t = ctx;
-	int fd = datagram_fd(t->udp);
 
 	t->packet = p;
 	t->was_heard = false;
-	t->stack->lib.netsnmp_large_fd_setfd(fd, &t->stack->readable);
-	t->stack->lib.snmp_sess_read2(t->session, &t->stack->readable);
+	if (t->is_v3)
+		take_sealed(t);
+	else
+		take_plain(t);
 	t->packet = NULL;
 	if (!t->was_heard) {
 		if (t->user_key != NULL &&
@@ -578,11 +665,6 @@ static void fill_session(struct snmp_talk *t, const struct credential *c, netsnm
 	t->stack->lib.snmp_sess_init(s);
 	s->timeout = (long)(t->retry / NS_PER_US);
 	s->retries = RETRIES;
-	s->version = SNMP_VERSION_2c;
-	s->community = (u_char *)c->community;
-	s->community_len = strlen(c->community);
-	if (*c->user == '\0')
-		return;
 	take_credential(t, c);
 	s->version = SNMP_VERSION_3;
 	s->securityModel = SNMP_SEC_MODEL_USM;
@@ -600,18 +682,29 @@ static void fill_session(struct snmp_talk *t, const struct credential *c, netsnm
 	s->securityPrivKeyLen = t->priv.len < sizeof s->securityPrivKey ? t->priv.len : sizeof s->securityPrivKey;
 }
 
+static int load(struct snmp_stack *stack, struct err *e)
+{
+	if (stack->is_loaded)
+		return 0;
+	if (snmp_library_load(&stack->lib, e) < 0)
+		return -1;
+	stack->lib.netsnmp_large_fd_set_init(&stack->readable, FD_SETSIZE);
+	stack->is_loaded = true;
+	return 0;
+}
+
 static int open_session(struct snmp_talk *t, const struct credential *c, struct err *e)
 {
 	netsnmp_session s;
 
+	if (load(t->stack, e) < 0)
+		return -1;
 	fill_session(t, c, &s);
 	t->session = t->stack->lib.snmp_sess_add(&s, new_transport(t), NULL, NULL);
 	if (t->session == NULL)
 		return err_set(e, "no session can be made: %s", t->stack->lib.snmp_api_errstring(s.s_snmp_errno));
 	/* else the first request would look for the engine itself, and wait for it */
 	t->stack->lib.snmp_sess_session(t->session)->flags |= SNMP_FLAGS_DONT_PROBE;
-	if (*c->user == '\0')
-		t->phase = TALK_READY;
 	return 0;
 }
 
@@ -626,12 +719,17 @@ struct snmp_talk *snmp_talk_open(struct snmp_stack *stack, const struct snmp_tal
 	t->stack = stack;
 	t->events = *events;
 	t->retry = o->retry;
+	t->is_v3 = *o->credential->user != '\0';
+	t->phase = t->is_v3 ? TALK_NEW : TALK_READY;
+	t->community = mem_strdup(o->credential->community);
+	if (getrandom(&t->id, sizeof t->id, 0) != sizeof t->id)
+		assert(!"getrandom of so few bytes never fails");
 	t->timer = evtimer_new(o->base, on_timer, t);
 	assert(t->timer != NULL);
 	t->udp = datagram_open(o->base, o->address, o->address_len, o->port, &udp, &error);
 	if (t->udp == NULL) {
 		err_set(e, "%s", datagram_refusal_words(error));
-	} else if (open_session(t, o->credential, e) == 0) {
+	} else if (!t->is_v3 || open_session(t, o->credential, e) == 0) {
 		return t;
 	}
 	snmp_talk_close(t);
@@ -643,6 +741,9 @@ void snmp_talk_close(struct snmp_talk *t)
 	if (t == NULL)
 		return;
 	leave_user(t);
+	buf_fini(&t->sent);
+	buf_fini(&t->room);
+	free(t->community);
 	if (t->session != NULL)
 		t->stack->lib.snmp_sess_close(t->session);
 	datagram_close(t->udp);
@@ -663,6 +764,7 @@ void snmp_talk_ask(struct snmp_talk *t, const struct snmp_request *q)
 
 void snmp_talk_inform(struct snmp_talk *t, const struct snmp_inform *q)
 {
+	assert(t->is_v3);
 	if (t->phase == TALK_READY) {
 		send_inform(t, q);
 		return;
@@ -680,7 +782,7 @@ struct snmp_talk_counts snmp_talk_counts(const struct snmp_talk *t)
 /* It answered, and the answer that lacks is not late by what it took before: a packet that was lost is asked for again. */
 static bool still_answers(const struct snmp_talk *t)
 {
-	bool has_answered = t->had_reply || (t->user_name[0] != '\0' && t->phase == TALK_READY);
+	bool has_answered = t->had_reply || (t->is_v3 && t->phase == TALK_READY);
 
 	return has_answered && (!t->is_pending || clock_mono() - t->asked <= t->retry + 2 * t->slowest);
 }
@@ -688,9 +790,8 @@ static bool still_answers(const struct snmp_talk *t)
 enum outcome snmp_talk_silence(const struct snmp_talk *t, const char *limit, char *out, size_t room)
 {
 	const char *between = *t->trouble != '\0' ? ": " : "";
-	bool is_v3 = t->user_name[0] != '\0';
 
-	if (is_v3 && t->phase == TALK_READY && !t->had_reply && t->level == SNMP_SEC_LEVEL_AUTHPRIV) {
+	if (t->is_v3 && t->phase == TALK_READY && !t->had_reply && t->level == SNMP_SEC_LEVEL_AUTHPRIV) {
 		snprintf(out, room, "the device names its engine, but does not answer user \"%s\" within %s: a wrong priv "
 			"password or protocol looks like this%s%s", t->user_name, limit, between, t->trouble);
 		return OUTCOME_UNKNOWN;
@@ -699,7 +800,7 @@ enum outcome snmp_talk_silence(const struct snmp_talk *t, const char *limit, cha
 		snprintf(out, room, "not all was read within %s: the device still answers%s%s", limit, between, t->trouble);
 		return OUTCOME_UNKNOWN;
 	}
-	if (is_v3 || t->had_reply)
+	if (t->is_v3 || t->had_reply)
 		snprintf(out, room, "%s within %s%s%s", t->had_reply ? "the device fell silent: not all was read"
 			: "no answer", limit, between, t->trouble);
 	else
@@ -708,15 +809,10 @@ enum outcome snmp_talk_silence(const struct snmp_talk *t, const char *limit, cha
 	return OUTCOME_DOWN;
 }
 
-struct snmp_stack *snmp_stack_open(struct err *e)
+struct snmp_stack *snmp_stack_open(void)
 {
 	struct snmp_stack *stack = mem_alloc(sizeof *stack);
 
-	if (snmp_library_load(&stack->lib, e) < 0) {
-		free(stack);
-		return NULL;
-	}
-	stack->lib.netsnmp_large_fd_set_init(&stack->readable, FD_SETSIZE);
 	stack->keys = map_new();
 	stack->users = map_new();
 	return stack;
@@ -726,7 +822,8 @@ void snmp_stack_close(struct snmp_stack *stack)
 {
 	if (stack == NULL)
 		return;
-	stack->lib.netsnmp_large_fd_set_cleanup(&stack->readable);
+	if (stack->is_loaded)
+		stack->lib.netsnmp_large_fd_set_cleanup(&stack->readable);
 	map_free(stack->keys, free);
 	map_free(stack->users, free);
 	free(stack);

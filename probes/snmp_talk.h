@@ -1,7 +1,8 @@
 /*
- * snmp_talk: requests, notifications and answers with one device over one connected UDP socket, by libnetsnmp's messages and our datagrams.
+ * snmp_talk: requests, notifications and answers with one device over one connected UDP socket: of v2c by messages of our own
+ * (snmp_packet.h), of v3 by libnetsnmp's, which is loaded for the first device that is spoken to so.
  *
- *   snmp_stack_open (once a process; loads the library)
+ *   snmp_stack_open (once a process)
  *   snmp_talk_open -> snmp_talk_ask -> on_varbind ..., on_reply -> snmp_talk_ask -> ... -> snmp_talk_close, or on_end
  *
  * SNMPv3 finds the engine of the device first, without waiting: an empty request, whose Report names it. The first request waits
@@ -61,8 +62,8 @@ struct snmp_talk_counts {
 	unsigned requests, again, foreign;
 };
 
-struct snmp_stack *snmp_stack_open(struct err *); /* NULL: the library cannot be loaded */
-void snmp_stack_close(struct snmp_stack *);       /* accepts NULL */
+struct snmp_stack *snmp_stack_open(void);
+void snmp_stack_close(struct snmp_stack *); /* accepts NULL */
 
 /* NULL with words: this host cannot. */
 struct snmp_talk *snmp_talk_open(struct snmp_stack *, const struct snmp_talk_options *, const struct snmp_talk_events *,
@@ -70,7 +71,7 @@ struct snmp_talk *snmp_talk_open(struct snmp_stack *, const struct snmp_talk_opt
 void snmp_talk_close(struct snmp_talk *); /* accepts NULL */
 /* One at a time; borrowed until its reply. */
 void snmp_talk_ask(struct snmp_talk *, const struct snmp_request *);
-/* The same of a notification that is to be confirmed: on_reply when it is. Borrowed until then. */
+/* The same of a notification that is to be confirmed, of v3: on_reply when it is. Borrowed until then. */
 void snmp_talk_inform(struct snmp_talk *, const struct snmp_inform *);
 struct snmp_talk_counts snmp_talk_counts(const struct snmp_talk *);
 /* What to say when not all came within a time; whether that is down or cannot be known: a device that still answers has more to

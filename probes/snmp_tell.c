@@ -269,15 +269,23 @@ static void tell_interface(struct telling *t, const struct snmp_row *row, const 
 		judge(p, admin, oper, alias);
 }
 
-static struct names interface_names(const struct telling *t)
+/* What an interface is called, made clean once: it is looked at several times. */
+struct called {
+	char name[TEXT_MAX], alias[TEXT_MAX];
+};
+
+/* Of all rows, to be freed. */
+static struct called *all_called(const struct telling *t, struct names *names)
 {
 	const struct snmp_table *all = &t->d->tables[TABLE_INTERFACES];
-	struct names names = names_new();
-	char name[TEXT_MAX];
+	struct called *called = mem_array(all->count + 1, sizeof *called);
 
-	for (size_t i = 0; i < all->count; i++)
-		names_note(&names, interface_name(t, all->rows[i], name));
-	return names;
+	for (size_t i = 0; i < all->count; i++) {
+		interface_name(t, all->rows[i], called[i].name);
+		clean(&all->rows[i]->values[IF_ALIAS], called[i].alias);
+		names_note(names, called[i].name);
+	}
+	return called;
 }
 
 static const char *lack_words(enum snmp_lack lack)
@@ -325,18 +333,14 @@ static void mark_found(const struct config_texts *wanted, const char *name, cons
 }
 
 /* Patterns that no interface is meant by. */
-static void tell_missing(struct telling *t)
+static void tell_missing(struct telling *t, const struct called *called)
 {
-	const struct snmp_table *all = &t->d->tables[TABLE_INTERFACES];
 	const struct config_texts *wanted = &t->d->options->interfaces;
 	bool *found = mem_array(wanted->count + 1, sizeof *found);
 	const char *why = why_unseen(t);
 
-	for (size_t i = 0; i < all->count; i++) {
-		char name[TEXT_MAX], alias[TEXT_MAX];
-
-		mark_found(wanted, interface_name(t, all->rows[i], name), clean(&all->rows[i]->values[IF_ALIAS], alias), found);
-	}
+	for (size_t i = 0; i < t->d->tables[TABLE_INTERFACES].count; i++)
+		mark_found(wanted, called[i].name, called[i].alias, found);
 	for (size_t i = 0; i < wanted->count; i++) {
 		if (found[i])
 			continue;
@@ -348,32 +352,44 @@ static void tell_missing(struct telling *t)
 	free(found);
 }
 
-/* First those that must be up, of them those that are not there, so that they are not among those left out. */
-static void tell_interfaces(struct telling *t)
+/* Those that must be up, or the others. */
+static void tell_rows(struct telling *t, const struct called *called, const struct names *names, bool must)
 {
 	const struct snmp_options *o = t->d->options;
 	const struct snmp_table *all = &t->d->tables[TABLE_INTERFACES];
-	struct names names = interface_names(t);
+
+	for (size_t i = 0; i < all->count; i++) {
+		const struct snmp_row *row = all->rows[i];
+		char label[SNMP_LABEL_MAX];
+
+		if (is_one_of(&o->interfaces, called[i].name, called[i].alias) != must ||
+			(!must && is_one_of(&o->ignore, called[i].name, "")))
+			continue;
+		snprintf(label, sizeof label, names_is_twice(names, called[i].name) ? "%s (ifIndex %u)" : "%s", called[i].name,
+			row->index[0]);
+		tell_interface(t, row, label, must, called[i].alias);
+	}
+}
+
+/* First those that must be up, of them those that are not there, so that they are not among those left out. */
+static void tell_interfaces(struct telling *t)
+{
+	const struct snmp_table *all = &t->d->tables[TABLE_INTERFACES];
+	struct names names = names_new();
+	struct called *called = all_called(t, &names);
 	double down = 0;
 
-	if (o->interfaces.count > 0)
-		tell_missing(t);
-	for (size_t i = 0; i < 2 * all->count; i++) {
-		const struct snmp_row *row = all->rows[i % all->count];
-		char name[TEXT_MAX], alias[TEXT_MAX], label[SNMP_LABEL_MAX];
-		bool must, is_twice = names_is_twice(&names, interface_name(t, row, name));
-
-		must = is_one_of(&o->interfaces, name, clean(&row->values[IF_ALIAS], alias));
-		if (must != (i < all->count) || (!must && is_one_of(&o->ignore, name, "")))
-			continue;
-		snprintf(label, sizeof label, is_twice ? "%s (ifIndex %u)" : "%s", name, row->index[0]);
-		tell_interface(t, row, label, must, alias);
+	if (t->d->options->interfaces.count > 0) {
+		tell_missing(t, called);
+		tell_rows(t, called, &names, true);
 	}
+	tell_rows(t, called, &names, false);
 	for (size_t i = 0; i < all->count; i++) {
 		const struct snmp_value *v = all->rows[i]->values;
 
 		down += snmp_number(&v[IF_ADMIN]) == ADMIN_UP && snmp_number(&v[IF_OPER]) > OPER_UP;
 	}
+	free(called);
 	names_free(&names);
 	if (all->count == 0)
 		return;

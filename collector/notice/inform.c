@@ -216,8 +216,8 @@ static void *inform_start(struct sender *sender, struct send *send, const struct
 	facts_make(o->channel, o->intent, o->phrase, o->facts, &i->facts);
 	inform_write(o->channel, &i->facts, clock_mono(), i->bindings, i->since, &i->message);
 	if (sender->snmp == NULL)
-		sender->snmp = snmp_stack_open(words);
-	if (sender->snmp == NULL || lookup_parse_url(o->channel->url, "udp://", i->host, &i->port, words) < 0) {
+		sender->snmp = snmp_stack_open();
+	if (lookup_parse_url(o->channel->url, "udp://", i->host, &i->port, words) < 0) {
 		inform_stop(i);
 		return NULL;
 	}
