@@ -76,6 +76,11 @@ def test_in_agent():
             "/api/v1/values?check=own-memory&vantage=agent-1&family=0&span=10m")))
         total = next(c for c in values["columns"] if c["name"] == "total")
         assert any(v for v in total["values"]), values
+        own = json.loads(pair.ask("/api/v1/values?check=own-self&vantage=agent-1&family=0&span=10m"))["columns"]
+        own = {c["name"]: next((v for v in reversed(c["values"]) if v is not None), None) for c in own}
+        # The engine and its helper, who has another user where the agent was started as root.
+        assert own["processes"] >= 2 and own["shares"] > 1 << 20 and 0 <= own["journal"] <= own["journal_most"], own
+        assert 0 < own["descriptors_share"] < 100, own
         print("  figure: %d rows of %d host types on the page" % (sum(map(len, up.values())), len(TYPES)))
     except AssertionError:
         print(json.dumps(getattr(seen, "last", None))[:3000], pair.log("agent")[-2000:], pair.log("collector")[-2000:], sep="\n---\n")
