@@ -106,15 +106,20 @@ static void what_is_cut_anywhere_is_waited_for(void **state)
 static void more_failed_units_than_are_kept_are_counted(void **state)
 {
 	static const char *many[500][4];
+	static char names[500][16];
 	struct err e;
 
 	(void)state;
-	for (size_t i = 0; i < 500; i++)
+	for (size_t i = 0; i < 500; i++) {
 		memcpy(many[i], failed[0], sizeof failed[0]);
+		snprintf(names[i], sizeof names[i], "%zu.service", i);
+		many[i][0] = names[i];
+	}
 	bus_bytes_whole(&bytes, (const char *const (*)[4])many, 500, named, 1);
 	assert_int_equal(bus_read_answers(bytes.at, bytes.len, 1, &units, &e), BUS_DONE);
 	assert_int_equal(units.failed_count, 500);
-	assert_string_equal(units.failed[SYSTEMD_FAILED_MAX - 1].name, "nginx.service");
+	assert_string_equal(units.failed[0].name, "0.service");
+	assert_string_equal(units.failed[SYSTEMD_FAILED_MAX - 1].name, "63.service");
 	assert_string_equal(units.named[0].name, "sshd.service");
 }
 
@@ -190,6 +195,12 @@ static void lengths_that_lie_are_refused(void **state)
 		bytes.at[body + (field == 0 ? 0 : 8) + 1] ^= 0x40;
 		refused_with(0, "a form that is not known");
 	}
+	bytes.len = 0;
+	add_ok();
+	start = bytes.len;
+	bus_bytes_units(&bytes, 2, failed, 2);
+	bus_bytes_patch(&bytes, start + 16 + (size_t)(bytes.at[start + 12] + 7) / 8 * 8, 0); /* none, it says, and more follows */
+	refused_with(0, "a form that is not known");
 }
 
 static void no_bytes_make_it_read_outside(void **state)

@@ -9,6 +9,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -719,6 +720,68 @@ static void processes_are_followed_over_many_looks(void **state)
 	}
 }
 
+/* A child that waits until it is killed, under a name, with a pid where that can be had; the kernel gives the next one that is free. */
+static pid_t wait_as(const char *name, pid_t wanted)
+{
+	int fds[2], last;
+	char byte, text[16];
+	pid_t pid;
+
+	assert_int_equal(pipe(fds), 0);
+	if (wanted > 0) {
+		last = open("/proc/sys/kernel/ns_last_pid", O_WRONLY | O_CLOEXEC);
+		snprintf(text, sizeof text, "%d", wanted - 1);
+		if (last < 0 || write(last, text, strlen(text)) < 0)
+			wanted = -1;
+		if (last >= 0)
+			close(last);
+	}
+	pid = wanted >= 0 ? fork() : -1;
+	if (pid == 0) {
+		prctl(PR_SET_NAME, name);
+		assert_int_equal(write(fds[1], "", 1), 1);
+		pause();
+	}
+	if (pid > 0)
+		assert_int_equal(read(fds[0], &byte, 1), 1);
+	close(fds[0]);
+	close(fds[1]);
+	return pid;
+}
+
+static void end_child(pid_t pid)
+{
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+/* Its file stays open from the look before, and is that of nobody then. */
+static void a_process_with_the_number_of_one_that_ended_is_another_one(void **state)
+{
+	struct fixture *f = *state;
+	pid_t first, second = 0;
+
+	f->one.check = "c";
+	for (int i = 0; i < 50; i++) {
+		first = wait_as("xjt-first", 0);
+		one_run_of(&f->one, &process_probe, "names=xjt-first", "names=xjt-second");
+		assert_lines(&f->one, "-  up", "-  up", "-  down: no such process runs");
+		end_child(first);
+		second = wait_as("xjt-second", first);
+		if (second == first)
+			break; /* else somebody else was faster */
+		if (second > 0)
+			end_child(second);
+		if (second < 0)
+			skip(); /* without rights */
+	}
+	if (second != first)
+		skip();
+	one_run_of(&f->one, &process_probe, "names=xjt-first", "names=xjt-second");
+	end_child(second);
+	assert_lines(&f->one, "-  up", "-  down: no such process runs", "-  up");
+}
+
 /* They are not read in each look, unless somebody asks for them; they count all the same. */
 static void threads_of_the_kernel_are_counted_in_each_look(void **state)
 {
@@ -1081,6 +1144,7 @@ int main(void)
 		CASE(processes_are_counted_and_named_ones_must_run),
 		CASE(named_processes_that_are_hidden_are_unknown),
 		CASE(processes_are_followed_over_many_looks),
+		CASE(a_process_with_the_number_of_one_that_ended_is_another_one),
 		CASE(threads_of_the_kernel_are_counted_in_each_look),
 		CASE(few_descriptors_are_enough_for_all_processes),
 		CASE(what_the_agent_costs_is_told),
