@@ -250,7 +250,7 @@ SCHEMA(process_options, process);
 
 static const struct metric process_metrics[] = {
 	{PROCESS_COUNT, "count", "1", 0, "进程数", "processes"},
-	{PROCESS_RUNNING, "running", "1", 0, "运行中", "running"},
+	{PROCESS_RUNNING, "running", "1", 0, "可运行线程", "runnable threads"},
 	{PROCESS_BLOCKED, "blocked", "1", 0, "不可中断", "uninterruptible"},
 	{PROCESS_ZOMBIES, "zombies", "1", 0, "僵尸进程", "zombies"},
 	{PROCESS_THREADS, "threads", "1", 0, "线程数", "threads"},

@@ -164,7 +164,7 @@ static int look_at_named(struct look *l, struct err *e)
 	if (count == 0)
 		return 0;
 	n.worst = mem_array(count, sizeof *n.worst);
-	status = processes_walk(l, &((struct descriptors_memory *)look_memory(l))->walked, on_process, &n, e);
+	status = processes_walk(l, &((struct descriptors_memory *)look_memory(l))->walked, true, on_process, &n, e);
 	for (size_t i = 0; i < count && status == 0; i++)
 		tell_worst(l, n.options->names.items[i], &n.worst[i]);
 	free(n.worst);

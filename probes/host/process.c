@@ -6,6 +6,7 @@
 #include "lib/err.h"
 #include "lib/mem.h"
 #include "probes/catalog_host.h"
+#include "probes/host/load.h"
 #include "probes/host/look.h"
 #include "probes/host/process_line.h"
 #include "probes/host/processes.h"
@@ -18,12 +19,13 @@ struct named {
 
 struct process_memory {
 	struct processes walked;
+	struct look_file loadavg;
 	struct named *named; /* as many as names */
 	size_t count;
 };
 
 struct tally {
-	uint64_t all, running, blocked, zombies, threads;
+	uint64_t all, blocked, zombies, threads;
 	const struct process_options *options;
 	struct named *named;
 };
@@ -37,7 +39,6 @@ static bool on_process(struct look *l, const char *pid, const struct process_lin
 	(void)l, (void)pid;
 	t->all++;
 	t->threads += p->threads;
-	t->running += p->state == 'R';
 	t->blocked += p->state == 'D';
 	t->zombies += p->state == 'Z';
 	for (size_t i = 0; i < t->options->names.count; i++) {
@@ -66,13 +67,24 @@ static void tell_named(struct look *l, const char *name, struct named *now, stru
 	kept->before = now->ticks;
 }
 
+/* The kernel counts them itself: who runs at the moment of a look is mostly ourselves. */
+static void tell_runnable(struct look *l, struct process_memory *m)
+{
+	struct load_sample s;
+	struct scan text;
+	struct err ignored;
+
+	if (look_read(l, &m->loadavg, "proc/loadavg", &text, &ignored) == 0 && load_parse(text, &s))
+		look_value(l, PROCESS_RUNNING, (double)s.runnable);
+}
+
 static int process_look(struct look *l, struct err *e)
 {
 	const struct process_options *o = look_options(l);
 	struct process_memory *m = look_memory(l);
 	struct named *named = mem_array(o->names.count + 1, sizeof *named);
 	struct tally t = {.options = o, .named = named};
-	int status = processes_walk(l, &m->walked, on_process, &t, e);
+	int status = processes_walk(l, &m->walked, o->names.count > 0, on_process, &t, e);
 
 	if (m->count < o->names.count) {
 		m->named = mem_resize(m->named, o->names.count, sizeof *m->named);
@@ -81,7 +93,7 @@ static int process_look(struct look *l, struct err *e)
 	}
 	if (status == 0) {
 		look_value(l, PROCESS_COUNT, (double)t.all);
-		look_value(l, PROCESS_RUNNING, (double)t.running);
+		tell_runnable(l, m);
 		look_value(l, PROCESS_BLOCKED, (double)t.blocked);
 		look_value(l, PROCESS_ZOMBIES, (double)t.zombies);
 		look_value(l, PROCESS_THREADS, (double)t.threads);
@@ -97,6 +109,7 @@ static void process_forget(void *memory)
 	struct process_memory *m = memory;
 
 	processes_forget(&m->walked);
+	look_file_close(&m->loadavg);
 	free(m->named);
 }
 

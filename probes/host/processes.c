@@ -21,8 +21,13 @@
 struct processes_kept {
 	uint64_t pid;
 	struct look_file stat;
-	int64_t trusted; /* mono: until then it is taken to be as it was, a thread of the kernel that sleeps; 0: not at all */
+	/* It slept: it is taken to sleep for so many looks, and until then (mono). */
+	unsigned trusted;
+	int64_t until;
+	uint64_t threads;
 };
+
+#define TRUSTED_AT_MOST (45 * NS_PER_S)
 
 /* A walk under way: what was kept from the one before is taken from its front, as /proc lists pids in ascending order. What is not
  * found in that order is opened anew, no more. */
@@ -32,6 +37,7 @@ struct walk {
 	struct processes_kept *old;
 	size_t old_at, old_count;
 	size_t seen;
+	bool by_name;
 	bool has_first; /* process 1, which is always there: without it those of others are hidden from us */
 	bool (*on_process)(struct look *, const char *pid, const struct process_line *, void *);
 	void *ctx;
@@ -106,9 +112,22 @@ static void tell(struct walk *w, const char *pid, const struct process_line *p, 
 
 	w->seen++;
 	w->has_first |= p->pid == 1;
-	/* Not all at once. */
-	if (p->is_kernel && !cares && (p->state == 'S' || p->state == 'I'))
-		k->trusted = w->now + PROCESSES_TRUSTED + (int64_t)(p->pid % 16) * NS_PER_S;
+	if (cares || (p->state != 'S' && p->state != 'I') || (w->by_name && !p->is_kernel))
+		return;
+	/* A part of them in each look, not all at once. */
+	k->trusted = k->until == 0 ? (unsigned)(p->pid % PROCESSES_TRUSTED) : PROCESSES_TRUSTED - 1;
+	k->until = w->now + TRUSTED_AT_MOST;
+	k->threads = p->threads;
+}
+
+static void tell_trusted(struct walk *w, const char *pid, struct processes_kept *k)
+{
+	const struct process_line p = {.pid = k->pid, .threads = k->threads, .state = 'S'};
+
+	k->trusted--;
+	w->seen++;
+	w->has_first |= k->pid == 1;
+	w->on_process(w->look, pid, &p, w->ctx);
 }
 
 /* -1: there are processes that we cannot look at. */
@@ -116,12 +135,11 @@ static int look_at(struct walk *w, const char *pid, struct err *e)
 {
 	struct processes_kept k = take_kept(w, strtoull(pid, NULL, 10));
 	char text[STAT_MAX];
-	struct process_line p = {.pid = k.pid, .threads = 1, .state = 'S', .is_kernel = true};
+	struct process_line p;
 	int n;
 
-	if (k.trusted > w->now) {
-		w->seen++;
-		w->on_process(w->look, pid, &p, w->ctx);
+	if (k.trusted > 0 && k.until > w->now && k.stat.fd_plus_one > 0) {
+		tell_trusted(w, pid, &k);
 		keep(w, &k);
 		return 0;
 	}
@@ -176,10 +194,11 @@ static int open_folder(struct look *l, struct processes *all, struct err *e)
 	return fd;
 }
 
-int processes_walk(struct look *l, struct processes *all, bool (*on_process)(struct look *, const char *pid,
+int processes_walk(struct look *l, struct processes *all, bool by_name, bool (*on_process)(struct look *, const char *pid,
 	const struct process_line *, void *ctx), void *ctx, struct err *e)
 {
-	struct walk w = {.look = l, .all = all, .old = all->kept, .old_count = all->count, .on_process = on_process, .ctx = ctx, .now = clock_mono()};
+	struct walk w = {.look = l, .all = all, .old = all->kept, .old_count = all->count, .by_name = by_name, .on_process = on_process,
+		.ctx = ctx, .now = clock_mono()};
 	int folder = open_folder(l, all, e), status;
 
 	if (folder < 0)

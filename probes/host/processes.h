@@ -6,8 +6,9 @@
  * What costs is not the reading but finding a file by its path, in the kernel: the folder and the file of each process
  * stay open between the looks, PROCESSES_KEPT at most and no more than a quarter of the descriptors that we may have. Such a
  * file is of one process alone: when that has ended it says so, though another one may have its number then.
- * Threads of the kernel, the most part of the processes of many hosts, sleep nearly always: one that slept is taken to sleep for
- * up to PROCESSES_TRUSTED, unless who walks cares for it. So a walk each minute or less often is exact, and one each 10 s costs half.
+ * Most processes sleep nearly always: one that slept is taken to sleep for the next PROCESSES_TRUSTED looks, but not longer than 45 s.
+ * So a walk each minute or less often is exact, and one each 10 s reads a third. Where processes are looked for by name, only threads of
+ * the kernel are trusted: others become another program under the same number.
  */
 #ifndef PROBES_HOST_PROCESSES_H
 #define PROBES_HOST_PROCESSES_H
@@ -19,7 +20,7 @@
 #include "probes/host/look.h"
 
 #define PROCESSES_KEPT 4096
-#define PROCESSES_TRUSTED (30 * NS_PER_S)
+#define PROCESSES_TRUSTED 3 /* looks; a third of all is read in each */
 
 struct process_line;
 
@@ -29,9 +30,10 @@ struct processes {
 	size_t count, most;
 };
 
-/* For each process that can be looked at; pid is the word of /proc; it says whether it cares for that one. One that ended
- * meanwhile is left out. -1: none can be seen, or those of others are hidden, with err. */
-int processes_walk(struct look *, struct processes *, bool (*on_process)(struct look *, const char *pid, const struct process_line *,
+/* For each process that can be looked at; pid is the word of /proc; it says whether it cares for that one, which is read in
+ * each look then. Of one that is trusted pid, state and threads alone are known. One that ended meanwhile is left out. -1: none
+ * can be seen, or those of others are hidden, with err. */
+int processes_walk(struct look *, struct processes *, bool by_name, bool (*on_process)(struct look *, const char *pid, const struct process_line *,
 	void *ctx), void *ctx, struct err *);
 void processes_forget(struct processes *);
 

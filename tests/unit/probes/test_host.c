@@ -27,6 +27,7 @@
 #include "lib/buf.h"
 #include "lib/mem.h"
 #include "probes/catalog_host.h"
+#include "probes/host/processes.h"
 #include "probes/host/self.h"
 #include "probes/host/types.h"
 #include "tests/unit/probes/one_run.h"
@@ -38,6 +39,7 @@
 struct fixture {
 	struct one_run one;
 	char root[64], option[80];
+	int pid;
 };
 
 static int setup(void **state)
@@ -45,6 +47,7 @@ static int setup(void **state)
 	struct fixture *f = mem_alloc(sizeof *f);
 
 	one_run_open(&f->one);
+	f->pid = (int)getpid(); /* in children too */
 	snprintf(f->root, sizeof f->root, "/tmp/xunjian-host-XXXXXX");
 	assert_non_null(mkdtemp(f->root));
 	snprintf(f->option, sizeof f->option, "root=%s", f->root);
@@ -648,11 +651,12 @@ static void processes_are_counted_and_named_ones_must_run(void **state)
 	put_process(f, 22, "a) R (b", 'D', 1, 1);
 	put_process(f, 23, "nginx", 'Z', 9, 0);
 	put(f, "proc/12x/stat", "no process\n");
+	put(f, "proc/loadavg", "0.20 0.18 0.12 3/80 11206\n");
 	one_run_of(&f->one, &process_probe, f->option, "names=nginx", "names=a) R (b", "names=postgres");
 	assert_lines(&f->one, "-  up", "-  up", "-  up", "-  down: no such process runs");
 	assert_true(is_near(one_run_value(&f->one, 0, PROCESS_COUNT), 5));
 	assert_true(is_near(one_run_value(&f->one, 0, PROCESS_ZOMBIES), 1));
-	assert_true(is_near(one_run_value(&f->one, 0, PROCESS_RUNNING), 1));
+	assert_true(is_near(one_run_value(&f->one, 0, PROCESS_RUNNING), 3));
 	assert_true(is_near(one_run_value(&f->one, 0, PROCESS_BLOCKED), 1));
 	assert_true(is_near(one_run_value(&f->one, 0, PROCESS_THREADS), 15));
 	assert_true(is_near(one_run_value(&f->one, part(&f->one, "nginx"), PROCESS_COUNT), 2)); /* a zombie does not run */
@@ -682,6 +686,17 @@ static void named_processes_that_are_hidden_are_unknown(void **state)
 	assert_lines(&f->one, "-  unknown: proc/20/stat: Is a directory");
 }
 
+/* Of this run of the tests alone: others may run beside it. */
+static const char *name_own(struct fixture *f, const char *what)
+{
+	return arena_format(f->one.arena, "x%d-%s", f->pid % 1000000, what);
+}
+
+static const char *names_own(struct fixture *f, const char *what)
+{
+	return arena_format(f->one.arena, "names=%s", name_own(f, what));
+}
+
 /* Those that come, go and take the number of another. */
 static void processes_are_followed_over_many_looks(void **state)
 {
@@ -698,7 +713,7 @@ static void processes_are_followed_over_many_looks(void **state)
 		for (size_t i = 0; i < 20; i++) {
 			pids[i] = fork();
 			if (pids[i] == 0) {
-				prctl(PR_SET_NAME, round % 2 == 0 ? "xjt-even" : "xjt-odd");
+				prctl(PR_SET_NAME, name_own(f, round % 2 == 0 ? "even" : "odd"));
 				close(fds[1]);
 				_exit(read(fds[0], &byte, 1) != 0);
 			}
@@ -706,16 +721,16 @@ static void processes_are_followed_over_many_looks(void **state)
 		close(fds[0]);
 		/* Named before they are counted: each waits for our end of the pipe. */
 		do {
-			one_run_of(&f->one, &process_probe, round % 2 == 0 ? "names=xjt-even" : "names=xjt-odd");
+			one_run_of(&f->one, &process_probe, names_own(f, round % 2 == 0 ? "even" : "odd"));
 			named = (size_t)one_run_value(&f->one, 1, PROCESS_COUNT);
 		} while (named != 20 && ++count < 1000);
 		assert_int_equal(named, 20);
-		one_run_of(&f->one, &process_probe, round % 2 == 0 ? "names=xjt-odd" : "names=xjt-even");
+		one_run_of(&f->one, &process_probe, names_own(f, round % 2 == 0 ? "odd" : "even"));
 		assert_string_equal(f->one.lines[1], "-  down: no such process runs");
 		close(fds[1]);
 		for (size_t i = 0; i < 20; i++)
 			assert_int_equal(waitpid(pids[i], NULL, 0), pids[i]);
-		one_run_of(&f->one, &process_probe, "names=xjt-*");
+		one_run_of(&f->one, &process_probe, names_own(f, "*"));
 		assert_string_equal(f->one.lines[1], "-  down: no such process runs");
 	}
 }
@@ -763,11 +778,11 @@ static void a_process_with_the_number_of_one_that_ended_is_another_one(void **st
 
 	f->one.check = "c";
 	for (int i = 0; i < 50; i++) {
-		first = wait_as("xjt-first", 0);
-		one_run_of(&f->one, &process_probe, "names=xjt-first", "names=xjt-second");
+		first = wait_as(name_own(f, "first"), 0);
+		one_run_of(&f->one, &process_probe, names_own(f, "first"), names_own(f, "second"));
 		assert_lines(&f->one, "-  up", "-  up", "-  down: no such process runs");
 		end_child(first);
-		second = wait_as("xjt-second", first);
+		second = wait_as(name_own(f, "second"), first);
 		if (second == first)
 			break; /* else somebody else was faster */
 		if (second > 0)
@@ -777,9 +792,68 @@ static void a_process_with_the_number_of_one_that_ended_is_another_one(void **st
 	}
 	if (second != first)
 		skip();
-	one_run_of(&f->one, &process_probe, "names=xjt-first", "names=xjt-second");
+	one_run_of(&f->one, &process_probe, names_own(f, "first"), names_own(f, "second"));
 	end_child(second);
 	assert_lines(&f->one, "-  up", "-  down: no such process runs", "-  up");
+}
+
+/* Those that slept are not read in each look, but they are counted, with their threads; one that sleeps no more is found. */
+static void what_sleeps_is_counted_in_each_look(void **state)
+{
+	struct fixture *f = *state;
+	pid_t pid = wait_as(name_own(f, "asleep"), 0);
+	double zombies, count;
+	int looks = 0;
+
+	f->one.check = "c";
+	for (int i = 0; i < 8; i++) {
+		one_run_of(&f->one, &process_probe, "names=");
+		count = one_run_value(&f->one, 0, PROCESS_COUNT);
+		assert_true(count > 2);
+		assert_true(one_run_value(&f->one, 0, PROCESS_THREADS) >= count);
+	}
+	zombies = one_run_value(&f->one, 0, PROCESS_ZOMBIES);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitid(P_PID, (id_t)pid, &(siginfo_t){0}, WEXITED | WNOWAIT), 0);
+	do {
+		one_run_of(&f->one, &process_probe, "names=");
+	} while (++looks <= PROCESSES_TRUSTED && one_run_value(&f->one, 0, PROCESS_ZOMBIES) <= zombies);
+	/* Others come and go meanwhile: seen at once or after some looks, never later. */
+	assert_true(looks <= PROCESSES_TRUSTED);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+/* As a shell does that starts a service. */
+static void a_process_that_becomes_another_program_is_found_by_its_new_name(void **state)
+{
+	struct fixture *f = *state;
+	int to[2], from[2];
+	char byte;
+	pid_t pid;
+
+	assert_int_equal(pipe(to), 0);
+	assert_int_equal(pipe(from), 0);
+	pid = fork();
+	if (pid == 0) {
+		assert_int_equal(read(to[0], &byte, 1), 1);
+		prctl(PR_SET_NAME, name_own(f, "service"));
+		assert_int_equal(write(from[1], "", 1), 1);
+		pause();
+	}
+	f->one.check = "c";
+	for (int i = 0; i < 4; i++) {
+		one_run_of(&f->one, &process_probe, names_own(f, "service"));
+		assert_lines(&f->one, "-  up", "-  down: no such process runs");
+	}
+	assert_int_equal(write(to[1], "", 1), 1);
+	assert_int_equal(read(from[0], &byte, 1), 1);
+	one_run_of(&f->one, &process_probe, names_own(f, "service"));
+	assert_lines(&f->one, "-  up", "-  up");
+	end_child(pid);
+	for (int i = 0; i < 2; i++) {
+		close(to[i]);
+		close(from[i]);
+	}
 }
 
 /* They are not read in each look, unless somebody asks for them; they count all the same. */
@@ -829,7 +903,7 @@ static void few_descriptors_are_enough_for_all_processes(void **state)
 		one_run_of(&f->one, &process_probe, "names=no-such-process");
 		assert_int_equal(f->one.results[0].outcome, OUTCOME_UP);
 		assert_true(one_run_value(&f->one, 0, PROCESS_COUNT) > 1);
-		assert_true(open_descriptors() <= before + 64 / 4 + 2);
+		assert_true(open_descriptors() <= before + 64 / 4 + 3); /* the folders of the root and of proc, loadavg */
 	}
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
 }
@@ -975,13 +1049,13 @@ static void own_descriptors_are_counted_as_the_kernel_does(void **state)
 	int fds[100];
 
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
-	prctl(PR_SET_NAME, "xjt-many");
-	one_run_of(&f->one, &descriptors_probe, "names=xjt-many");
+	prctl(PR_SET_NAME, name_own(f, "many"));
+	one_run_of(&f->one, &descriptors_probe, names_own(f, "many"));
 	before = one_run_value(&f->one, 1, DESCRIPTORS_OPEN);
 	assert_true(is_near(one_run_value(&f->one, 1, DESCRIPTORS_MOST), (double)limit.rlim_cur));
 	for (int i = 0; i < 100; i++)
 		fds[i] = dup(0);
-	one_run_of(&f->one, &descriptors_probe, "names=xjt-many");
+	one_run_of(&f->one, &descriptors_probe, names_own(f, "many"));
 	assert_true(is_near(one_run_value(&f->one, 1, DESCRIPTORS_OPEN), before + 100));
 	for (int i = 0; i < 100; i++)
 		close(fds[i]);
@@ -1145,6 +1219,8 @@ int main(void)
 		CASE(named_processes_that_are_hidden_are_unknown),
 		CASE(processes_are_followed_over_many_looks),
 		CASE(a_process_with_the_number_of_one_that_ended_is_another_one),
+		CASE(what_sleeps_is_counted_in_each_look),
+		CASE(a_process_that_becomes_another_program_is_found_by_its_new_name),
 		CASE(threads_of_the_kernel_are_counted_in_each_look),
 		CASE(few_descriptors_are_enough_for_all_processes),
 		CASE(what_the_agent_costs_is_told),
