@@ -424,14 +424,14 @@ static void join_follows(uint64_t *next, const struct pattern *p, size_t word, u
 	}
 }
 
-/* Reads one symbol. True: the pattern may have ended with it. */
-static bool step(const struct pattern *p, uint64_t *now, unsigned symbol)
+/* Reads one symbol, with which it may begin, or not. True: the pattern may have ended with it. */
+static bool step(const struct pattern *p, uint64_t *now, unsigned symbol, bool begins)
 {
 	const uint64_t *reads = p->reads[symbol].words;
 	uint64_t next[WORDS], ends = 0;
 
 	for (size_t i = 0; i < p->words; i++)
-		next[i] = p->first.words[i]; /* it may begin anywhere */
+		next[i] = begins ? p->first.words[i] : 0;
 	for (size_t i = 0; i < p->words; i++)
 		join_follows(next, p, i, now[i]);
 	for (size_t i = 0; i < p->words; i++) {
@@ -445,11 +445,38 @@ bool pattern_find(const struct pattern *p, const char *line, size_t len)
 {
 	uint64_t now[WORDS] = {0};
 
-	if (p->nullable || step(p, now, BEGIN_OF_LINE))
+	if (p->nullable || step(p, now, BEGIN_OF_LINE, true))
 		return true;
 	for (size_t i = 0; i < len; i++) {
-		if (step(p, now, (unsigned char)line[i]))
+		if (step(p, now, (unsigned char)line[i], true))
 			return true;
 	}
-	return step(p, now, END_OF_LINE);
+	return step(p, now, END_OF_LINE, true);
+}
+
+static bool is_dead(const uint64_t *now)
+{
+	uint64_t any = 0;
+
+	for (size_t i = 0; i < WORDS; i++)
+		any |= now[i];
+	return any == 0;
+}
+
+void pattern_ends(const struct pattern *p, const char *line, size_t len, size_t from, bool anywhere, size_t *budget,
+	bool (*on_end)(void *ctx, size_t end), void *ctx)
+{
+	uint64_t now[WORDS] = {0};
+	bool ends = from == 0 && step(p, now, BEGIN_OF_LINE, true);
+
+	if ((ends || p->nullable) && !on_end(ctx, from))
+		return;
+	for (size_t i = from; i <= len && *budget > 0; i++) {
+		--*budget; /* on_end may use it up as well */
+		ends = step(p, now, i < len ? (unsigned char)line[i] : END_OF_LINE, anywhere || i == from);
+		if ((ends || (p->nullable && anywhere)) && !on_end(ctx, i < len ? i + 1 : len))
+			return;
+		if (!anywhere && is_dead(now))
+			return;
+	}
 }

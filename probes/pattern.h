@@ -26,5 +26,9 @@ struct pattern *pattern_new(const char *text, struct err *); /* NULL with words 
 void pattern_free(struct pattern *);                         /* accepts NULL */
 /* Whether it occurs in the line, which is given without its end. */
 bool pattern_find(const struct pattern *, const char *line, size_t len);
+/* Tells each place where an occurrence ends that begins at `from`, or anywhere from there on; in their order, until on_end says false
+ * or as many signs as *budget are read, which is counted down. */
+void pattern_ends(const struct pattern *, const char *line, size_t len, size_t from, bool anywhere, size_t *budget,
+	bool (*on_end)(void *ctx, size_t end), void *ctx);
 
 #endif
