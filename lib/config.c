@@ -487,6 +487,7 @@ static int read_texts(struct reader *r, const config_setting_t *s, const struct 
 {
 	size_t count = elements_count(s);
 	const struct config_field one = {.name = f->name, .kind = CONFIG_TEXT, .check = f->check};
+	struct err e;
 
 	if (check_count(r, s, f, count) < 0)
 		return -1;
@@ -498,6 +499,8 @@ static int read_texts(struct reader *r, const config_setting_t *s, const struct 
 			return fail_type(r, item, f);
 		if (read_scalar(r, item, &one, &out->items[i]) < 0)
 			return -1;
+		if (f->check_last != NULL && f->check_last(out->items, i + 1, &e) < 0)
+			return config_error(&(struct config_where){r->file, item->line}, r->err, "%s: %s", f->name, e.text);
 	}
 	out->count = count;
 	return 0;
@@ -736,7 +739,7 @@ static int add_text(const struct config_field *f, const char *text, struct arena
 		return -1;
 	out->items = items;
 	out->count++;
-	return 0;
+	return f->check_last != NULL ? f->check_last(items, out->count, e) : 0;
 }
 
 static int read_pair(const struct config_schema *schema, const struct config_schema *beside,

@@ -83,6 +83,8 @@ struct config_field {
 	const char *help; /* one line for --help and the manual */
 	/* Further words on a given text, or on each of CONFIG_TEXTS: 0, or -1 with what is wrong. */
 	int (*check)(const char *text, struct err *);
+	/* Of CONFIG_TEXTS: further words on the last of these, which means something behind those before it. */
+	int (*check_last)(const char *const *items, size_t count, struct err *);
 };
 
 struct config_schema {
