@@ -97,7 +97,7 @@ int catalog_target_host(const struct catalog_type *t, const void *options, char 
 
 /* ---- the table */
 
-const struct catalog_type *const catalog_types[] = {&catalog_icmp, &catalog_tcp, &catalog_http, &catalog_dns,
+const struct catalog_type *const catalog_types[] = {&catalog_icmp, &catalog_tcp, &catalog_http, &catalog_http_steps, &catalog_dns,
 	&catalog_ntp, &catalog_tls, &catalog_sip, &catalog_snmp, &catalog_path, &catalog_scorecard, &catalog_exec,
 	&catalog_heartbeat,
 	/* the own host */

@@ -34,7 +34,7 @@ struct catalog_type {
 };
 
 /* Each stands in catalog_<type>.c, its options and the numbers of its metrics in catalog_<type>.h. */
-extern const struct catalog_type catalog_icmp, catalog_tcp, catalog_http, catalog_dns, catalog_ntp, catalog_tls,
+extern const struct catalog_type catalog_icmp, catalog_tcp, catalog_http, catalog_http_steps, catalog_dns, catalog_ntp, catalog_tls,
 	catalog_sip, catalog_snmp, catalog_path, catalog_scorecard, catalog_exec,
 	catalog_heartbeat;
 /* All in catalog_host.c. */

@@ -2,15 +2,27 @@
 
 #include "lib/err.h"
 #include "probes/catalog_fields.h"
+#include "probes/json_path.h"
 #include "probes/match.h"
-
-#define URL_MAX 2048
 
 CATALOG_CHECK_TARGET(http_options, url);
 
+/* Of a check without steps: nothing was taken that it could name. */
+static int check_json(const char *text, struct err *e)
+{
+	struct json_condition c;
+	bool has_name;
+
+	if (json_condition_init(&c, text, e) < 0)
+		return -1;
+	has_name = c.operand == JSON_OF_NAME;
+	json_condition_fini(&c);
+	return has_name ? err_set(e, "${...} stands for what a step has taken: here are no steps") : 0;
+}
+
 static const struct config_field http_fields[] = {
 	{.name = "url", .kind = CONFIG_TEXT, .offset = offsetof(struct http_options, url), .min = 8,
-		.max = URL_MAX, .help = "http:// or https:// address to fetch"},
+		.max = HTTP_URL_MAX, .help = "http:// or https:// address to fetch"},
 	CATALOG_FIELD_PINS(http_options),
 	{.name = "method", .kind = CONFIG_CHOICE, .offset = offsetof(struct http_options, method),
 		.fallback = "GET", .choices = "GET|HEAD|POST", .help = "request method"},
@@ -30,6 +42,10 @@ static const struct config_field http_fields[] = {
 		.help = "bytes that must appear in the body, or ~ and a POSIX extended pattern"},
 	{.name = "forbid_body", .kind = CONFIG_TEXT, .offset = offsetof(struct http_options, forbid_body),
 		.fallback = "", .max = CATALOG_PATTERN_MAX, .help = "the same, must not appear"},
+	{.name = "json", .kind = CONFIG_TEXTS, .offset = offsetof(struct http_options, json), .fallback = "",
+		.max = HTTP_JSON_CONDITIONS, .check = check_json,
+		.help = "conditions on a body of JSON: a path alone that must be there, or behind it == != < <= > >= and a value, "
+			"or =~ and a pattern, as in $.queue[0].size < 100 or length($.items) > 0 or $.status == 'ok'"},
 	{.name = "redirects", .kind = CONFIG_INT, .offset = offsetof(struct http_options, redirects),
 		.fallback = "5", .min = 0, .max = 20, .help = "redirects followed at most"},
 	{.name = "body_max", .kind = CONFIG_SIZE, .offset = offsetof(struct http_options, body_max),

@@ -23,6 +23,10 @@ static const struct config_field credential_fields[] = {
 		.choices = "none|aes128|aes192|aes256", .help = "how it is kept secret"},
 	{.name = "priv_password", .kind = CONFIG_TEXT, .offset = AT(priv_password), .fallback = "", .max = 255,
 		.help = "its password, of 8 bytes or more; not given: that of auth"},
+	{.name = "secret", .kind = CONFIG_TEXT, .offset = AT(secret), .fallback = "", .max = 4000,
+		.help = "what steps of http checks send where ${secret:id} stands: a password, a token"},
+	{.name = "hosts", .kind = CONFIG_TEXTS, .offset = AT(hosts), .fallback = "", .max = 32,
+		.help = "hosts that the secret may be sent to; not given: to any that a check names"},
 	{.name = NULL},
 };
 static const struct config_schema credential_schema = {sizeof(struct credential), credential_fields, AT(where)};
@@ -59,8 +63,10 @@ static int check_all(const struct credentials *all, struct err *e)
 
 		if (credentials_find(all, c->id) != c)
 			return config_error(&c->where, e, "credential \"%s\" stands twice", c->id);
-		if ((*c->user == '\0') == (*c->community == '\0'))
-			return config_error(&c->where, e, "credential \"%s\": give user or community, one of them", c->id);
+		if ((*c->user != '\0') + (*c->community != '\0') + (*c->secret != '\0') != 1)
+			return config_error(&c->where, e, "credential \"%s\": give user, community or secret, one of them", c->id);
+		if (c->hosts.count > 0 && *c->secret == '\0')
+			return config_error(&c->where, e, "credential \"%s\": hosts stands beside secret alone", c->id);
 		if (*c->user != '\0' && check_user(c, e) < 0)
 			return -1;
 	}

@@ -4,10 +4,11 @@
  *
  *   credentials = (
  *     { id = "core"; user = "monitor"; auth = "sha256"; auth_password = "..."; priv = "aes128"; priv_password = "..."; },
- *     { id = "old";  community = "..."; }
+ *     { id = "old";  community = "..."; },
+ *     { id = "portal"; secret = "..."; hosts = [ "portal.gov.example" ]; }
  *   );
  *
- * With a user it is one of SNMPv3, with a community one of v2c.
+ * With a user it is one of SNMPv3, with a community one of v2c, with a secret one of the steps of an http check.
  */
 #ifndef PROBES_CREDENTIALS_H
 #define PROBES_CREDENTIALS_H
@@ -23,6 +24,8 @@ struct credential {
 	const char *id, *community, *user;
 	int auth, priv;
 	const char *auth_password, *priv_password;
+	const char *secret;
+	struct config_texts hosts; /* that the secret may be sent to; none: any that a check names */
 	struct config_where where;
 };
 

@@ -10,6 +10,7 @@
 #include "lib/mem.h"
 #include "lib/num.h"
 #include "probes/catalog_http.h"
+#include "probes/json_read.h"
 
 static void init_match(struct match *m, const char *text)
 {
@@ -36,7 +37,7 @@ static const char *header_value(const char *header)
 
 struct http_expect http_expect_of(const struct http_options *o)
 {
-	bool looks = *o->expect_body != '\0' || *o->forbid_body != '\0';
+	bool looks = *o->expect_body != '\0' || *o->forbid_body != '\0' || o->json.count > 0;
 
 	return (struct http_expect){.status = o->status, .header = o->expect_header, .body = o->expect_body, .forbid = o->forbid_body,
 		.body_max = (size_t)o->body_max, .look_max = looks ? HTTP_LOOK_MAX : 0};
@@ -185,6 +186,35 @@ static const char *looked_at(const struct http_answer *a, char out[64])
 	return out;
 }
 
+struct json_t *http_answer_json(const struct http_answer *a, const struct json_library *l, enum outcome *outcome, struct err *e)
+{
+	bool is_whole = !a->cut && a->body.len == a->body_bytes && a->body.len <= JSON_TEXT_MAX;
+
+	*outcome = is_whole ? OUTCOME_DOWN : OUTCOME_UNKNOWN;
+	if (is_whole)
+		return json_read(l, a->body.data, a->body.len, e);
+	err_set(e, "the body is longer than what is read of it as JSON (%u KiB, and body_max)", JSON_TEXT_MAX >> 10);
+	return NULL;
+}
+
+static enum outcome judge_json(const struct http_answer *a, char *why, size_t room)
+{
+	const struct http_expect *x = &a->expect;
+	enum outcome outcome;
+	bool holds = true;
+	struct err e;
+	struct json_t *root = http_answer_json(a, x->library, &outcome, &e);
+
+	if (root == NULL) {
+		snprintf(why, room, "%s", e.text);
+		return outcome;
+	}
+	for (size_t i = 0; i < x->json_count && holds; i++)
+		holds = json_condition_holds(x->library, &x->json[i], root, x->value_of, x->value_ctx, why, room);
+	json_free(x->library, root);
+	return holds ? OUTCOME_UP : OUTCOME_DOWN;
+}
+
 enum outcome http_answer_judge(struct http_answer *a, char *why, size_t room)
 {
 	const struct http_expect *x = &a->expect;
@@ -199,6 +229,6 @@ enum outcome http_answer_judge(struct http_answer *a, char *why, size_t room)
 	else if (is_set(x->forbid) && match_find(&a->forbid, a->body.data, a->body.len))
 		snprintf(why, room, "the body holds \"%.120s\"", x->forbid);
 	else
-		return OUTCOME_UP;
+		return x->json_count > 0 ? judge_json(a, why, room) : OUTCOME_UP;
 	return OUTCOME_DOWN;
 }

@@ -4,7 +4,8 @@
  *
  *   http_answer_init -> http_answer_begin for each request -> _header ..., _body ... -> _judge -> http_answer_fini
  *
- * Limits: HTTP_HEADERS_MAX bytes of header lines, HTTP_LOCATION_MAX of a redirect's address; of the body what the conditions say.
+ * Limits: HTTP_HEADERS_MAX bytes of header lines, HTTP_LOCATION_MAX of a redirect's address; of the body what the conditions say,
+ * JSON_TEXT_MAX of one that is read as JSON.
  */
 #ifndef PROBES_HTTP_ANSWER_H
 #define PROBES_HTTP_ANSWER_H
@@ -20,8 +21,9 @@
 #define HTTP_LOCATION_MAX 2048u
 #define HTTP_LOOK_MAX (1u << 20) /* of a check's conditions: a pattern takes 15 ms for as much */
 
-struct config_texts;
 struct http_options;
+struct json_condition;
+struct json_library;
 
 /* What an answer must be. Checked texts, borrowed; "" or NULL: nothing is asked. */
 struct http_expect {
@@ -30,6 +32,11 @@ struct http_expect {
 	const char *body, *forbid;  /* bytes or "~pattern" */
 	size_t body_max, look_max;  /* bytes that are read; that are kept of these and looked at */
 	bool keeps_headers;         /* all lines, for others to look at */
+	const struct json_condition *json;
+	size_t json_count;
+	const struct json_library *library;                       /* of json */
+	const char *(*value_of)(void *ctx, const char *name);     /* for names in it; NULL: there are none */
+	void *value_ctx;
 };
 
 /* The conditions of a check. */
@@ -57,6 +64,10 @@ bool http_answer_header(struct http_answer *, const char *line, size_t len);
 bool http_answer_body(struct http_answer *, const char *data, size_t len);
 /* It sends the client elsewhere (301, 302, 303, 307, 308 with a Location). */
 bool http_answer_is_redirect(const struct http_answer *);
+struct err;
+struct json_t;
+/* The body as JSON, to be freed by json_free. NULL with words; *outcome: whose fault that is. */
+struct json_t *http_answer_json(const struct http_answer *, const struct json_library *, enum outcome *, struct err *);
 /* Up: all conditions hold. Else why says which does not, or cannot be told. */
 enum outcome http_answer_judge(struct http_answer *, char *why, size_t room);
 

@@ -193,6 +193,7 @@ static void format_way(const struct http_fetch *f, char out[WAY_MAX])
 	curl_free(text);
 }
 
+/* The jar is not in use any more when the owner is told. */
 static void finish(struct http_fetch *f, struct http_end *end)
 {
 	char *url = NULL;
@@ -200,6 +201,7 @@ static void finish(struct http_fetch *f, struct http_end *end)
 	curl_url_get(f->url, CURLUPART_URL, &url, 0);
 	end->url = url != NULL ? url : "";
 	end->answer = &f->answer;
+	hop_fini(f);
 	end->times = http_fetch_times(f);
 	f->on_end(f->ctx, end);
 	curl_free(url);
@@ -462,8 +464,10 @@ static void set_options(struct http_fetch *f)
 	curl_easy_setopt(easy, CURLOPT_HEADERDATA, f);
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, f);
-	if (f->request.cookies != NULL)
+	if (f->request.cookies != NULL) {
 		curl_easy_setopt(easy, CURLOPT_SHARE, f->request.cookies);
+		curl_easy_setopt(easy, CURLOPT_COOKIEFILE, ""); /* none, but it starts the engine */
+	}
 	set_method(f);
 	set_headers(f);
 	if (f->is_https)

@@ -19,7 +19,7 @@
 #include "probes/tcp.h"
 #include "probes/tls.h"
 
-const struct probe_type *const registry_types[] = {&icmp_probe, &tcp_probe, &http_probe, &dns_probe, &ntp_probe,
+const struct probe_type *const registry_types[] = {&icmp_probe, &tcp_probe, &http_probe, &http_steps_probe, &dns_probe, &ntp_probe,
 	&tls_probe, &sip_probe, &snmp_probe, &path_probe, &scorecard_probe, &exec_probe, &heartbeat_probe,
 	&cpu_probe, &memory_probe, &load_probe, &disk_probe, &interface_probe, &pressure_probe, &protocol_probe,
 	&process_probe, &descriptors_probe, &entropy_probe, &uptime_probe, &users_probe, &self_probe, &clock_probe, &systemd_probe, NULL};

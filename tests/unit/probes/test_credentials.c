@@ -87,8 +87,8 @@ static void test_what_is_wrong_is_said_without_the_secret(void **state)
 		{"{ id = \"a\"; user = \"m\"; auth_password = \"s3cret-long\"; priv_password = \"s3cret\"; }",
 			"priv_password must have 8 bytes or more"},
 		{"{ id = \"a\"; user = \"m\"; auth = \"none\"; auth_password = \"s3cret-long\"; }", "priv needs auth"},
-		{"{ id = \"a\"; user = \"m\"; community = \"s3cret\"; }", "give user or community, one of them"},
-		{"{ id = \"a\"; }", "give user or community, one of them"},
+		{"{ id = \"a\"; user = \"m\"; community = \"s3cret\"; }", "give user, community or secret, one of them"},
+		{"{ id = \"a\"; }", "give user, community or secret, one of them"},
 		{"{ id = \"a\"; community = \"s3cret\"; }, { id = \"a\"; community = \"s3cret\"; }", "stands twice"},
 	};
 

@@ -13,7 +13,8 @@
 #include <openssl/ssl.h>
 
 #include "tests/support/pki.h"
-#include "probes/catalog_http.h"
+#include "probes/catalog_http_steps.h"
+#include "probes/credentials.h"
 #include "tests/unit/probes/one_run.h"
 #include "tests/unit/probes/script_server.h"
 
@@ -270,6 +271,151 @@ static void too_much_is_cut_or_refused(void **state)
 		{SCRIPT_SEND, "X-Flood: 0123456789abcdef0123456789abcdef\r\n", 10000}));
 	one_run_of(&f->one, &http_probe, f->url);
 	assert_lines(&f->one, "IPv4 127.0.0.1 down: more than 256 KiB of headers");
+}
+
+static void a_body_of_json_is_judged(void **state)
+{
+	struct fixture *f = *state;
+
+	ANSWER(OK_HEAD "27\r\n\r\n{\"status\":\"ok\",\"queue\":120}");
+	one_run_of(&f->one, &http_probe, f->url, "json=$.status == 'ok'", "json=$.queue <= 120");
+	assert_lines(&f->one, "IPv4 127.0.0.1 up");
+	one_run_of(&f->one, &http_probe, f->url, "json=$.status == 'ok'", "json=$.queue < 100");
+	assert_lines(&f->one, "IPv4 127.0.0.1 down: $.queue is 120, expected < 100");
+	ANSWER(OK_HEAD "4\r\n\r\n<htm");
+	one_run_of(&f->one, &http_probe, f->url, "json=$");
+	assert_lines(&f->one, "IPv4 127.0.0.1 down: the body is not JSON: line 1: invalid token near '<'");
+	script_set(&f->server, SCRIPT(REQUEST, {SCRIPT_SEND, "HTTP/1.1 200 OK\r\n\r\n", 0}, {SCRIPT_SEND, "[0123456789abcde", 100000}));
+	one_run_of(&f->one, &http_probe, f->url, "json=$");
+	assert_lines(&f->one, "IPv4 127.0.0.1 unknown: the body is longer than what is read of it as JSON (128 KiB, and body_max)");
+}
+
+/* ---- steps */
+
+static const struct credential *find_secret(void *ctx, const char *id)
+{
+	static const char *hosts[] = {"localhost"};
+	static const struct credential known = {.id = "key", .secret = "k=1&", .hosts = {.count = 1, .items = hosts}};
+
+	(void)ctx;
+	return strcmp(id, "key") == 0 ? &known : NULL;
+}
+
+#define STEPS_URL (f->one.env.credential = find_secret, f->url)
+#define NO_MORE "Content-Length: 0\r\n\r\n"
+
+static void steps_carry_cookies_and_values_on(void **state)
+{
+	struct fixture *f = *state;
+
+	script_set(&f->server, SCRIPT({SCRIPT_READ, "GET /in HTTP/1.1\r\n", 0}, {SCRIPT_SEND, "HTTP/1.1 200 OK\r\nSet-Cookie: sid=abc; Path=/\r\nX-Next: /go/7\r\n"
+		"Content-Length: 12\r\n\r\n{\"t\": \"a b\"}", 0}));
+	script_then(&f->server, SCRIPT({SCRIPT_READ, "k%3D1%26", 0}, {SCRIPT_SEND, "HTTP/1.1 302 Found\r\nLocation: /out\r\nSet-Cookie: sid=new; Path=/\r\n" NO_MORE, 0}));
+	script_then(&f->server, SCRIPT({SCRIPT_READ, "GET /out HTTP/1.1\r\n", 0}, {SCRIPT_SEND, OK_HEAD "4\r\n\r\na b!", 0}));
+	one_run_of(&f->one, &http_steps_probe, STEPS_URL, "steps=in: GET in", "steps=take token = json $.t", "steps=take next = header X-Next", "steps=do: POST ${next}?q=${token}",
+		"steps=form t=${token}", "steps=form key=${secret:key}", "steps=header X-Key: ${secret:key}", "steps=expect ${token}!", "headers=X-All: 1");
+	assert_lines(&f->one, "IPv4 127.0.0.1 up");
+	assert_non_null(strstr(f->server.last, "Cookie: sid=new\r\n"));
+	assert_non_null(strstr(f->server.last, "X-Key: k=1&\r\n")); /* the same server */
+	assert_non_null(strstr(f->server.last, "X-All: 1\r\n"));
+	assert_true(one_run_value(&f->one, 0, HTTP_STEPS_DONE) == 2);
+	assert_true(one_run_value(&f->one, 0, HTTP_STEPS_REDIRECTS) == 1);
+	assert_true(one_run_value(&f->one, 0, HTTP_STEPS_TIME) > 0 && one_run_value(&f->one, 0, HTTP_STEPS_TIME + 1) > 0);
+	assert_true(isnan(one_run_value(&f->one, 0, HTTP_STEPS_TIME + 2)) != 0);
+	assert_int_equal(f->server.accepted, 3);
+	ANSWER(OK_HEAD "0\r\n\r\n");
+	one_run_of(&f->one, &http_steps_probe, f->url, "steps=in: GET /");
+	assert_null(strstr(f->server.last, "Cookie")); /* of another run */
+}
+
+static void what_a_step_sends_is_as_written(void **state)
+{
+	static const struct { const char *step, *more, *sent; } rows[] = {
+		{"steps=a: PUT /x", "steps=body {\"k\": \"${secret:key}\"}", "PUT /x HTTP/1.1\r\n|Content-Type: application/json\r\n|{\"k\": \"k=1&\"}"},
+		{"steps=a: POST /", "steps=body plain", "POST / HTTP/1.1\r\n|Content-Length: 5\r\n|plain"},
+		{"steps=a: DELETE /x", "steps=status 200", "DELETE /x HTTP/1.1\r\n"}, {"steps=a: POST /", "steps=status 200", "POST / HTTP/1.1\r\n|Content-Length: 0\r\n"},
+		{"steps=a: PATCH ?y", "steps=form a b=1 2", "PATCH /?y HTTP/1.1\r\n|a%20b=1%202"}, {"steps=a: GET /", "steps=header X: 1", "GET / HTTP/1.1\r\n|X: 1\r\n"}};
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		char sent[200], *rest = sent, *piece;
+
+		snprintf(sent, sizeof sent, "%s", strrchr(rows[i].sent, '|') != NULL ? strrchr(rows[i].sent, '|') + 1 : "\r\n\r\n");
+		script_set(&f->server, SCRIPT({SCRIPT_READ, sent, 0}, {SCRIPT_SEND, OK_HEAD "0\r\n\r\n", 0}));
+		one_run_of(&f->one, &http_steps_probe, STEPS_URL, rows[i].step, rows[i].more);
+		assert_lines(&f->one, "IPv4 127.0.0.1 up");
+		snprintf(sent, sizeof sent, "%s", rows[i].sent);
+		while ((piece = strsep(&rest, "|")) != NULL) {
+			if (strstr(f->server.last, piece) == NULL)
+				fail_msg("%s: %s", piece, f->server.last);
+		}
+	}
+}
+
+static void the_step_that_fails_is_named(void **state)
+{
+	static const struct { const char *more, *line; } rows[] = {
+		{"steps=status 201", "down: step 2 (b): status 200, expected 201"}, {"steps=take x = json $.y", "down: step 2 (b): take x: $.y is not there"},
+		{"steps=take x = body ~(z)", "down: step 2 (b): take x: the pattern does not occur in the body"}, {"steps=take x = header Y", "down: step 2 (b): take x: no header Y"},
+		{"steps=take x = header Server ~(q)", "down: step 2 (b): take x: no header Server that fits"}, {"steps=take x = json $.tab", "down: step 2 (b): take x: a text with control characters, or not UTF-8"},
+		{"steps=header X: ${secret:none}", "unknown: step 2 (b): this agent has no secret \"none\""}, {"steps=c: GET http://127.0.0.1:1/", "down: step 3 (c): connection refused"},
+		{"steps=c: GET http://[::1]/", "down: step 3 (c): not an IPv4 address"}, {"steps=c: GET http://nx.test/", "down: step 3 (c): no such name"},
+		{"steps=c: GET http://fail.test/", "unknown: step 3 (c): no resolver gave a usable answer"}, {"steps=c: GET http://192.0.2.66/", "unknown: step 3 (c): address is not allowed here"},
+		{"steps=c: GET ${v}x", "down: step 3 (c): not an address to fetch"}, {"steps=expect y", "down: step 2 (b): the body does not hold \"y\""}};
+	struct fixture *f = *state;
+
+	f->one.forbidden = "192.0.2.66";
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		ANSWER("HTTP/1.1 200 OK\r\nServer: script\r\nX-V: ftp://\r\nContent-Length: 16\r\n\r\n{\"tab\":\"\\u0009\"}");
+		one_run_of(&f->one, &http_steps_probe, STEPS_URL, "steps=a: GET /", "steps=take v = header X-V", "steps=b: GET /", rows[i].more);
+		if (strstr(f->one.lines[0], rows[i].line) == NULL)
+			fail_msg("%s: %s", rows[i].more, f->one.lines[0]);
+		assert_true(one_run_value(&f->one, 0, HTTP_STEPS_TIME) > 0);
+	}
+	f->one.timeout = 200 * NS_PER_MS;
+	ANSWER(OK_HEAD "0\r\n\r\n");
+	script_then(&f->server, SCRIPT_SILENT);
+	one_run_of(&f->one, &http_steps_probe, STEPS_URL, "steps=a: GET /", "steps=b: GET /");
+	assert_non_null(strstr(f->one.lines[0], "IPv4 127.0.0.1 down: step 2 (b): connected in "));
+	assert_non_null(strstr(f->one.lines[0], " ms, no answer to the request within 200ms"));
+	assert_true(one_run_value(&f->one, 0, HTTP_STEPS_DONE) == 1);
+}
+
+/* The other host is this server as well, by another name. */
+static void another_server_gets_neither_secrets_nor_headers(void **state)
+{
+	struct fixture *f = *state;
+	char step[100], answer[200];
+
+	snprintf(step, sizeof step, "steps=b: POST http://one.test:%u/", f->server.port);
+	ANSWER("HTTP/1.1 200 OK\r\nSet-Cookie: sid=1\r\n" NO_MORE);
+	one_run_of(&f->one, &http_steps_probe, STEPS_URL, "steps=a: GET /", step, "headers=X-All: 1");
+	assert_lines(&f->one, "IPv4 127.0.0.1 up");
+	assert_null(strstr(f->server.last, "X-All"));
+	assert_null(strstr(f->server.last, "Cookie"));
+	one_run_of(&f->one, &http_steps_probe, STEPS_URL, "steps=a: GET /", step, "steps=form k=${secret:key}");
+	assert_lines(&f->one, "IPv4 127.0.0.1 unknown: step 2 (b): this agent does not send the secret \"key\" to one.test");
+	snprintf(answer, sizeof answer, "HTTP/1.1 307 X\r\nLocation: http://one.test:%u/\r\n" NO_MORE, f->server.port);
+	script_set(&f->server, SCRIPT({SCRIPT_READ, "k=k%3D1%26", 0}, {SCRIPT_SEND, answer, 0}));
+	one_run_of(&f->one, &http_steps_probe, STEPS_URL, "steps=a: POST /", "steps=form k=${secret:key}");
+	assert_non_null(strstr(f->one.lines[0], "/: a secret would be sent to another server (status 307)"));
+}
+
+static void steps_may_be_cancelled_at_any_moment(void **state)
+{
+	struct fixture *f = *state;
+	const char *const texts[] = {f->url, "steps=a: GET /", "steps=take x = header Server", "steps=b: GET /", "steps=json $.x", NULL};
+
+	ANSWER(OK_HEAD "7\r\n\r\n{\"x\":1}");
+	for (int steps = 0; steps < 40; steps++) {
+		struct run_group *g = one_run_begin(&f->one, &http_steps_probe, texts);
+
+		for (int i = 0; i < steps && !f->one.done; i++)
+			event_base_loop(f->one.base, EVLOOP_ONCE);
+		if (!f->one.done)
+			run_group_cancel(g);
+		assert_int_equal(runner_running(f->one.runner), 0);
+	}
 }
 
 /* ---- redirects */
@@ -749,6 +895,12 @@ int main(void)
 		TEST(silence_says_how_far_it_got),
 		TEST(a_closed_port_is_refused),
 		TEST(too_much_is_cut_or_refused),
+		TEST(a_body_of_json_is_judged),
+		TEST(steps_carry_cookies_and_values_on),
+		TEST(what_a_step_sends_is_as_written),
+		TEST(the_step_that_fails_is_named),
+		TEST(another_server_gets_neither_secrets_nor_headers),
+		TEST(steps_may_be_cancelled_at_any_moment),
 		TEST(a_redirect_is_followed_and_summed),
 		TEST(another_host_is_resolved_and_gets_no_secrets),
 		TEST(a_post_becomes_a_get_where_it_must),
