@@ -47,9 +47,9 @@ static bool exec_cancel(void *ctx, struct exec_call *call)
 	return spawner_cancel(l->spawner, call);
 }
 
-static void on_gone(void *ctx, const char *why)
+static void on_change(void *ctx, enum spawner_change change, const char *why)
 {
-	(void)ctx;
+	(void)ctx, (void)change;
 	fprintf(stderr, "exec_load: the spawner is gone: %s\n", why);
 	exit(1);
 }
@@ -142,7 +142,7 @@ int main(int argc, char **argv)
 	l.count = (unsigned)atoi(argv[3]);
 	before = cpu_seconds(RUSAGE_SELF);
 	l.spawner = start(argv[1], argv[2]);
-	spawner_watch(l.spawner, l.base, on_gone, &l);
+	spawner_watch(l.spawner, l.base, on_change, &l);
 	l.runner = runner_new(&env);
 	for (int i = atoi(argv[4]); i > 0 && l.begun < l.count; i--)
 		begin_next(&l);
