@@ -74,4 +74,4 @@ def mtr(family, cycles):
 
 def works():
     return [Work("path" if family == 4 else "path6", f"{HOPS} hops over IPv{family}, asked again and again by ICMP", "packet", [
-        (OURS, ours(family, 200)), ("mtr", mtr(family, 500))], [times("mtr", 1)], place) for family in (4, 6)]
+        (OURS, ours(family, 200)), ("mtr", mtr(family, 250))], [times("mtr", 1)], place) for family in (4, 6)]
