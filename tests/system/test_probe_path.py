@@ -257,52 +257,75 @@ def ones_sum(data):
     return s
 
 
-def forge(n, family):
-    """Behind each echo request that reaches the target comes a reply with another nonce, and one of an index that was not sent."""
-    ask, reply = (8, 0) if family == 4 else (128, 129)
-    s = n.call("target", lambda: socket.socket(socket.AF_INET if family == 4 else socket.AF_INET6, socket.SOCK_RAW,
-                                               socket.IPPROTO_ICMP if family == 4 else socket.IPPROTO_ICMPV6))
-    s.settimeout(0.1)
-    sent = [0]
+def with_sum(packet):
+    packet[2:4] = b"\0\0"
+    packet[2:4] = (0xffff - ones_sum(packet)).to_bytes(2, "big")
+    return packet
 
-    def work(is_on):
+
+def false_replies(family, data, sender):
+    """To an echo request: a reply with another nonce, and one of an index that was not sent."""
+    icmp = data[(data[0] & 15) * 4:] if family == 4 else data
+    if icmp[0] != (8 if family == 4 else 128) or len(icmp) < 24:
+        return []
+    other, late = bytearray(icmp), bytearray(icmp)
+    other[8] ^= 1
+    late[18:20] = b"\xff\xf0"
+    for packet in (other, late):
+        packet[0] = 0 if family == 4 else 129
+    return [with_sum(other), with_sum(late)]
+
+
+def false_errors(family, data, sender):
+    """Of a datagram: that its port is unreachable, with another nonce in what is quoted."""
+    quote = bytearray(data)
+    if family == 6:
+        ends = b"".join(socket.inet_pton(socket.AF_INET6, a) for a in (sender[0], TARGETS[6]))
+        quote = bytearray(b"\x60\0\0\0" + len(data).to_bytes(2, "big") + b"\x11\1" + ends) + quote
+    at = ((quote[0] & 15) * 4 if family == 4 else 40) + 8
+    if quote[at + 12:at + 16] != b"xunj":
+        return []
+    quote[at] ^= 1
+    return [with_sum(bytearray((b"\3\3" if family == 4 else b"\1\4") + bytes(6)) + quote)]
+
+
+def forge(n, family, mode):
+    """Answers of target that are not true, behind each packet of a look that reaches it. Gives a function that ends it and tells how many."""
+    af, icmp = (socket.AF_INET, socket.IPPROTO_ICMP) if family == 4 else (socket.AF_INET6, socket.IPPROTO_ICMPV6)
+    heard = n.call("target", lambda: socket.socket(af, socket.SOCK_RAW, icmp if mode == "icmp" else socket.IPPROTO_UDP))
+    out = n.call("target", lambda: socket.socket(af, socket.SOCK_RAW, icmp))
+    heard.settimeout(0.1)
+    sent, is_on = [0], [True]
+
+    def work():
         while is_on[0]:
             try:
-                data, sender = s.recvfrom(2048)
+                data, sender = heard.recvfrom(2048)
             except TimeoutError:
                 continue
-            icmp = data[(data[0] & 15) * 4:] if family == 4 else data
-            if icmp[0] != ask or len(icmp) < 24:
-                continue
-            other, late = bytearray(icmp), bytearray(icmp)
-            other[8] ^= 1
-            late[18:20] = b"\xff\xf0"
-            for packet in (other, late):
-                packet[0] = reply
-                packet[2:4] = b"\0\0"
-                packet[2:4] = (0xffff - ones_sum(packet)).to_bytes(2, "big")
-                s.sendto(packet, sender)
+            for packet in (false_replies if mode == "icmp" else false_errors)(family, data, sender):
+                out.sendto(packet, (sender[0], 0))
                 sent[0] += 1
-    is_on = [True]
-    t = threading.Thread(target=work, args=(is_on,))
+    t = threading.Thread(target=work)
     t.start()
 
     def end():
         is_on[0] = False
         t.join()
-        s.close()
+        heard.close()
+        out.close()
         return sent[0]
     return end
 
 
 def forged(n):
-    for family in (4, 6):
-        r = probe(family, "spacing=2ms", "mtu=0")
-        check(f"IPv{family}: nothing foreign", r["n"].get("foreign") == 0, r)
-        end = forge(n, family)
-        r = probe(family, "spacing=20ms", "mtu=0", "probes=5")
+    for family, mode in ((f, m) for f in (4, 6) for m in ("icmp", "udp")):
+        r = probe(family, "spacing=2ms", "mtu=0", f"mode={mode}")
+        check(f"IPv{family} {mode}: nothing foreign", r["n"].get("foreign") == 0, r)
+        end = forge(n, family, mode)
+        r = probe(family, "spacing=5ms", "mtu=0", "probes=5", f"mode={mode}")
         sent = end()
-        check(f"IPv{family}: forged replies are counted out", r["outcome"] == "up" and r["n"]["hops"] == 4 and r["n"]["loss"] == 0 and
+        check(f"IPv{family} {mode}: forged answers are counted out", r["outcome"] == "up" and r["n"]["hops"] == 4 and r["n"]["loss"] == 0 and
               0 < r["n"].get("foreign") <= sent, (r, sent))
 
 
@@ -326,7 +349,7 @@ def changes(n):
     for family in (4, 6):
         for mode in ("icmp", "udp"):
             route(n, "near", 6, (2, 2))
-            p = subprocess.Popen(["ip", "netns", "exec", "prober", WATCH, TARGETS[family], f"mode={mode}", "mtu=0"],
+            p = subprocess.Popen(["ip", "netns", "exec", "prober", WATCH, TARGETS[family], f"mode={mode}", "mtu=0", "spacing=2ms"],
                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             said = []
             for side in ((2, 2), (2, 2), (3, 2), (3, 2)):
