@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <unistd.h>
 
 #include "lib/clock.h"
@@ -16,11 +17,45 @@
 
 #define LAY_MAX (10 * NS_PER_S) /* longer in the socket's buffer: the wall clock was moved meanwhile */
 
+#define STALE_MAX 64 /* packets that are thrown away before a socket waits for its next use */
+
 struct datagram {
-	int fd;
+	SLIST_ENTRY(datagram) link;
+	struct datagram_pool *pool; /* NULL: none */
+	bool is_parked;
+	int fd, family;
 	struct event *readable;
 	struct datagram_events events;
 };
+
+SLIST_HEAD(datagrams, datagram);
+
+struct datagram_pool {
+	struct event_base *base;
+	struct datagrams four, six;
+	size_t count;
+};
+
+static struct datagrams *parked(struct datagram_pool *p, int family)
+{
+	return family == AF_INET6 ? &p->six : &p->four;
+}
+
+static void drop(struct datagram *d)
+{
+	if (d->readable != NULL)
+		event_free(d->readable);
+	if (d->fd >= 0)
+		close(d->fd);
+	free(d);
+}
+
+static void unpark(struct datagram *d)
+{
+	SLIST_REMOVE(parked(d->pool, d->family), d, datagram, link);
+	d->pool->count--;
+	d->is_parked = false;
+}
 
 static const char *words(int error, bool ours)
 {
@@ -117,6 +152,11 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
 	struct datagram_packet p = {.data = bytes, .len = (size_t)n};
 
 	(void)what;
+	if (d->is_parked) { /* it came while the socket was given up */
+		unpark(d);
+		drop(d);
+		return;
+	}
 	if (n < 0) {
 		on_failed_read(d, errno);
 		return;
@@ -127,13 +167,12 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
 
 /* ---- set up */
 
-static int try_open(struct datagram *d, const struct sockaddr *address, socklen_t len, uint16_t port)
+static int open_socket(struct datagram *d)
 {
-	bool six = address->sa_family == AF_INET6;
-	struct sockaddr_storage to;
+	bool six = d->family == AF_INET6;
 	int on = 1;
 
-	d->fd = socket(address->sa_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	d->fd = socket(d->family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (d->fd < 0)
 		return errno;
 	if (six && setsockopt(d->fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) < 0)
@@ -141,9 +180,16 @@ static int try_open(struct datagram *d, const struct sockaddr *address, socklen_
 	/* Without it the kernel does not tell of errors that might pass. What it refuses costs words or precision. */
 	setsockopt(d->fd, six ? IPPROTO_IPV6 : IPPROTO_IP, six ? IPV6_RECVERR : IP_RECVERR, &on, sizeof on);
 	setsockopt(d->fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
+	return 0;
+}
+
+static int aim(struct datagram *d, const struct sockaddr *address, socklen_t len, uint16_t port)
+{
+	struct sockaddr_storage to;
+
 	assert(len <= sizeof to);
 	memcpy(&to, address, len);
-	if (six)
+	if (d->family == AF_INET6)
 		((struct sockaddr_in6 *)&to)->sin6_port = htons(port);
 	else
 		((struct sockaddr_in *)&to)->sin_port = htons(port);
@@ -156,7 +202,10 @@ struct datagram *datagram_open(struct event_base *base, const struct sockaddr *a
 	struct datagram *d = mem_alloc(sizeof *d);
 
 	d->events = *events;
-	*error = try_open(d, address, len, port);
+	d->family = address->sa_family;
+	*error = open_socket(d);
+	if (*error == 0)
+		*error = aim(d, address, len, port);
 	if (*error != 0) {
 		datagram_close(d);
 		return NULL;
@@ -167,15 +216,76 @@ struct datagram *datagram_open(struct event_base *base, const struct sockaddr *a
 	return d;
 }
 
+/* ---- the pool */
+
+struct datagram_pool *datagram_pool_new(struct event_base *base)
+{
+	struct datagram_pool *p = mem_alloc(sizeof *p);
+
+	p->base = base;
+	return p;
+}
+
+static void drop_all(struct datagrams *list)
+{
+	while (!SLIST_EMPTY(list)) {
+		struct datagram *d = SLIST_FIRST(list);
+
+		unpark(d);
+		drop(d);
+	}
+}
+
+void datagram_pool_free(struct datagram_pool *p)
+{
+	drop_all(&p->four);
+	drop_all(&p->six);
+	free(p);
+}
+
+struct datagram *datagram_take(struct datagram_pool *p, const struct sockaddr *address, socklen_t len, uint16_t port,
+	const struct datagram_events *events, int *error)
+{
+	struct datagram *d = SLIST_FIRST(parked(p, address->sa_family));
+
+	if (d == NULL) {
+		d = datagram_open(p->base, address, len, port, events, error);
+		if (d != NULL)
+			d->pool = p;
+		return d;
+	}
+	unpark(d);
+	d->events = *events;
+	*error = aim(d, address, len, port);
+	if (*error == 0)
+		return d;
+	drop(d);
+	return NULL;
+}
+
+/* Without its peer it has no port and hears nothing; what it has heard goes. False: it is not as new. */
+static bool park(struct datagram *d)
+{
+	const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+	ssize_t n = 0;
+	uint8_t byte;
+
+	if (d->pool->count == DATAGRAM_POOL_MAX || connect(d->fd, &nobody, sizeof nobody) < 0)
+		return false;
+	for (int i = 0; i < STALE_MAX && n >= 0; i++)
+		n = recv(d->fd, &byte, sizeof byte, MSG_DONTWAIT);
+	if (n >= 0 || errno != EAGAIN)
+		return false; /* an error of the way may have left more */
+	d->is_parked = true;
+	d->pool->count++;
+	SLIST_INSERT_HEAD(parked(d->pool, d->family), d, link);
+	return true;
+}
+
 void datagram_close(struct datagram *d)
 {
-	if (d == NULL)
-		return;
-	if (d->readable != NULL)
-		event_free(d->readable);
-	if (d->fd >= 0)
-		close(d->fd);
-	free(d);
+	if (d != NULL && (d->pool == NULL || !park(d)))
+		drop(d);
 }
 
 /* ---- out */

@@ -5,7 +5,9 @@
  *   datagram_open -> datagram_send ... on_packet, on_error ... -> datagram_close
  *
  * Both callbacks may close it. One packet per turn of the loop, so that a flood does not keep others waiting.
- * Limit: of a packet the first DATAGRAM_MAX bytes.
+ * A type that asks often has a pool: sockets that are closed wait there, without address and port, for the next one. To make
+ * a socket and to end it costs twice what a question and its answer do.
+ * Limits: of a packet the first DATAGRAM_MAX bytes; DATAGRAM_POOL_MAX sockets wait.
  */
 #ifndef PROBES_DATAGRAM_H
 #define PROBES_DATAGRAM_H
@@ -15,8 +17,10 @@
 #include <sys/socket.h>
 
 #define DATAGRAM_MAX 4096
+#define DATAGRAM_POOL_MAX 64
 
 struct datagram;
+struct datagram_pool;
 struct event_base;
 
 struct datagram_packet {
@@ -36,6 +40,11 @@ struct datagram_events {
 struct datagram *datagram_open(struct event_base *, const struct sockaddr *, socklen_t, uint16_t port,
 	const struct datagram_events *, int *error);
 void datagram_close(struct datagram *); /* accepts NULL */
+struct datagram_pool *datagram_pool_new(struct event_base *);
+void datagram_pool_free(struct datagram_pool *); /* all that were taken are closed by then */
+/* As datagram_open, with another random port each time. */
+struct datagram *datagram_take(struct datagram_pool *, const struct sockaddr *, socklen_t, uint16_t port,
+	const struct datagram_events *, int *error);
 /* 0 or an errno: of this host, since errors of the way come by on_error. */
 int datagram_send(struct datagram *, const void *data, size_t len);
 int datagram_fd(const struct datagram *); /* borrowed: to ask for its own address, for protocols that tell it */

@@ -34,6 +34,7 @@ struct query {
 
 struct dns {
 	struct run *run;
+	struct datagram_pool *pool; /* of all runs of the process */
 	struct dns_query ask;
 	uint8_t name[DNS_NAME_MAX];
 	struct {
@@ -411,7 +412,7 @@ static void start_udp(struct dns *d)
 	const struct sockaddr *address = run_address(d->run, &len);
 	int error;
 
-	d->udp = datagram_open(run_env(d->run)->base, address, len, (uint16_t)o->port, &events, &error);
+	d->udp = datagram_take(d->pool, address, len, (uint16_t)o->port, &events, &error);
 	if (d->udp == NULL) {
 		end_unknown(d, datagram_refusal_words(error));
 		return;
@@ -439,8 +440,8 @@ static void dns_start(void *state, struct run *r)
 	const struct dns_options *o = run_options(r);
 	struct dns *d = mem_alloc(sizeof *d);
 
-	(void)state;
 	d->run = r;
+	d->pool = state;
 	d->fd = -1;
 	d->timer = evtimer_new(run_env(r)->base, on_silence, d);
 	assert(d->timer != NULL);
@@ -462,4 +463,17 @@ static void dns_cancel(void *state, struct run *r)
 		dns_free(d);
 }
 
-const struct probe_type dns_probe = {.catalog = &catalog_dns, .start = dns_start, .cancel = dns_cancel};
+static int dns_open(const struct probe_env *env, void **state, struct err *e)
+{
+	(void)e;
+	*state = datagram_pool_new(env->base);
+	return 0;
+}
+
+static void dns_close(void *state)
+{
+	datagram_pool_free(state);
+}
+
+const struct probe_type dns_probe = {.catalog = &catalog_dns, .open = dns_open, .start = dns_start, .cancel = dns_cancel,
+	.close = dns_close};

@@ -2,11 +2,13 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 
 #include "lib/clock.h"
 #include "lib/mem.h"
@@ -16,10 +18,12 @@ struct fixture {
 	struct event_base *base;
 	struct udp_server server;
 	struct datagram *datagram;
+	struct datagram_pool *pool; /* NULL: without */
 	unsigned packets, errors;
 	int error;
 	bool closes; /* from inside the callback */
 	struct datagram_packet last;
+	char text[16]; /* of it */
 	char answer[16];
 };
 
@@ -45,6 +49,7 @@ static void on_packet(void *ctx, const struct datagram_packet *p)
 
 	f->packets++;
 	f->last = *p;
+	snprintf(f->text, sizeof f->text, "%.*s", (int)p->len, (const char *)p->data);
 	ended(f);
 }
 
@@ -75,6 +80,8 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 
 	datagram_close(f->datagram);
+	if (f->pool != NULL)
+		datagram_pool_free(f->pool);
 	udp_server_close(&f->server);
 	event_base_free(f->base);
 	free(f);
@@ -87,11 +94,15 @@ static int try_open(struct fixture *f, const char *address, uint16_t port)
 	struct sockaddr_in6 six = {.sin6_family = AF_INET6};
 	struct sockaddr_in four = {.sin_family = AF_INET};
 	bool is_six = inet_pton(AF_INET6, address, &six.sin6_addr) == 1;
+	const struct sockaddr *to = is_six ? (struct sockaddr *)&six : (struct sockaddr *)&four;
+	socklen_t len = is_six ? sizeof six : sizeof four;
 	int error;
 
 	assert_true(is_six || inet_pton(AF_INET, address, &four.sin_addr) == 1);
-	f->datagram = datagram_open(f->base, is_six ? (struct sockaddr *)&six : (struct sockaddr *)&four,
-		is_six ? sizeof six : sizeof four, port, &events, &error);
+	if (f->pool != NULL)
+		f->datagram = datagram_take(f->pool, to, len, port, &events, &error);
+	else
+		f->datagram = datagram_open(f->base, to, len, port, &events, &error);
 	return error;
 }
 
@@ -225,6 +236,91 @@ static void what_this_host_cannot_reach_is_its_own_fault(void **state)
 	assert_string_equal(datagram_refusal_words(ENETUNREACH), "this host has no route to it");
 }
 
+static uint16_t server_saw_port(const struct fixture *f)
+{
+	return f->server.from.ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)&f->server.from)->sin6_port
+		: ((const struct sockaddr_in *)&f->server.from)->sin_port;
+}
+
+static void a_socket_of_the_pool_is_as_new(void **state)
+{
+	static const char *const addresses[] = {"127.0.0.1", "::1"};
+	struct fixture *f = *state;
+	unsigned same_port = 0;
+	uint16_t port = 0;
+	int fd = -1;
+
+	f->pool = datagram_pool_new(f->base);
+	for (int i = 0; i < 20; i++) {
+		int family = i / 10;
+
+		f->packets = 0;
+		assert_int_equal(try_open(f, addresses[family], f->server.port), 0);
+		assert_true(i % 10 == 0 || datagram_fd(f->datagram) == fd);
+		fd = datagram_fd(f->datagram);
+		strcpy(f->answer, "new");
+		datagram_send(f->datagram, "query", 5);
+		loop_until(f, &f->packets);
+		assert_string_equal(f->text, "new"); /* not one of those below */
+		same_port += server_saw_port(f) == port;
+		port = server_saw_port(f);
+		strcpy(f->answer, "old");
+		for (int k = 0; k < 3; k++) { /* they wait in the socket when it is closed */
+			datagram_send(f->datagram, "query", 5);
+			udp_server_on_event(f->server.fds[family], EV_READ, &f->server);
+		}
+		datagram_close(f->datagram);
+		f->datagram = NULL;
+		assert_int_equal(event_base_loop(f->base, EVLOOP_NONBLOCK), 0);
+		assert_int_equal(f->packets, 1);
+	}
+	assert_true(same_port < 5);
+}
+
+static void an_error_does_not_stay_in_the_pool(void **state)
+{
+	struct fixture *f = *state;
+
+	f->pool = datagram_pool_new(f->base);
+	assert_int_equal(try_open(f, "127.0.0.1", 1), 0);
+	datagram_send(f->datagram, "query", 5); /* what ICMP says of it is in the queue when it is closed */
+	datagram_close(f->datagram);
+	assert_int_equal(try_open(f, "127.0.0.1", f->server.port), 0);
+	datagram_send(f->datagram, "query", 5);
+	loop_until(f, &f->packets);
+	assert_int_equal(f->errors, 0);
+	f->closes = true; /* and from inside */
+	f->packets = 0;
+	datagram_send(f->datagram, "query", 5);
+	loop_until(f, &f->packets);
+	assert_null(f->datagram);
+	assert_int_equal(try_open(f, "::1", 1), 0);
+	datagram_send(f->datagram, "query", 5);
+	loop_until(f, &f->errors);
+	assert_int_equal(f->error, ECONNREFUSED);
+	assert_null(f->datagram);
+}
+
+static void the_pool_keeps_no_more_than_it_may(void **state)
+{
+	struct fixture *f = *state;
+	struct datagram *all[DATAGRAM_POOL_MAX + 10];
+	const size_t n = sizeof all / sizeof *all;
+
+	f->pool = datagram_pool_new(f->base);
+	for (size_t i = 0; i < n; i++) {
+		assert_int_equal(try_open(f, i % 2 == 0 ? "127.0.0.1" : "::1", 9), 0);
+		all[i] = f->datagram;
+	}
+	f->datagram = NULL;
+	for (size_t i = 0; i < n; i++) {
+		int fd = datagram_fd(all[i]);
+
+		datagram_close(all[i]);
+		assert_true((fcntl(fd, F_GETFD) >= 0) == (i < DATAGRAM_POOL_MAX));
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -236,6 +332,9 @@ int main(void)
 		TEST(an_error_of_before_does_not_stop_sending),
 		TEST(strangers_are_not_heard),
 		TEST(it_may_be_closed_from_inside_its_callbacks),
+		TEST(a_socket_of_the_pool_is_as_new),
+		TEST(an_error_does_not_stay_in_the_pool),
+		TEST(the_pool_keeps_no_more_than_it_may),
 		TEST(what_this_host_cannot_reach_is_its_own_fault),
 	};
 
