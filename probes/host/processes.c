@@ -80,10 +80,15 @@ static void keep(struct walk *w, struct processes_kept *k)
 
 	if (k->stat.fd_plus_one == 0)
 		return;
-	if (all->count == all->most)
+	if (all->count == all->most) {
 		look_file_close(&k->stat);
-	else
-		all->kept[all->count++] = *k;
+		return;
+	}
+	if (all->count == all->room) {
+		all->room = all->room * 2 + 64;
+		all->kept = mem_resize(all->kept, all->room, sizeof *all->kept);
+	}
+	all->kept[all->count++] = *k;
 }
 
 /* -1 with errno. */
@@ -203,7 +208,8 @@ int processes_walk(struct look *l, struct processes *all, bool by_name, bool (*o
 
 	if (folder < 0)
 		return -1;
-	all->kept = mem_array(all->most + 1, sizeof *all->kept);
+	all->room = all->count + 16;
+	all->kept = mem_array(all->room, sizeof *all->kept);
 	all->count = 0;
 	status = look_at_all(&w, folder, e);
 	take_kept(&w, UINT64_MAX);

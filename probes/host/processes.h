@@ -27,7 +27,7 @@ struct process_line;
 struct processes {
 	struct look_file folder;
 	struct processes_kept *kept; /* by pid, ascending */
-	size_t count, most;
+	size_t count, room, most;
 };
 
 /* For each process that can be looked at; pid is the word of /proc; it says whether it cares for that one, which is read in

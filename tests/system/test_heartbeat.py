@@ -221,6 +221,19 @@ def test_connections(hall):
     wait("all are closed", lambda: descriptors(hall) <= before + 2, 60)
 
 
+def test_patience(hall):
+    """At length alone: it is of time. Who reported is waited for, who only came is not."""
+    if not FULL:
+        return
+    kept, stranger = Window(hall), socket.create_connection(("127.0.0.1", hall.https), 60)
+    kept.report()
+    began = time.monotonic()
+    check("who only came is told to go", stranger.recv(1) == b"" and 8 < time.monotonic() - began < 30, time.monotonic() - began)
+    time.sleep(max(0, began + 100 - time.monotonic()))
+    check("who reported 100 s before is still connected", kept.report())
+    kept.close()
+
+
 def test_reload(hall):
     hall.write_windows(range(2, WINDOWS + 1))
     hall.pair.processes["agent"].send_signal(signal.SIGHUP)
@@ -238,7 +251,7 @@ def main():
         hall.pair.start("agent")
         wait("the agent hears", lambda: hall.pair.ask("/-/ready", hall.pair.metrics))
         wait("the clock has passed the start", lambda: hall.send(datagram(3, 0)) or hall.ends()["taken"] > 0, SKEW + 6)
-        for test in (test_reports, test_strangers, test_replay, test_silence, test_cost, test_connections, test_reload):
+        for test in (test_reports, test_strangers, test_replay, test_silence, test_cost, test_connections, test_patience, test_reload):
             test(hall)
     except AssertionError as e:
         print(f"FAILED: {e}\n{hall.pair.log('collector')[-1500:]}\n{hall.pair.log('agent')[-1500:]}")
