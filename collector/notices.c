@@ -16,7 +16,6 @@
 
 #define DEFAULT_SETTINGS "/etc/xunjian/collector.conf"
 #define USUAL_COUNT 200
-#define MOST 1000000
 
 enum { EXIT_FINE = 0, EXIT_RUNTIME = 1, EXIT_USAGE = 2, EXIT_CONFIG = 3 };
 
@@ -39,7 +38,7 @@ static int read_number(const char *text, int64_t *out)
 {
 	struct err e;
 
-	if (num_parse_int(text, 1, MOST, out, &e) == 0)
+	if (num_parse_int(text, 1, INT64_MAX, out, &e) == 0)
 		return 0;
 	fprintf(stderr, "notices: %s\n", e.text);
 	return -1;

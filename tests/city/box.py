@@ -595,6 +595,11 @@ notice = "notice.conf";
         port = self.network.call("core", lambda: free_port(9093, "127.0.0.1"))
         self.start_program("receiver", "core", [
             sys.executable, os.path.join(os.path.dirname(os.path.abspath(__file__)), "receiver.py"), str(port), self.told_path()])
+        end = time.monotonic() + 20
+        while not os.path.exists(self.told_path()):  # from then on it ends when it is asked to
+            if self.failed() or time.monotonic() > end:
+                raise BoxError("the receiver of notices does not start")
+            time.sleep(0.02)
         audiences = ", ".join(f'"unit/{u}"' for u in sorted({s["unit"] for s in self.city.systems}))
         with open(os.path.join(self.folder, "notice.conf"), "w", encoding="utf-8") as f:
             f.write(f'''channels = ( {{ id = "people"; kind = "alertmanager"; url = "http://127.0.0.1:{port}/"; per_minute = 600; }} );

@@ -27,5 +27,6 @@ class Receiver(http.server.BaseHTTPRequestHandler):
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    open(sys.argv[2], "a", encoding="utf-8").close()
-    http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Receiver).serve_forever()
+    server = http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Receiver)
+    open(sys.argv[2], "a", encoding="utf-8").close()  # whoever started this sees that it serves
+    server.serve_forever()

@@ -189,6 +189,20 @@ def reload_is_checked(pair, incident):
     wait("the new routes", lambda: len(mails) == 3)
 
 
+def trouble_is_an_incident(pair):
+    """A channel that fails three times is told through the others, until it works again."""
+    def is_open():
+        return "monitoring/notice" in [i["subject"] for i in json.loads(pair.ask("/api/v1/incidents"))["incidents"]]
+
+    Receiver.answers["/flaky"] = [(500, {})]
+    pair.echo.stop()
+    wait("an incident of the monitoring", is_open, 120)
+    wait("the others tell of it", lambda: [n for n in on(pair, "mail") if n["subject"] == "monitoring/notice" and n["state"] == "taken"])
+    Receiver.answers["/flaky"] = Receiver.answers["/wecom"] = [(200, {"errcode": 0})]
+    comment(pair, json.loads(pair.ask("/api/v1/incidents"))["incidents"][-1]["id"], "they work again")
+    wait("it is over", lambda: not is_open(), 300)
+
+
 def main():
     pair = Pair(checks=2)
     began = time.monotonic()
@@ -214,6 +228,7 @@ def main():
             assert [n["kind"] for n in on(pair, "sms")] == ["problem", "close"], on(pair, "sms")
             kinds = [n["kind"] for n in on(pair, "hook") if n["kind"] != "commented"]
             assert kinds == ["problem", "close"] and "close" not in [n["kind"] for n in on(pair, "wecom")], "the end goes where the problem went"
+            trouble_is_an_incident(pair)
             wait("the next beat", lambda: len(got("/watch")) >= 2, 120)
         assert SECRET not in pair.log("collector"), "a secret in the log"
         ended = pair.stop("collector")
