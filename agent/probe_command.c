@@ -3,6 +3,7 @@
 #include <event2/event.h>
 #include <limits.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -117,6 +118,36 @@ int probe_request_read(int argc, char **argv, struct arena *a, struct probe_requ
 	return read_pairs(&common, &options, a, out, e);
 }
 
+/* That of messages (setlocale(3)). */
+static const char *locale(void)
+{
+	static const char *const names[] = {"LC_ALL", "LC_MESSAGES", "LANG"};
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		const char *value = getenv(names[i]);
+
+		if (value != NULL && *value != '\0')
+			return value;
+	}
+	return NULL;
+}
+
+/* Of what all types take, that which this one has a use for. */
+static void print_common_help(const struct catalog_type *type, FILE *out)
+{
+	bool has_family = type->target != CATALOG_TARGET_NONE && type->target != CATALOG_TARGET_SITE;
+	struct config_field shown[sizeof common_fields / sizeof *common_fields] = {{.name = NULL}};
+	const struct config_schema schema = {sizeof(struct common), shown, -1};
+	size_t n = 0;
+
+	for (const struct config_field *f = common_fields; f->name != NULL; f++) {
+		if ((f->offset != offsetof(struct common, families) || has_family) &&
+			(f->offset != offsetof(struct common, credentials_file) || type == &catalog_snmp))
+			shown[n++] = *f;
+	}
+	config_print_help(&schema, out);
+}
+
 static void print_help(const struct catalog_type *type, FILE *out)
 {
 	if (type == NULL) {
@@ -130,11 +161,11 @@ static void print_help(const struct catalog_type *type, FILE *out)
 	fprintf(out, "usage: xunjian-agent probe %s [key=value ...] [--json]\n\n%s\n\n", type->name,
 		type->summary);
 	config_print_help(type->schema, out);
-	config_print_help(&common_schema, out);
+	print_common_help(type, out);
 	fputs("\nvalues:\n", out);
 	for (const struct metric *m = type->metrics; m->number != 0; m++)
 		fprintf(out, "  %-19s %-4s %s\n", m->name, strcmp(m->unit, "1") == 0 ? "" : m->unit,
-			m->label_en);
+			probe_cell_label(m, locale()));
 }
 
 /* ---- results as text */
@@ -295,20 +326,6 @@ static int names_width(const struct metric *metrics, const struct result *const 
 			width = len;
 	}
 	return width;
-}
-
-/* That of messages (setlocale(3)). */
-static const char *locale(void)
-{
-	static const char *const names[] = {"LC_ALL", "LC_MESSAGES", "LANG"};
-
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-		const char *value = getenv(names[i]);
-
-		if (value != NULL && *value != '\0')
-			return value;
-	}
-	return NULL;
 }
 
 /* As many results side by side as fit, at least one; returns how many. */

@@ -46,6 +46,13 @@ def test_once():
                 assert values["mtu"] == int(f.read()), (name, values)
 
 
+def test_help():
+    """Of what all types take, each shows what it has a use for."""
+    for kind, families, credentials in (("memory", False, False), ("icmp", True, False), ("snmp", True, True), ("systemd", False, False)):
+        text = subprocess.run([AGENT, "probe", kind, "--help"], stdout=subprocess.PIPE, text=True, check=True).stdout
+        assert ("families = " in text, "credentials_file = " in text, "timeout = " in text) == (families, credentials, True), text
+
+
 def with_host_checks(pair):
     checks = ",\n".join(f'  {{ id = "own-{k}"; type = "{k}"; subject = "host/agent-1"; vantages = [ "agent-1" ]; interval = "1s"; }}'
                         for k in TYPES)
@@ -92,6 +99,7 @@ def test_in_agent():
 def main():
     try:
         test_once()
+        test_help()
         test_in_agent()
     except AssertionError as e:
         print(f"FAIL {e}")
