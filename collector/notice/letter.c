@@ -467,6 +467,8 @@ static enum letter_outcome sms_answer(const struct roster_channel *c, json_t *an
 	found = json_object_get(answer, member);
 	if (json_is_integer(found))
 		snprintf(number, sizeof number, "%" JSON_INTEGER_FORMAT, json_integer_value(found));
+	else if (json_is_boolean(found))
+		snprintf(number, sizeof number, json_is_true(found) ? "true" : "false");
 	value = json_is_string(found) ? json_string_value(found) : number;
 	err_set(words, "%.60s is \"%.100s\"", member, value);
 	free(member);

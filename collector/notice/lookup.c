@@ -1,11 +1,11 @@
 #include "collector/notice/lookup.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
 #include <event2/event.h>
 #include <netdb.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -148,4 +148,27 @@ int lookup_parse_url(const char *url, const char *scheme, char host[LOOKUP_HOST_
 	*port = (uint16_t)n;
 	return strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.:%_") == len ? 0
 		: err_set(e, "\"%.200s\": neither a host name nor an address", url);
+}
+
+bool lookup_is_this_machine(const char *url)
+{
+	const char *host = strstr(url, "://");
+	struct in_addr v4;
+	char name[16];
+	size_t len;
+
+	if (host == NULL)
+		return false;
+	host += 3;
+	if (strncmp(host, "[::1]", 5) == 0)
+		return host[5] == '\0' || host[5] == ':' || host[5] == '/';
+	len = strcspn(host, ":/");
+	if (len >= sizeof name)
+		return false;
+	memcpy(name, host, len);
+	name[len] = '\0';
+	/* "name:password@host" ends at the colon, too, with an @ somewhere behind it */
+	if (strchr(host, '@') != NULL)
+		return false;
+	return strcmp(name, "localhost") == 0 || (inet_pton(AF_INET, name, &v4) == 1 && ntohl(v4.s_addr) >> 24 == IN_LOOPBACKNET);
 }

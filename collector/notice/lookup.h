@@ -10,6 +10,7 @@
 #ifndef COLLECTOR_NOTICE_LOOKUP_H
 #define COLLECTOR_NOTICE_LOOKUP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -38,5 +39,8 @@ const char *lookup_words(int error);
 
 /* "tls://host:6514", "udp://[2001:db8::1]:162": host without brackets, port; scheme with its "://". */
 int lookup_parse_url(const char *url, const char *scheme, char host[LOOKUP_HOST_MAX + 1], uint16_t *port, struct err *);
+
+/* Whether what is said there stays on this machine: its host is localhost, 127.0.0.0/8 or ::1, and nothing that only begins so. */
+bool lookup_is_this_machine(const char *url);
 
 #endif

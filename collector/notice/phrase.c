@@ -74,13 +74,13 @@ static size_t letter_length(const uint8_t *p)
 	return n;
 }
 
-/* Controls, line separators (U+2028, U+2029), marks of direction (U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069). */
+/* Controls, line separators (U+2028, U+2029), marks of direction (U+061C, U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069). */
 static bool is_control(const uint8_t *p, size_t n)
 {
 	if (n == 1)
 		return *p < 0x20 || *p == 0x7f;
 	if (n == 2)
-		return p[0] == 0xc2 && p[1] < 0xa0;
+		return (p[0] == 0xc2 && p[1] < 0xa0) || (p[0] == 0xd8 && p[1] == 0x9c);
 	return n == 3 && p[0] == 0xe2 && ((p[1] == 0x80 && (p[2] == 0x8e || p[2] == 0x8f || (p[2] >= 0xa8 && p[2] <= 0xae))) ||
 		(p[1] == 0x81 && p[2] >= 0xa6 && p[2] <= 0xa9));
 }

@@ -208,6 +208,8 @@ static int check_web(const struct roster_channel *c, struct err *e)
 
 	if (!begins(c->url, "https://") && (is_bot || !begins(c->url, "http://")))
 		return config_error(&c->where, e, "channel %s: write url = \"https://...\"", c->id);
+	if (c->token_file[0] != '\0' && begins(c->url, "http://") && !lookup_is_this_machine(c->url))
+		return config_error(&c->where, e, "channel %s: its token would go in the clear: write https://...", c->id);
 	if (is_bot && strchr(c->url, '?') != NULL)
 		return config_error(&c->where, e, "channel %s: the key of a bot is a secret: write the url without it, and token_file",
 			c->id);

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "collector/notice/phrase.h"
+#include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/http.h"
@@ -49,7 +51,7 @@ int send_read_secret(const char *path, char out[SEND_SECRET_MAX], struct err *e)
 	out[0] = '\0';
 	if (path[0] == '\0')
 		return 0;
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0)
 		return err_errno(e, "cannot open %.200s", path);
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || (st.st_mode & 077) != 0) {
@@ -59,6 +61,10 @@ int send_read_secret(const char *path, char out[SEND_SECRET_MAX], struct err *e)
 	n = read(fd, out, SEND_SECRET_MAX - 1);
 	close(fd);
 	out[n > 0 ? n : 0] = '\0';
+	if (strcspn(out, "\r\n") == SEND_SECRET_MAX - 1) {
+		out[0] = '\0';
+		return err_set(e, "%.200s: its first line is longer than %d bytes", path, SEND_SECRET_MAX - 2);
+	}
 	out[strcspn(out, "\r\n")] = '\0';
 	return out[0] != '\0' ? 0 : err_set(e, "%.200s: no secret in its first line", path);
 }
@@ -115,13 +121,25 @@ static void on_timer(evutil_socket_t fd, short what, void *ctx)
 	end.on_end(end.ctx, end.outcome, end.words.text);
 }
 
+/* What answered may be anybody: for logs, ledgers and terminals it is as clean as what a notice holds. */
+static void put_words(struct send *s, const char *words)
+{
+	struct buf clean = {0};
+	const char *text;
+
+	phrase_add_clean(&clean, words);
+	text = buf_text(&clean);
+	err_set(&s->words, "%.*s", (int)phrase_cut(text, sizeof s->words.text - 1), text);
+	buf_fini(&clean);
+}
+
 void send_ended(struct send *s, enum letter_outcome outcome, const char *words)
 {
 	if (s->has_ended)
 		return;
 	s->has_ended = true;
 	s->outcome = outcome;
-	err_set(&s->words, "%s", words);
+	put_words(s, words);
 	event_active(s->timer, EV_TIMEOUT, 0); /* whoever calls is in the middle of what will be freed */
 }
 

@@ -13,7 +13,7 @@
 
 #include "collector/notice/send_kind.h"
 
-#define SEND_SECRET_MAX 512
+#define SEND_SECRET_MAX 4096 /* tokens of services are long */
 
 /* What all sends of a process share. */
 struct sender *sender_new(struct event_base *);

@@ -1,9 +1,9 @@
 /* Channels that libcurl speaks to: a letter as a request, and its answer. */
 #include <curl/curl.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "collector/notice/lookup.h"
 #include "collector/notice/send_kind.h"
 #include "lib/err.h"
 #include "lib/http.h"
@@ -42,20 +42,13 @@ static size_t on_read(char *out, size_t size, size_t count, void *ctx)
 	return len;
 }
 
-static bool is_this_machine(const char *url)
-{
-	const char *host = strstr(url, "://") + 3;
-
-	return strncmp(host, "127.", 4) == 0 || strncmp(host, "[::1]", 5) == 0 || strncmp(host, "localhost", 9) == 0;
-}
-
 static void set_mail(struct web *w, const char *password)
 {
 	const struct roster_channel *c = w->channel;
 
 	for (size_t i = 0; i < c->to.count; i++)
 		w->lines = curl_slist_append(w->lines, c->to.items[i]);
-	curl_easy_setopt(w->easy, CURLOPT_USE_SSL, is_this_machine(c->url) ? (long)CURLUSESSL_TRY : (long)CURLUSESSL_ALL);
+	curl_easy_setopt(w->easy, CURLOPT_USE_SSL, lookup_is_this_machine(c->url) ? (long)CURLUSESSL_TRY : (long)CURLUSESSL_ALL);
 	curl_easy_setopt(w->easy, CURLOPT_MAIL_FROM, c->from);
 	curl_easy_setopt(w->easy, CURLOPT_MAIL_RCPT, w->lines);
 	if (c->user[0] != '\0') {

@@ -107,8 +107,8 @@ static void what_came_from_outside_stays_words(void **state)
 	struct buf out = {0};
 
 	(void)state;
-	phrase_add_clean(&out, "a\r\nBcc: x\t\x7f<at user_id=\"all\">\xe2\x80\xae\xc2\x85\xff\xe4\xb8");
-	assert_string_equal(buf_text(&out), "a  Bcc: x  ＜at user_id=\"all\"＞  ???");
+	phrase_add_clean(&out, "a\r\nBcc: x\t\x7f<at user_id=\"all\">\xe2\x80\xae\xd8\x9c\xc2\x85\xff\xe4\xb8");
+	assert_string_equal(buf_text(&out), "a  Bcc: x  ＜at user_id=\"all\"＞   ???");
 	buf_clear(&out);
 	phrase_add_clean(&out, "{key}"); /* not a word of the template: filled once */
 	assert_string_equal(buf_text(&out), "{key}");
@@ -265,6 +265,19 @@ static void success_is_the_code_of_the_receiver(void **state)
 	assert_answer(ROSTER_SMTP, 550, "", LETTER_REFUSED);
 }
 
+static void success_may_be_a_word(void **state)
+{
+	struct roster_channel c = channel_of(ROSTER_SMS);
+	struct err words;
+
+	(void)state;
+	c.success = "ok=true";
+	assert_int_equal(letter_answer(&c, 200, "{\"ok\":true}", 11, &words), LETTER_TAKEN);
+	assert_string_equal(words.text, "ok is \"true\"");
+	assert_int_equal(letter_answer(&c, 200, "{\"ok\":false}", 12, &words), LETTER_REFUSED);
+	assert_int_equal(letter_answer(&c, 200, "{\"ok\":{}}", 9, &words), LETTER_REFUSED);
+}
+
 static void a_long_text_is_cut_between_letters(void **state)
 {
 	(void)state;
@@ -283,6 +296,7 @@ int main(void)
 		cmocka_unit_test(mails_of_one_incident_stand_together),
 		cmocka_unit_test(a_digest_is_an_alert_for_each_of_its_items),
 		cmocka_unit_test(success_is_the_code_of_the_receiver),
+		cmocka_unit_test(success_may_be_a_word),
 		cmocka_unit_test(a_long_text_is_cut_between_letters),
 	};
 

@@ -75,6 +75,23 @@ static void what_an_operator_wrote_wrong_is_told_with_its_line(void **state)
 	assert_refused(i, "channels = (\n" BOT ");", 2, "channel bot: fallback: there is no channel mail");
 }
 
+static void what_stands_in_clear_or_leads_nowhere_is_refused(void **state)
+{
+	const struct inventory *i = *state;
+
+	assert_refused(i, "channels = (\n{ id = \"h\"; kind = \"alertmanager\"; url = \"http://hook.example/\"; token_file = \"t\"; } );", 2,
+		"channel h: its token would go in the clear");
+	assert_refused(i, "channels = (\n{ id = \"l\"; kind = \"syslog\"; url = \"udp://log:514\"; } );", 2, "channel l: url: ");
+	assert_refused(i, "channels = (\n{ id = \"l\"; kind = \"syslog\"; url = \"tls://log:6514\"; certificate = \"c.pem\"; } );", 2,
+		"channel l: certificate and key go together");
+	assert_refused(i, "channels = (\n{ id = \"n\"; kind = \"inform\"; url = \"udp://nms:162\"; user = \"xj\"; token_file = \"t\"; } );", 2,
+		"channel n: informs are signed and encrypted");
+	assert_refused(i, "channels = (\n{ id = \"n\"; kind = \"inform\"; url = \"udp://nms:162\"; enterprise = \"8072..1\"; } );", 2,
+		"enterprise");
+	assert_refused(i, "channels = (\n{ id = \"p\"; kind = \"command\"; url = \"/bin/sh\"; command = \"sh\"; } );", 2,
+		"channel p: write command = \"name\", and no url");
+}
+
 static void a_circle_of_fall_backs_is_refused(void **state)
 {
 	assert_refused(*state, "channels = (\n{ id = \"a\"; kind = \"feishu\"; url = \"https://a\"; token_file = \"t\"; fallback = \"b\"; },\n"
@@ -125,6 +142,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_an_operator_wrote_wrong_is_told_with_its_line),
+		cmocka_unit_test(what_stands_in_clear_or_leads_nowhere_is_refused),
 		cmocka_unit_test(a_circle_of_fall_backs_is_refused),
 		cmocka_unit_test(the_key_of_a_bot_does_not_stand_in_the_file),
 		cmocka_unit_test(an_address_of_mail_holds_nothing_but_itself),

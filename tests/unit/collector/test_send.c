@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <netinet/in.h>
 #include <unistd.h>
 
@@ -162,12 +163,67 @@ static void addresses_of_channels_are_a_host_and_a_port(void **state)
 	assert_string_equal(host, "log.example");
 }
 
+static void only_this_machine_is_this_machine(void **state)
+{
+	static const char *const own[] = {"smtp://127.0.0.1:25", "http://127.9.9.9/x", "http://[::1]:80/", "http://[::1]", "http://localhost",
+		"http://localhost:80/x"};
+	static const char *const others[] = {"http://127.evil.example/", "http://localhost.evil.example", "http://127.0.0.1.evil.example",
+		"http://127.0.0.1@evil.example/", "http://localhost:x@evil.example", "http://[::1]evil.example", "http://127.1", "http://",
+		"http://10.0.0.1", "localhost"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+		assert_true(lookup_is_this_machine(own[i]));
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+		assert_false(lookup_is_this_machine(others[i]));
+}
+
+static void a_secret_is_one_whole_line_of_a_file(void **state)
+{
+	char path[] = "/tmp/test-send-XXXXXX", secret[SEND_SECRET_MAX], text[SEND_SECRET_MAX];
+	int fd = mkstemp(path);
+	struct err e;
+
+	(void)state;
+	assert_true(fd >= 0);
+	memset(text, 'x', sizeof text);
+	assert_int_equal(write(fd, text, sizeof text), sizeof text);
+	assert_int_equal(send_read_secret(path, secret, &e), -1);
+	assert_non_null(strstr(e.text, "longer than"));
+	assert_int_equal(secret[0], '\0');
+	assert_int_equal(pwrite(fd, "\n", 1, SEND_SECRET_MAX - 2), 1);
+	assert_int_equal(send_read_secret(path, secret, &e), 0);
+	assert_int_equal(strlen(secret), SEND_SECRET_MAX - 2);
+	close(fd);
+	unlink(path);
+	assert_int_equal(mkfifo(path, 0600), 0); /* must not wait for somebody to write */
+	assert_int_equal(send_read_secret(path, secret, &e), -1);
+	unlink(path);
+}
+
+static void words_of_others_are_cleaned(void **state)
+{
+	struct bed *b = *state;
+	char url[64];
+	struct roster_channel c = channel_of(b, ROSTER_SYSLOG, url);
+
+	c.ca = "/nowhere/\x1b[31m\n\xff<b>/ca.pem";
+	b->ends = 0;
+	send_start(b->sender, &(struct send_order){&c, &intent, &phrase, &facts, 60 * NS_PER_S}, on_end, b);
+	while (b->ends == 0)
+		event_base_loop(b->base, EVLOOP_ONCE);
+	assert_non_null(strstr(b->words, "/nowhere/ [31m ?＜b＞/ca.pem"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(silence_ends_at_the_deadline, begin, end),
 		cmocka_unit_test_setup_teardown(one_that_is_cancelled_is_heard_of_no_more, begin, end),
 		cmocka_unit_test_setup_teardown(what_cannot_begin_ends_from_the_loop, begin, end),
+		cmocka_unit_test_setup_teardown(words_of_others_are_cleaned, begin, end),
+		cmocka_unit_test(only_this_machine_is_this_machine),
+		cmocka_unit_test(a_secret_is_one_whole_line_of_a_file),
 		cmocka_unit_test(addresses_of_channels_are_a_host_and_a_port),
 	};
 
