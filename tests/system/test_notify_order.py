@@ -14,7 +14,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from pair import COLLECTOR, free_port, wait  # noqa: E402
+from pair import COLLECTOR, FULL, free_port, wait  # noqa: E402
 from test_notify_kill import HOST, Server, Site  # noqa: E402
 
 PROBLEM, CLOSE, MERGED, FLAPPING, ESCALATE, ACKNOWLEDGED = range(6)
@@ -251,6 +251,40 @@ def what_nobody_takes_is_given_up():
     return case
 
 
+def a_beat_that_does_not_come_through_is_told():
+    """Judgement beats; nobody takes it for three minutes, then somebody does."""
+    case = Case("beat", "channels = (" + hook("c") + '); beat = { channel = "c"; };')
+    Receiver.answers["/beat"] = [(503, {})]
+
+    def beat(number):
+        db = sqlite3.connect(case.at("state", "judge", "judge.db"), timeout=30)
+        with db:
+            db.execute("INSERT OR REPLACE INTO beat (one, number, at) VALUES (1, ?, ?)", (number, time.time_ns()))
+        db.close()
+
+    def taken():
+        db = sqlite3.connect(case.at("state", "notice", "notice.db"), timeout=30)
+        rows = db.execute("SELECT number FROM beat").fetchall()
+        db.close()
+        return rows
+
+    beat(1)
+    with open(case.at("log"), "w", encoding="utf-8") as log:
+        case.process = subprocess.Popen([HOST, "run", "-c", case.at("collector.conf")], stdin=subprocess.PIPE, stderr=log)
+    began, number = time.monotonic(), 1
+    while "no beat came through channel c" not in open(case.at("log"), encoding="utf-8").read():
+        assert time.monotonic() - began < 300, "it is not told"
+        time.sleep(10)
+        number += 1
+        beat(number)
+    print(f"  figure: a beat that nobody takes is told after {time.monotonic() - began:.0f} s", flush=True)
+    Receiver.answers["/beat"] = [(200, {})]
+    wait("the newest beat", lambda: taken() == [(number,)], 60)
+    keys = [k for k, _ in case.got()]
+    assert len(set(keys)) == number and keys[-1] == f"test-beat-{number}-c", keys
+    return case
+
+
 def run(test):
     began = time.monotonic()
     case = test()
@@ -264,6 +298,8 @@ def main():
     tests = [digests_hold_the_limit_and_name_all, long_digests_become_several, an_end_without_its_beginning_tells_of_both,
              a_channel_that_fails_gives_all_to_its_fall_back, what_is_refused_falls_back_alone, an_outbox_that_begins_anew_is_read_anew,
              a_unit_is_told_of_its_own, what_nobody_takes_is_given_up]
+    if FULL:
+        tests.append(a_beat_that_does_not_come_through_is_told)
     began, failed = time.monotonic(), 0
     with concurrent.futures.ThreadPoolExecutor(len(tests)) as pool:
         for done in [(t, pool.submit(run, t)) for t in tests]:
