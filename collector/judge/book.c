@@ -25,6 +25,7 @@
 #include "lib/mem.h"
 #include "lib/wire.h"
 
+#define WAIT_MS 5000 /* for a reader that is there just when the database is opened after a crash */
 #define LANDMARK_EVERY (600 * NS_PER_S)
 #define MONITORING "monitoring/"
 #define VERSION 1
@@ -143,7 +144,7 @@ static int open_database(struct book *b, const char *state, struct err *e)
 		err_errno(e, "%s: make the folder", folder);
 	else if (sqlite3_open(path, &b->db) != SQLITE_OK)
 		err_set(e, "%s: %s", path, sqlite3_errmsg(b->db));
-	else
+	else if (sqlite3_busy_timeout(b->db, WAIT_MS) == SQLITE_OK)
 		rc = execute(b, "PRAGMA journal_mode = WAL", e);
 	free(folder);
 	free(path);
