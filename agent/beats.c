@@ -19,6 +19,7 @@
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/mem.h"
+#include "lib/tls.h"
 
 #define SOCKETS_MAX 8
 #define A_TURN 64 /* datagrams of one turn of the loop */
@@ -232,8 +233,8 @@ static void on_request(struct evhttp_request *r, void *ctx)
 static SSL_CTX *read_certificate(const struct agent_settings_heartbeat *s, struct err *e)
 {
 	SSL_CTX *tls = SSL_CTX_new(TLS_server_method());
-	const char *what = s->certificate;
-	bool good;
+	EVP_PKEY *key = NULL;
+	struct err why;
 
 	if (tls == NULL)
 		abort(); /* no memory */
@@ -245,15 +246,18 @@ static SSL_CTX *read_certificate(const struct agent_settings_heartbeat *s, struc
 	SSL_CTX_set_session_cache_mode(tls, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_mode(tls, SSL_MODE_RELEASE_BUFFERS);
 	ERR_clear_error();
-	good = SSL_CTX_use_certificate_chain_file(tls, s->certificate) == 1;
-	if (good) {
-		what = s->key;
-		good = SSL_CTX_use_PrivateKey_file(tls, s->key, SSL_FILETYPE_PEM) == 1 && SSL_CTX_check_private_key(tls) == 1;
+	if (SSL_CTX_use_certificate_chain_file(tls, s->certificate) != 1) {
+		err_set(&why, "%s: %s", s->certificate, ERR_reason_error_string(ERR_peek_last_error()));
+	} else if ((key = tls_read_key(s->key, &why)) != NULL) {
+		if (SSL_CTX_use_PrivateKey(tls, key) == 1 && SSL_CTX_check_private_key(tls) == 1) {
+			EVP_PKEY_free(key);
+			return tls;
+		}
+		err_set(&why, "%s: %s", s->key, ERR_reason_error_string(ERR_peek_last_error()));
 	}
-	if (good)
-		return tls;
-	config_error(&s->where, e, "heartbeat: %s: %s", what, ERR_reason_error_string(ERR_peek_last_error()));
+	config_error(&s->where, e, "heartbeat: %s", why.text);
 	ERR_clear_error();
+	EVP_PKEY_free(key);
 	SSL_CTX_free(tls);
 	return NULL;
 }
