@@ -100,7 +100,8 @@ $(B)/xunjian-agent: $(LIB_OBJ) $(PROBES_OBJ) $(call obj,$(AGENT) agent/main.c)
 # Of probes/ the collector links the pure parts only, and what notices go out by: no probe.
 COLLECTOR_PROBES := $(wildcard probes/catalog*.c probes/pattern*.c) probes/dns_name.c probes/match.c probes/json_path.c \
 	probes/http_steps.c probes/http_template.c \
-	probes/datagram.c probes/dial.c probes/snmp_library.c probes/snmp_packet.c probes/snmp_table.c probes/snmp_talk.c
+	probes/datagram.c probes/dial.c probes/snmp_library.c probes/snmp_packet.c probes/snmp_table.c probes/snmp_talk.c \
+	probes/snmp_user.c
 $(B)/xunjian-collector: $(LIB_OBJ) $(call obj,$(COLLECTOR_PROBES) $(COLLECTOR) collector/main.c) $(B)/assets_table.o
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) $(RRD_LIBS) -lm

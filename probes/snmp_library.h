@@ -14,6 +14,7 @@
 #include <net-snmp/net-snmp-includes.h>
 #include <net-snmp/library/large_fd_set.h>
 #include <net-snmp/library/lcd_time.h>
+#undef config_error /* its own, and lib/config.h's */
 
 struct err;
 

@@ -11,36 +11,22 @@
 #include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/err.h"
-#include "lib/map.h"
 #include "lib/mem.h"
 #include "probes/credentials.h"
 #include "probes/datagram.h"
 #include "probes/snmp_device.h"
 #include "probes/snmp_packet.h"
-/* last: its headers take config_error and other words for themselves */
 #include "probes/snmp_library.h"
+#include "probes/snmp_user.h"
 
 #define RETRIES 30
 #define AFTER (10 * NS_PER_MS) /* the library's own clock is asked a little later */
-
-/* A password made a key (RFC 3414 section A.2): a megabyte is hashed for it. */
-struct key {
-	size_t len;
-	u_char bytes[USM_AUTH_KU_LEN];
-};
-
-/* The library keeps one user per engine and name; those who talk share it. */
-struct user {
-	unsigned count;
-	struct key auth, priv;
-};
 
 struct snmp_stack {
 	struct snmp_library lib;
 	bool is_loaded; /* the library, which SNMPv3 alone needs */
 	netsnmp_large_fd_set readable;
-	struct map *keys;  /* of struct key, by how and from what they are made */
-	struct map *users; /* of struct user, by engine and name */
+	struct snmp_users *users;
 };
 
 struct snmp_talk {
@@ -59,12 +45,8 @@ struct snmp_talk {
 	const struct snmp_request *waiting; /* until the engine is found */
 	const struct snmp_inform *waiting_inform;
 	enum { TALK_NEW, TALK_DISCOVERS, TALK_READY } phase;
-	char user_name[33], *user_key;
-	int level;
+	struct snmp_user user;
 	const struct datagram_packet *packet; /* that comes in, during a read */
-	struct key auth, priv;
-	const oid *auth_protocol, *priv_protocol;
-	size_t auth_protocol_len, priv_protocol_len;
 	/* what the last call of the library brought */
 	bool was_heard, has_reply, has_timed_out, has_failed, is_pending;
 	int send_error, report;
@@ -75,123 +57,6 @@ struct snmp_talk {
 	struct snmp_talk_counts counts;
 	char trouble[128];
 };
-
-/* ---- what keys are made of */
-
-static const oid auth_protocols[][10] = {[CREDENTIAL_SHA1] = {1, 3, 6, 1, 6, 3, 10, 1, 1, 3},
-	[CREDENTIAL_SHA224] = {1, 3, 6, 1, 6, 3, 10, 1, 1, 4}, [CREDENTIAL_SHA256] = {1, 3, 6, 1, 6, 3, 10, 1, 1, 5},
-	[CREDENTIAL_SHA384] = {1, 3, 6, 1, 6, 3, 10, 1, 1, 6}, [CREDENTIAL_SHA512] = {1, 3, 6, 1, 6, 3, 10, 1, 1, 7}};
-/* RFC 3826, and what all use for longer keys: draft-blumenthal-aes-usm-04 */
-static const oid aes128[] = {1, 3, 6, 1, 6, 3, 10, 1, 2, 4}, aes192[] = {1, 3, 6, 1, 4, 1, 14832, 1, 3},
-	aes256[] = {1, 3, 6, 1, 4, 1, 14832, 1, 4};
-
-static struct key key_of(struct snmp_stack *stack, int auth, const char *password)
-{
-	char *name = mem_format("%d %s", auth, password);
-	struct key *k = map_find(stack->keys, name);
-
-	if (k == NULL) {
-		k = mem_alloc(sizeof *k);
-		k->len = sizeof k->bytes;
-		if (stack->lib.generate_Ku(auth_protocols[auth], 10, (const u_char *)password, strlen(password), k->bytes,
-			&k->len) != SNMPERR_SUCCESS)
-			k->len = 0;
-		map_set(stack->keys, name, k);
-	}
-	free(name);
-	return *k;
-}
-
-static void take_credential(struct snmp_talk *t, const struct credential *c)
-{
-	static const struct {
-		const oid *name;
-		size_t len;
-	} privs[] = {[CREDENTIAL_AES128] = {aes128, OID_LENGTH(aes128)}, [CREDENTIAL_AES192] = {aes192, OID_LENGTH(aes192)},
-		[CREDENTIAL_AES256] = {aes256, OID_LENGTH(aes256)}};
-
-	snprintf(t->user_name, sizeof t->user_name, "%s", c->user);
-	t->level = SNMP_SEC_LEVEL_NOAUTH;
-	if (c->auth == CREDENTIAL_AUTH_NONE)
-		return;
-	t->level = SNMP_SEC_LEVEL_AUTHNOPRIV;
-	t->auth_protocol = auth_protocols[c->auth];
-	t->auth_protocol_len = 10;
-	t->auth = key_of(t->stack, c->auth, c->auth_password);
-	if (c->priv == CREDENTIAL_PRIV_NONE)
-		return;
-	t->level = SNMP_SEC_LEVEL_AUTHPRIV;
-	t->priv_protocol = privs[c->priv].name;
-	t->priv_protocol_len = privs[c->priv].len;
-	t->priv = key_of(t->stack, c->auth, c->priv_password);
-}
-
-/* ---- users in the library */
-
-static void forget_user(struct snmp_stack *stack, const netsnmp_session *s, const char *name)
-{
-	struct usmUser *u = stack->lib.usm_get_user(s->securityEngineID, s->securityEngineIDLen, name);
-
-	if (u == NULL)
-		return;
-	stack->lib.usm_remove_user(u);
-	stack->lib.usm_free_user(u);
-}
-
-static char *user_key(const netsnmp_session *s, const char *name)
-{
-	char hex[2 * 64 + 1] = "";
-
-	for (size_t i = 0; i < s->securityEngineIDLen && i < 64; i++)
-		snprintf(hex + 2 * i, 3, "%02x", s->securityEngineID[i]);
-	return mem_format("%s %s", hex, name);
-}
-
-/* Of two credentials with one name for one engine the later one holds. */
-static bool become_user(struct snmp_talk *t, netsnmp_session *s)
-{
-	struct user *u;
-
-	t->user_key = user_key(s, t->user_name);
-	u = map_find(t->stack->users, t->user_key);
-	if (u == NULL) {
-		u = mem_alloc(sizeof *u);
-		map_set(t->stack->users, t->user_key, u);
-	}
-	if (u->count == 0 || memcmp(&u->auth, &t->auth, sizeof t->auth) != 0 ||
-		memcmp(&u->priv, &t->priv, sizeof t->priv) != 0)
-		forget_user(t->stack, s, t->user_name);
-	u->count++;
-	u->auth = t->auth;
-	u->priv = t->priv;
-	return t->stack->lib.usm_create_user_from_session(s) == SNMPERR_SUCCESS;
-}
-
-/* The library believes the highest count of boots that it ever saw, so that a device that was set back, or that has the engine
- * of another one, would not be heard until the agent is started again. Each run learns the clock anew, by one Report more: a
- * replay gains nothing, as an answer must have the numbers of the request. Not free_enginetime, which frees those of others. */
-static void forget_clock(struct snmp_talk *t)
-{
-	netsnmp_session *s = t->stack->lib.snmp_sess_session(t->session);
-
-	t->stack->lib.set_enginetime(s->securityEngineID, (u_int)s->securityEngineIDLen, 0, 0, 1);
-}
-
-static void leave_user(struct snmp_talk *t)
-{
-	struct user *u;
-
-	if (t->user_key == NULL)
-		return;
-	u = map_find(t->stack->users, t->user_key);
-	if (--u->count == 0) {
-		forget_user(t->stack, t->stack->lib.snmp_sess_session(t->session), t->user_name);
-		forget_clock(t);
-		map_remove(t->stack->users, t->user_key);
-		free(u);
-	}
-	free(t->user_key);
-}
 
 /* ---- the library's transport: our datagrams */
 
@@ -366,18 +231,18 @@ static void report_words(const struct snmp_talk *t, char *out, size_t room)
 {
 	switch (t->report) {
 	case SNMPERR_UNKNOWN_USER_NAME:
-		snprintf(out, room, "the device does not know user \"%s\" (usmStatsUnknownUserNames)", t->user_name);
+		snprintf(out, room, "the device does not know user \"%s\" (usmStatsUnknownUserNames)", t->user.name);
 		break;
 	case SNMPERR_AUTHENTICATION_FAILURE:
-		snprintf(out, room, "wrong auth password or protocol of user \"%s\" (usmStatsWrongDigests)", t->user_name);
+		snprintf(out, room, "wrong auth password or protocol of user \"%s\" (usmStatsWrongDigests)", t->user.name);
 		break;
 	case SNMPERR_UNSUPPORTED_SEC_LEVEL:
 		snprintf(out, room, "the device does not allow %s to user \"%s\" (usmStatsUnsupportedSecLevels)",
-			level_words(t->level), t->user_name);
+			level_words(t->user.level), t->user.name);
 		break;
 	case SNMPERR_DECRYPTION_ERR:
 		snprintf(out, room, "wrong priv password or protocol of user \"%s\" (usmStatsDecryptionErrors)",
-			t->user_name);
+			t->user.name);
 		break;
 	case SNMPERR_NOT_IN_TIME_WINDOW:
 		snprintf(out, room, "the clock of the device does not hold (usmStatsNotInTimeWindows)");
@@ -572,7 +437,7 @@ static void on_discovered(struct snmp_talk *t, netsnmp_session *s)
 	const struct snmp_request *q = t->waiting;
 
 	t->phase = TALK_READY;
-	if (!become_user(t, s)) {
+	if (!snmp_user_become(t->stack->users, &t->user, s)) {
 		end(t, OUTCOME_UNKNOWN, "the keys of the user cannot be made");
 		return;
 	}
@@ -637,9 +502,9 @@ static void on_packet(void *ctx, const struct datagram_packet *p)
 		take_plain(t);
 	t->packet = NULL;
 	if (!t->was_heard) {
-		if (t->user_key != NULL &&
+		if (t->user.key != NULL &&
 			t->stack->lib.snmp_sess_session(t->session)->s_snmp_errno == SNMPERR_USM_NOTINTIMEWINDOW)
-			forget_clock(t); /* the next try asks for it */
+			snmp_users_forget_clock(t->stack->users, t->stack->lib.snmp_sess_session(t->session)); /* the next try asks for it */
 		t->counts.foreign++;
 		snprintf(t->trouble, sizeof t->trouble, p->len == DATAGRAM_MAX ? "an answer was too long"
 			: "what came did not answer the request");
@@ -665,21 +530,10 @@ static void fill_session(struct snmp_talk *t, const struct credential *c, netsnm
 	t->stack->lib.snmp_sess_init(s);
 	s->timeout = (long)(t->retry / NS_PER_US);
 	s->retries = RETRIES;
-	take_credential(t, c);
+	snmp_user_take(t->stack->users, &t->user, c);
 	s->version = SNMP_VERSION_3;
 	s->securityModel = SNMP_SEC_MODEL_USM;
-	s->securityLevel = t->level;
-	s->securityName = t->user_name;
-	s->securityNameLen = strlen(t->user_name);
-	s->securityAuthProto = (oid *)t->auth_protocol;
-	s->securityAuthProtoLen = t->auth_protocol_len;
-	memcpy(s->securityAuthKey, t->auth.bytes, t->auth.len);
-	s->securityAuthKeyLen = t->auth.len;
-	s->securityPrivProto = (oid *)t->priv_protocol;
-	s->securityPrivProtoLen = t->priv_protocol_len;
-	memcpy(s->securityPrivKey, t->priv.bytes, t->priv.len < sizeof s->securityPrivKey ? t->priv.len
-		: sizeof s->securityPrivKey);
-	s->securityPrivKeyLen = t->priv.len < sizeof s->securityPrivKey ? t->priv.len : sizeof s->securityPrivKey;
+	snmp_user_fill(&t->user, s);
 }
 
 static int load(struct snmp_stack *stack, struct err *e)
@@ -689,6 +543,7 @@ static int load(struct snmp_stack *stack, struct err *e)
 	if (snmp_library_load(&stack->lib, e) < 0)
 		return -1;
 	stack->lib.netsnmp_large_fd_set_init(&stack->readable, FD_SETSIZE);
+	stack->users = snmp_users_new(&stack->lib);
 	stack->is_loaded = true;
 	return 0;
 }
@@ -740,7 +595,8 @@ void snmp_talk_close(struct snmp_talk *t)
 {
 	if (t == NULL)
 		return;
-	leave_user(t);
+	if (t->session != NULL)
+		snmp_user_leave(t->stack->users, &t->user, t->stack->lib.snmp_sess_session(t->session));
 	buf_fini(&t->sent);
 	buf_fini(&t->room);
 	free(t->community);
@@ -791,9 +647,9 @@ enum outcome snmp_talk_silence(const struct snmp_talk *t, const char *limit, cha
 {
 	const char *between = *t->trouble != '\0' ? ": " : "";
 
-	if (t->is_v3 && t->phase == TALK_READY && !t->had_reply && t->level == SNMP_SEC_LEVEL_AUTHPRIV) {
+	if (t->is_v3 && t->phase == TALK_READY && !t->had_reply && t->user.level == SNMP_SEC_LEVEL_AUTHPRIV) {
 		snprintf(out, room, "the device names its engine, but does not answer user \"%s\" within %s: a wrong priv "
-			"password or protocol looks like this%s%s", t->user_name, limit, between, t->trouble);
+			"password or protocol looks like this%s%s", t->user.name, limit, between, t->trouble);
 		return OUTCOME_UNKNOWN;
 	}
 	if (still_answers(t)) {
@@ -813,8 +669,6 @@ struct snmp_stack *snmp_stack_open(void)
 {
 	struct snmp_stack *stack = mem_alloc(sizeof *stack);
 
-	stack->keys = map_new();
-	stack->users = map_new();
 	return stack;
 }
 
@@ -824,7 +678,6 @@ void snmp_stack_close(struct snmp_stack *stack)
 		return;
 	if (stack->is_loaded)
 		stack->lib.netsnmp_large_fd_set_cleanup(&stack->readable);
-	map_free(stack->keys, free);
-	map_free(stack->users, free);
+	snmp_users_free(stack->users);
 	free(stack);
 }
