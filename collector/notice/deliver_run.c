@@ -452,6 +452,8 @@ void deliver_stop(struct deliver *d)
 {
 	const struct timeval limit = {STOP_S, 0};
 
+	if (d->stopping)
+		return;
 	d->stopping = true;
 	d->ending = evtimer_new(d->base, on_ending, d);
 	evtimer_add(d->ending, &limit);

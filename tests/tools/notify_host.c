@@ -28,6 +28,7 @@
 struct host {
 	struct event_base *base;
 	struct deliver *deliver;
+	struct event *input;
 	int status;
 };
 
@@ -59,10 +60,12 @@ static void on_input(evutil_socket_t fd, short what, void *ctx)
 	char line[64];
 
 	(void)what;
-	if (read((int)fd, line, sizeof line) > 0)
+	if (read((int)fd, line, sizeof line) > 0) {
 		deliver_wake(h->deliver);
-	else
+	} else {
+		event_del(h->input);
 		deliver_stop(h->deliver);
+	}
 }
 
 static int put_all(struct outbox *o, sqlite3 *db, int count, struct err *e)
@@ -115,7 +118,6 @@ static int run(const char *path)
 	struct settings *settings;
 	struct inventory *inventory = NULL;
 	struct host h = {.status = 1};
-	struct event *input;
 	struct err e;
 
 	signal(SIGPIPE, SIG_IGN);
@@ -131,11 +133,11 @@ static int run(const char *path)
 	}
 	h.status = 0;
 	log_level_set((enum log_level)settings->log_level);
-	input = event_new(h.base, STDIN_FILENO, EV_READ | EV_PERSIST, on_input, &h);
-	event_add(input, NULL);
+	h.input = event_new(h.base, STDIN_FILENO, EV_READ | EV_PERSIST, on_input, &h);
+	event_add(h.input, NULL);
 	deliver_wake(h.deliver);
 	event_base_dispatch(h.base);
-	event_free(input);
+	event_free(h.input);
 	deliver_free(h.deliver);
 	event_base_free(h.base);
 	inventory_free(inventory);
