@@ -47,6 +47,8 @@ struct http {
 	char *target_host;        /* of the step under way */
 	struct taken taken[HTTP_LINES_MAX];
 	size_t taken_count;
+	const char **secrets; /* that were sent, as they are and %-encoded; in the arena */
+	size_t secret_count;
 	struct http_fetch *fetch;
 	struct http_times before; /* of the steps that are done */
 };
@@ -116,6 +118,7 @@ static void http_free(struct http *h)
 	curl_url_cleanup(h->base);
 	free(h->host);
 	free(h->target_host);
+	free(h->secrets);
 	arena_free(h->arena);
 	free(h);
 }
@@ -126,6 +129,29 @@ static void format_step(const struct http *h, char out[HTTP_NAME_MAX + 30])
 	out[0] = '\0';
 	if (h->steps != NULL)
 		snprintf(out, HTTP_NAME_MAX + 30, "step %zu (%s): ", h->at + 1, step_of(h)->name);
+}
+
+/* A server may send back what it was sent. Eight bytes of a secret are enough: words are cut somewhere. */
+static void hide(const char *secret, char *words)
+{
+	size_t len = strlen(secret), least = len < 8 ? len : 8;
+
+	for (char *at = words; len >= 4 && *at != '\0'; at++) {
+		size_t n = 0;
+
+		while (n < len && at[n] == secret[n])
+			n++;
+		if (n < least)
+			continue;
+		memcpy(at, "***", 3);
+		memmove(at + 3, at + n, strlen(at + n) + 1);
+	}
+}
+
+static void hide_secrets(const struct http *h, char *words)
+{
+	for (size_t i = 0; i < h->secret_count; i++)
+		hide(h->secrets[i], words);
 }
 
 static void end(struct http *h, enum outcome outcome, const char *why, ...) __attribute__((format(printf, 3, 4)));
@@ -141,6 +167,7 @@ static void end(struct http *h, enum outcome outcome, const char *why, ...)
 	va_end(ap);
 	if (outcome != OUTCOME_UP)
 		format_step(h, step);
+	hide_secrets(h, words);
 	http_free(h);
 	if (outcome == OUTCOME_UP)
 		run_up(r);
@@ -160,6 +187,7 @@ static void at_deadline(void *state, struct run *r)
 	(void)state;
 	if (http_fetch_late(h->fetch, run_deadline(r) - run_started(r), why, sizeof why) == HTTP_OURS)
 		outcome = OUTCOME_UNKNOWN;
+	hide_secrets(h, why);
 	format_step(h, step);
 	tell_values(h, &all, http_fetch_answer(h->fetch));
 	if (outcome == OUTCOME_UNKNOWN)
@@ -191,6 +219,23 @@ static bool may_have_secret(const struct credential *c, const char *host)
 	return c->hosts.count == 0;
 }
 
+/* The same text, known from now on. */
+static const char *keep_secret(struct http *h, const char *secret)
+{
+	struct buf encoded = {0};
+
+	for (size_t i = 0; i < h->secret_count; i++) {
+		if (strcmp(h->secrets[i], secret) == 0)
+			return secret;
+	}
+	h->secrets = mem_resize(h->secrets, h->secret_count + 2, sizeof *h->secrets);
+	http_add_encoded(secret, &encoded);
+	h->secrets[h->secret_count++] = arena_strdup(h->arena, secret);
+	h->secrets[h->secret_count++] = arena_strdup(h->arena, buf_text(&encoded));
+	buf_fini(&encoded);
+	return secret;
+}
+
 static const char *secret_value(struct http *h, const char *id, struct err *e)
 {
 	const struct probe_env *env = run_env(h->run);
@@ -201,7 +246,7 @@ static const char *secret_value(struct http *h, const char *id, struct err *e)
 	else if (!may_have_secret(c, h->target_host))
 		err_set(e, "this agent does not send the secret \"%s\" to %.100s", id, h->target_host);
 	else
-		return c->secret;
+		return keep_secret(h, c->secret);
 	return NULL;
 }
 

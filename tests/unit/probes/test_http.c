@@ -401,6 +401,33 @@ static void another_server_gets_neither_secrets_nor_headers(void **state)
 	assert_non_null(strstr(f->one.lines[0], "/: a secret would be sent to another server (status 307)"));
 }
 
+static const struct credential *find_long_secret(void *ctx, const char *id)
+{
+	static const struct credential known = {.id = "key", .secret = "s3cret&0123456789 0123456789 0123456789 0123456789 0123456789 0123456789 0123456789 0123456789"};
+
+	(void)ctx, (void)id;
+	return &known;
+}
+
+/* A server that sends back what it was sent: as a redirect, in JSON, cut by the length of words. */
+static void a_secret_is_in_no_words(void **state)
+{
+	static const struct { const char *answer, *more, *words; } rows[] = {
+		{"HTTP/1.1 302 X\r\nLocation: ftp://x/?s3cret&0123\r\n\r\n", "steps=status 200", "redirected to \"ftp://x/?***\", which is no"},
+		{"HTTP/1.1 302 X\r\nLocation: /?k=s3cret%260123456789%200123456789%200123456789\r\nContent-Length: 0\r\n\r\n", "steps=redirects 1", "/?k=***: more than 1 redirects"},
+		{"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"a\":\"s3cret&0123456789 0123456789 0123456789 0123456789 0123456789 0123456789 0123456789 01234567\"}",
+			"steps=json $.a == 'b'", "$.a is \"***\", expected == 'b'"}};
+	struct fixture *f = *state;
+
+	f->one.env.credential = find_long_secret;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		ANSWER(rows[i].answer);
+		one_run_of(&f->one, &http_steps_probe, f->url, "steps=a: POST /", "steps=form k=${secret:key}", rows[i].more);
+		if (strstr(f->one.lines[0], rows[i].words) == NULL || strstr(f->one.lines[0], "s3cret") != NULL)
+			fail_msg("%s", f->one.lines[0]);
+	}
+}
+
 static void steps_may_be_cancelled_at_any_moment(void **state)
 {
 	struct fixture *f = *state;
@@ -900,6 +927,7 @@ int main(void)
 		TEST(what_a_step_sends_is_as_written),
 		TEST(the_step_that_fails_is_named),
 		TEST(another_server_gets_neither_secrets_nor_headers),
+		TEST(a_secret_is_in_no_words),
 		TEST(steps_may_be_cancelled_at_any_moment),
 		TEST(a_redirect_is_followed_and_summed),
 		TEST(another_host_is_resolved_and_gets_no_secrets),
