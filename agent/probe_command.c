@@ -142,7 +142,7 @@ static void print_common_help(const struct catalog_type *type, FILE *out)
 
 	for (const struct config_field *f = common_fields; f->name != NULL; f++) {
 		if ((f->offset != offsetof(struct common, families) || has_family) &&
-			(f->offset != offsetof(struct common, credentials_file) || type == &catalog_snmp))
+			(f->offset != offsetof(struct common, credentials_file) || type == &catalog_snmp || type == &catalog_http_steps))
 			shown[n++] = *f;
 	}
 	config_print_help(&schema, out);

@@ -12,10 +12,9 @@ static const struct config_field http_steps_fields[] = {
 		.help = "http:// or https:// address that the addresses of steps are relative to"},
 	CATALOG_FIELD_PINS(http_options),
 	{.name = "steps", .kind = CONFIG_TEXTS, .offset = AT(steps), .min = 1, .max = HTTP_LINES_MAX, .check_last = http_steps_check,
-		.help = "lines: one like \"login: POST /login\" begins a step, the others say more of it: \"form name=value\" or \"body ...\", "
-			"\"header Name: value\", \"redirects N\"; \"status 200\", \"expect bytes\" (or ~ and a pattern), \"forbid\", "
-			"\"expect_header\", \"json $.path == value\"; \"take name = json $.path\", \"= header Name\" or \"= body ~pattern\" "
-			"with ( ) around what is taken. ${name} stands for what a step above took, ${secret:id} for a secret of the agent's own"},
+		.help = "lines: one like \"login: POST /login\" begins a step, those behind it say what is sent (form name=value, body, header), "
+			"what must come (status, expect, forbid, expect_header, json) and what is taken for the steps below "
+			"(take name = json $.path, header Name or body ~pattern); see STEPS in xunjian-inventory(5)"},
 	{.name = "headers", .kind = CONFIG_TEXTS, .offset = AT(headers), .fallback = "", .max = 16,
 		.help = "headers of all requests to the server of the url, each \"Name: value\""},
 	{.name = "status", .kind = CONFIG_TEXT, .offset = AT(status), .fallback = "200-399", .min = 3, .max = 128,

@@ -224,9 +224,9 @@ enum outcome http_answer_judge(struct http_answer *a, char *why, size_t room)
 		snprintf(why, room, "status %d, expected %s", a->status, x->status);
 	else if (is_set(x->header) && !a->header_met)
 		snprintf(why, room, "no header \"%.120s\"", x->header);
-	else if (is_set(x->body) && !match_find(&a->body_holds, a->body.data, a->body.len))
+	else if (is_set(x->body) && !match_find(&a->body_holds, buf_text(&a->body), a->body.len))
 		snprintf(why, room, "the body does not hold \"%.120s\"%s", x->body, looked_at(a, extent));
-	else if (is_set(x->forbid) && match_find(&a->forbid, a->body.data, a->body.len))
+	else if (is_set(x->forbid) && match_find(&a->forbid, buf_text(&a->body), a->body.len))
 		snprintf(why, room, "the body holds \"%.120s\"", x->forbid);
 	else
 		return x->json_count > 0 ? judge_json(a, why, room) : OUTCOME_UP;
