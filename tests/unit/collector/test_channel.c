@@ -201,6 +201,28 @@ static void cut_and_changed_bodies_are_survived(void **state)
 	}
 }
 
+static void how_delivery_is_goes_through_as_it_was(void **state)
+{
+	struct buf out = {0};
+	const char *words;
+	uint8_t matter;
+	size_t len;
+	bool is_bad;
+
+	(void)state;
+	channel_note_encode(4, true, "none came", &out);
+	assert_int_equal(channel_note_decode(out.data, out.len, &matter, &is_bad, &words, &len), 0);
+	assert_int_equal(matter, 4);
+	assert_true(is_bad);
+	assert_int_equal(len, 9);
+	assert_memory_equal(words, "none came", 9);
+	assert_int_equal(channel_note_decode(out.data, 2, &matter, &is_bad, &words, &len), 0);
+	assert_int_equal(len, 0);
+	assert_int_equal(channel_note_decode(out.data, 1, &matter, &is_bad, &words, &len), -1);
+	assert_int_equal(channel_note_decode(out.data, 0, &matter, &is_bad, &words, &len), -1);
+	buf_fini(&out);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -211,6 +233,7 @@ int main(void)
 		cmocka_unit_test(rows_come_back_one_by_one),
 		cmocka_unit_test(a_picture_request_comes_back_with_its_layers),
 		cmocka_unit_test(cut_and_changed_bodies_are_survived),
+		cmocka_unit_test(how_delivery_is_goes_through_as_it_was),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
