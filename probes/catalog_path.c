@@ -22,7 +22,7 @@ static const struct config_field path_fields[] = {
 	{.name = "spacing", .kind = CONFIG_DURATION, .offset = offsetof(struct path_options, spacing),
 		.fallback = "10ms", .min = NS_PER_MS, .max = NS_PER_S, .help = "time between two packets"},
 	{.name = "wait", .kind = CONFIG_DURATION, .offset = offsetof(struct path_options, wait), .fallback = "1s",
-		.min = 10 * NS_PER_MS, .max = 10 * NS_PER_S, .help = "time to wait for the answer to the last packet"},
+		.min = 10 * NS_PER_MS, .max = 10 * NS_PER_S, .help = "longest time to wait for the answer to the last packet"},
 	{.name = "mtu", .kind = CONFIG_INT, .offset = offsetof(struct path_options, mtu), .fallback = "1500",
 		.max = PATH_SIZE_MAX,
 		.help = "bytes of the largest packet that should pass; 0: the path MTU is not measured"},
