@@ -90,7 +90,7 @@ void deliver_beat(struct deliver *d)
 	const struct roster *r = d->channels->roster;
 	const struct roster_channel *c = r != NULL && r->beat.channel[0] != '\0' ? roster_channel(r, r->beat.channel) : NULL;
 
-	if (c != NULL && !d->stopping && !d->beat.in_flight && d->beat.judged != d->beat.number)
+	if (c != NULL && !d->stopping && !d->beat.in_flight && d->beat.judged != 0 && d->beat.judged != d->beat.number)
 		send_beat(d, c);
 	look_for_it(d, c, clock_real());
 }

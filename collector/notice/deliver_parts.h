@@ -48,6 +48,7 @@ struct deliver {
 	struct event *pump, *watch, *ending;
 	int64_t started, forgot; /* real */
 	int64_t unread_since;    /* mono: since when the outbox cannot be read; 0 */
+	unsigned watches;
 	bool stopping, is_broken;
 	struct {
 		bool is_known, is_bad;

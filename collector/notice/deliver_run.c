@@ -16,6 +16,7 @@
 #include "lib/mem.h"
 
 #define WATCH_S 10 /* the beat, and whatever no wake-up came for */
+#define NOTE_AGAIN 6 /* times WATCH_S */
 #define UNREAD_TOLD (60 * NS_PER_S)
 #define STOP_S 3
 #define DAY (86400 * NS_PER_S)
@@ -283,6 +284,8 @@ static void on_watch(evutil_socket_t fd, short what, void *ctx)
 		deliver_beat(d);
 	if (!d->is_broken)
 		forget(d);
+	if (++d->watches % NOTE_AGAIN == 0)
+		deliver_note_again(d); /* who could not write it down just then */
 }
 
 /* ---- life */

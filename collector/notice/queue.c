@@ -187,31 +187,34 @@ static bool find_merge(struct queue_channel *c, struct queue_plan *p)
 	return false;
 }
 
-/* It may not overtake what is not due yet, or is on its way. */
+/* It may not overtake what is not due yet, or is on its way; what was refused may never come through. */
 static bool is_blocked(const struct queue_item *i)
 {
 	for (const struct queue_item *k = TAILQ_FIRST(&i->channel->items); k != i; k = TAILQ_NEXT(k, link)) {
-		if (is_same_audience(k, i) &&
+		if (!k->is_refused && is_same_audience(k, i) &&
 			(k->incident == i->incident || k->kind == INTENT_DIGEST || i->kind == INTENT_DIGEST))
 			return true;
 	}
 	return false;
 }
 
+/* Of those that are due, the one that was tried least: a letter that never passes does not take the place of all others. */
 static struct queue_item *find_due(struct queue_channel *c, int64_t now, int64_t *next)
 {
-	struct queue_item *i;
+	struct queue_item *i, *found = NULL;
 
 	TAILQ_FOREACH(i, &c->items, link)
 	{
-		if (is_blocked(i))
+		if ((found != NULL && i->tries >= found->tries) || is_blocked(i))
 			continue;
 		if (i->due <= now)
-			return i;
-		if (i->due < *next)
+			found = i;
+		else if (i->due < *next)
 			*next = i->due;
+		if (found != NULL && found->tries == 0)
+			break;
 	}
-	return NULL;
+	return found;
 }
 
 static bool find_digest(struct queue_channel *c, const struct queue_item *first, struct queue_plan *p)
@@ -309,6 +312,7 @@ void queue_ended(struct queue_item *i, enum letter_outcome outcome, int64_t now,
 	struct queue_channel *c = i->channel;
 
 	i->in_flight = false;
+	i->is_refused = outcome == LETTER_REFUSED;
 	c->is_sending = false;
 	i->tries++;
 	if (outcome == LETTER_TAKEN) {

@@ -5,9 +5,9 @@
  *   queue_drop) ... -> queue_free
  *
  * A channel has one letter on its way at a time; no channel waits for another. To one audience of a channel, nothing overtakes
- * what was told earlier of the same incident, nor a digest. The end of an incident whose beginning still waits goes with
+ * what was told earlier of the same incident, nor a digest; but what a receiver refuses holds up nothing. The end of an incident whose beginning still waits goes with
  * it in one letter (QUEUE_MERGE).
- * A try that failed comes again after QUEUE_FIRST, twice that, and so on up to QUEUE_LONGEST, each 20 % more or less by chance;
+ * Of what is due, what was tried least is next. A try that failed comes again after QUEUE_FIRST, twice that, and so on up to QUEUE_LONGEST, each 20 % more or less by chance;
  * so does the channel as a whole, by its failures in a row. Who says "too many" is left alone for a minute at least. With
  * a fall-back, what has failed `fallback_after` times moves there, and all that waits when the channel failed so often in a row.
  * A provider takes `per_minute`: when but one is left of them and several wait, they become a digest (QUEUE_DIGEST).
@@ -46,7 +46,7 @@ struct queue_item {
 	unsigned tries;
 	int64_t created;               /* real, ns */
 	int64_t due;                   /* mono; not before */
-	bool in_flight, may_merge;
+	bool in_flight, may_merge, is_refused;
 };
 
 struct queue *queue_new(void);
