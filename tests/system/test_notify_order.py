@@ -147,14 +147,16 @@ def long_digests_become_several():
 def an_end_without_its_beginning_tells_of_both():
     """The receiver is away while an incident begins and ends: one letter, which says so; an earlier one stays two."""
     case = Case("late", "channels = (" + hook("c") + ");" + routes("c"))
-    Receiver.answers["/late"] = [(200, {}), (503, {}), (200, {})]
+    Receiver.answers["/late"] = [(200, {}), (200, {}), (503, {}), (200, {})]
     case.intent(PROBLEM, 1)
     case.start()
     case.wait_states("c", [("problem", "taken")])
     case.intent(CLOSE, 1)
+    case.wake()
+    case.wait_states("c", [("problem", "taken"), ("close", "taken")])
     case.intent(PROBLEM, 2, subject="system/s2")
     case.wake()
-    wait("three tries", lambda: len(case.got()) == 2, 60)
+    wait("a try that fails", lambda: len(case.got()) == 3, 60)
     case.intent(FLAPPING, 2, subject="system/s2")
     case.intent(CLOSE, 2, subject="system/s2")
     case.wake()
