@@ -98,7 +98,7 @@ static int read_request(struct reader *r, const char *name, const char *rest)
 	*s = (struct http_step){.redirects = -1};
 	r->step = s;
 	r->steps->count++;
-	snprintf(s->name, sizeof s->name, "%s", name);
+	snprintf(s->name, sizeof s->name, "%.*s", HTTP_NAME_MAX, name);
 	if (take_word(&rest, s->method, sizeof s->method)) {
 		for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
 			known |= strcmp(methods[i], s->method) == 0;
