@@ -82,11 +82,18 @@ static void a_unit_reads_of_its_own_systems_alone(void **state)
 		assert_null(strstr(p.body, "192.0.2.7"));
 		assert_non_null(strstr(p.body, own->id));
 		assert_non_null(strstr(p.body, "IPv6"));
+		/* nor do programs */
+		assert_string_equal(p.subject, "");
+		assert_null(strstr(p.reason, "192.0.2.7"));
+		assert_string_equal(p.systems, own->id);
 		phrase_fini(&p);
 		in.audience = ""; /* operations read all */
 		phrase_make(NULL, *state, &in, affected, (enum roster_language)l, &p);
 		assert_non_null(strstr(p.title, other->id));
 		assert_non_null(strstr(p.body, "192.0.2.7"));
+		assert_string_equal(p.subject, subject);
+		assert_string_equal(p.reason, "no answer from 192.0.2.7");
+		assert_non_null(strstr(p.systems, other->id));
 		phrase_fini(&p);
 		items[0] = (struct incident_item){INTENT_PROBLEM, 3, 0, subject};
 		items[1] = (struct incident_item){INTENT_CLOSE, 4, 0, strchr(affected, ' ') + 1};
