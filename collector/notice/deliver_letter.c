@@ -67,7 +67,6 @@ static void add_late(struct sending *s, const struct incident_intent *in, struct
 		? "此前的故障通知未能送达，现与结束一并告知。" : "The notice of its beginning did not come through: this tells of both.");
 	free(p->body);
 	p->body = body;
-	d->counts.late++;
 }
 
 static void on_notice(void *ctx, const struct incident_intent *in, const char *affected)

@@ -61,7 +61,7 @@ struct deliver {
 		struct err words;          /* of the newest try that failed */
 	} beat;
 	struct {
-		uint64_t intents, tries, taken, refused, merged, digests, moved, failed, late;
+		uint64_t intents, tries, taken, refused, merged, digests, moved, failed;
 	} counts;
 };
 

@@ -1,11 +1,9 @@
 #include "collector/notice/deliver.h"
 
-#include <assert.h>
 #include <event2/event.h>
 #include <event2/util.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "collector/notice/deliver_parts.h"
 #include "collector/notice/phrase.h"
