@@ -563,6 +563,64 @@ static void two_roots_are_trusted_side_by_side(void **state)
 	SSL_CTX_free(server);
 }
 
+static SSL_CTX *server_of_others(const struct pki_spec *spec, enum issuer issuer, int version)
+{
+	struct pki leaf = pki_make(spec, &w.issuers[issuer]);
+	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+
+	assert_non_null(ctx);
+	SSL_CTX_set_security_level(ctx, 0);
+	assert_int_equal(SSL_CTX_set_max_proto_version(ctx, version), 1);
+	assert_int_equal(SSL_CTX_use_certificate(ctx, leaf.x), 1);
+	assert_int_equal(SSL_CTX_use_PrivateKey(ctx, leaf.key), 1);
+	pki_free(&leaf);
+	return ctx;
+}
+
+static void servers_of_others_must_have_the_name_too(void **state)
+{
+#define LOG "log.gov.example"
+	static const struct {
+		struct pki_spec spec;
+		enum issuer issuer;
+		int version;
+		const char *host;
+		int is_good;
+	} rows[] = {
+		{{.san = "DNS:" LOG ",DNS:other.example", .usage = "serverAuth"}, OURS, TLS1_3_VERSION, LOG, 1},
+		{{.san = "DNS:" LOG, .usage = ""}, OURS, TLS1_2_VERSION, LOG, 1},
+		{{.san = "DNS:*.gov.example", .usage = "serverAuth"}, OURS, TLS1_3_VERSION, LOG, 1},
+		{{.san = "IP:192.0.2.7", .usage = "serverAuth"}, OURS, TLS1_3_VERSION, "192.0.2.7", 1},
+		{{.san = "DNS:" LOG, .usage = "serverAuth"}, OURS, TLS1_1_VERSION, LOG, 0},
+		{{.san = "DNS:*.gov.example", .usage = "serverAuth"}, OURS, TLS1_3_VERSION, "a." LOG, 0},
+		{{.san = "DNS:l*.gov.example", .usage = "serverAuth"}, OURS, TLS1_3_VERSION, LOG, 0},
+		{{.san = "DNS:192.0.2.7", .usage = "serverAuth"}, OURS, TLS1_3_VERSION, "192.0.2.7", 0},
+		{{.san = "", .subject = LOG, .usage = "serverAuth"}, OURS, TLS1_3_VERSION, LOG, 0},
+		{{.san = "DNS:" LOG, .usage = "clientAuth"}, OURS, TLS1_3_VERSION, LOG, 0},
+		{{.san = "DNS:" LOG, .usage = "serverAuth"}, OTHER, TLS1_3_VERSION, LOG, 0},
+		{{.san = "DNS:" LOG, .usage = "serverAuth"}, TWIN, TLS1_3_VERSION, LOG, 0},
+		{{.san = "DNS:" LOG, .usage = "serverAuth", .from = -7200, .until = -60}, OURS, TLS1_3_VERSION, LOG, 0},
+		{{.san = "DNS:" LOG, .usage = "serverAuth", .rsa_bits = 1024}, OURS, TLS1_3_VERSION, LOG, 0},
+	};
+	const struct tls_files files = {.ca = w.ca, .certificate = "", .key = ""};
+	struct err e;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		SSL_CTX *server = server_of_others(&rows[i].spec, rows[i].issuer, rows[i].version);
+		SSL_CTX *client = tls_client_of_others(&files, rows[i].host, &e);
+		struct pair p;
+
+		assert_non_null(client);
+		p = shake(server, client);
+		if ((p.client_done == 1) != rows[i].is_good)
+			fail_msg("row %zu is %s", i, rows[i].is_good ? "refused" : "accepted");
+		part(&p);
+		SSL_CTX_free(server);
+		SSL_CTX_free(client);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -577,6 +635,7 @@ int main(void)
 		cmocka_unit_test(without_a_certificate_nobody_gets_in),
 		cmocka_unit_test(versions_before_1_3_are_refused_on_both_sides),
 		cmocka_unit_test(two_roots_are_trusted_side_by_side),
+		cmocka_unit_test(servers_of_others_must_have_the_name_too),
 	};
 
 	return cmocka_run_group_tests_name("tls", tests, make_world, drop_world);
