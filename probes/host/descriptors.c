@@ -37,6 +37,7 @@ bool descriptors_parse_limit(struct scan text, uint64_t *out)
 struct descriptors_memory {
 	struct look_file files, tracked, tracked_max;
 	struct processes walked;
+	struct worst *worst; /* of this look, as many as names */
 };
 
 static void tell(struct look *l, uint32_t metric, uint64_t used, uint64_t most)
@@ -137,43 +138,34 @@ static void tell_worst(struct look *l, const char *name, const struct worst *w)
 	}
 }
 
-struct named {
-	const struct descriptors_options *options;
-	struct worst *worst; /* as many as names */
-};
-
 static bool on_process(struct look *l, const char *pid, const struct process_line *p, void *ctx)
 {
-	struct named *n = ctx;
+	const struct descriptors_options *o = look_options(l);
+	struct worst *worst = ctx;
 
-	for (size_t i = 0; i < n->options->names.count; i++) {
-		if (!process_has_name(p, n->options->names.items[i]))
+	for (size_t i = 0; i < o->names.count; i++) {
+		if (!process_has_name(p, o->names.items[i]))
 			continue;
-		n->worst[i].count++;
-		weigh(l, pid, &n->worst[i]);
+		worst[i].count++;
+		weigh(l, pid, &worst[i]);
 	}
 	return false; /* threads of the kernel have no files */
 }
 
 static int look_at_named(struct look *l, struct err *e)
 {
-	struct named n = {.options = look_options(l)};
-	size_t count = n.options->names.count;
-	int status;
+	const struct descriptors_options *o = look_options(l);
+	struct descriptors_memory *m = look_memory(l);
+	const struct processes_visitor visitor = {true, on_process, m->worst};
+	int status = processes_walk(l, &m->walked, &visitor, e);
 
-	if (count == 0)
-		return 0;
-	n.worst = mem_array(count, sizeof *n.worst);
-	status = processes_walk(l, &((struct descriptors_memory *)look_memory(l))->walked, true, on_process, &n, e);
-	for (size_t i = 0; i < count && status == 0; i++)
-		tell_worst(l, n.options->names.items[i], &n.worst[i]);
-	free(n.worst);
+	for (size_t i = 0; i < o->names.count && status == 0; i++)
+		tell_worst(l, o->names.items[i], &m->worst[i]);
 	return status;
 }
 
-static int descriptors_look(struct look *l, struct err *e)
+static int look_at_tables(struct look *l, struct descriptors_memory *m, struct err *e)
 {
-	struct descriptors_memory *m = look_memory(l);
 	uint64_t open, unused, most;
 	struct scan text;
 
@@ -186,7 +178,21 @@ static int descriptors_look(struct look *l, struct err *e)
 	if (read_one(l, &m->tracked, "proc/sys/net/netfilter/nf_conntrack_count", &open) &&
 		read_one(l, &m->tracked_max, "proc/sys/net/netfilter/nf_conntrack_max", &most))
 		tell(l, DESCRIPTORS_TRACKED, open, most);
-	return look_at_named(l, e);
+	return 0;
+}
+
+static int descriptors_look(struct look *l, struct err *e)
+{
+	const struct descriptors_options *o = look_options(l);
+	struct descriptors_memory *m = look_memory(l);
+
+	if (look_begins(l)) {
+		if (look_at_tables(l, m, e) < 0)
+			return -1;
+		free(m->worst);
+		m->worst = mem_array(o->names.count + 1, sizeof *m->worst);
+	}
+	return o->names.count > 0 ? look_at_named(l, e) : 0;
 }
 
 static void descriptors_forget(void *memory)
@@ -197,6 +203,7 @@ static void descriptors_forget(void *memory)
 	look_file_close(&m->tracked);
 	look_file_close(&m->tracked_max);
 	processes_forget(&m->walked);
+	free(m->worst);
 }
 
 static const struct look_kind descriptors_kind = {sizeof(struct descriptors_memory), false, descriptors_look,

@@ -30,10 +30,12 @@ struct look {
 	const struct look_kind *kind;
 	struct run *run; /* NULL: what it sees is only remembered */
 	const void *options;
-	struct event *timer; /* of a one-shot run, between its looks */
+	struct event *timer; /* of a one-shot run, between its looks; of one that goes on */
+	struct run *pending; /* whose look goes on; NULL: none does */
+	bool is_once, goes_on;
 	char *root;
 	int root_fd;
-	int64_t last, used; /* mono: of the last look that saw something, of the last one */
+	int64_t last, used, began; /* mono: of the last look that saw something, of the last one, of this one */
 	double elapsed;
 	uint32_t number;
 	char down[SAMPLE_TEXT_MAX + 1], note[SAMPLE_TEXT_MAX + 1];
@@ -86,7 +88,7 @@ static void sweep(struct looks *all, int64_t now)
 		const char *check;
 		struct look *l = map_at(all->checks, i, &check);
 
-		if (now - l->used < LOOK_KEPT)
+		if (now - l->used < LOOK_KEPT || l->pending != NULL)
 			continue;
 		map_remove(all->checks, check);
 		look_free(l);
@@ -117,29 +119,68 @@ static struct look *look_of_check(struct looks *all, const char *check, const st
 
 /* ---- looking */
 
-/* One that sees nothing leaves the time before as it was: rates then go over the whole time. */
-static int look_once(struct look *l, struct err *e)
+static int begin(struct look *l, struct err *e)
 {
-	int64_t now = clock_mono();
-	int status;
-
-	l->used = now;
+	l->used = l->began = clock_mono();
 	if (l->root_fd < 0)
 		l->root_fd = open(l->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (l->root_fd < 0)
 		return err_errno(e, "%.120s", l->root);
-	l->elapsed = l->number > 0 ? (double)(now - l->last) / NS_PER_S : 0;
-	l->number++;
+	l->elapsed = l->number > 0 ? (double)(l->began - l->last) / NS_PER_S : 0;
 	l->down[0] = l->note[0] = '\0';
+	return 0;
+}
+
+/* A look, or a part of one. One that sees nothing leaves the time before as it was: rates then go over the whole time. */
+static int look_once(struct look *l, struct err *e)
+{
+	int status;
+
+	if (!l->goes_on && begin(l, e) < 0)
+		return -1;
+	l->number++;
 	status = l->kind->look(l, e);
+	l->goes_on = status == LOOK_GOES_ON;
 	if (status == 0)
-		l->last = now;
+		l->last = l->began;
 	else
 		l->number--;
 	return status;
 }
 
-/* Looks and tells; the run has ended then. */
+/* All parts at once. */
+static int look_whole(struct look *l, struct err *e)
+{
+	int status;
+
+	while ((status = look_once(l, e)) == LOOK_GOES_ON)
+		;
+	return status;
+}
+
+static void on_turn(evutil_socket_t fd, short what, void *ctx);
+
+/* It is our own fault. */
+static void at_turn_deadline(void *state, struct run *r)
+{
+	(void)state;
+	run_unknown(r, "the time-out is too short for all that there is to look at");
+}
+
+static void go_on(struct look *l, struct run *r)
+{
+	const struct timeval now = {0, 0};
+
+	run_set_private(r, l);
+	run_on_deadline(r, at_turn_deadline);
+	l->pending = r;
+	if (l->timer == NULL)
+		l->timer = evtimer_new(run_env(r)->base, on_turn, l);
+	assert(l->timer != NULL);
+	evtimer_add(l->timer, &now);
+}
+
+/* Looks and tells; the run has ended then, unless the look goes on. */
 static void tell(struct look *l, struct run *r)
 {
 	struct err e;
@@ -147,9 +188,11 @@ static void tell(struct look *l, struct run *r)
 
 	l->run = r;
 	l->options = run_options(r);
-	status = look_once(l, &e);
+	status = l->is_once ? look_whole(l, &e) : look_once(l, &e);
 	l->run = NULL;
-	if (status < 0)
+	if (status == LOOK_GOES_ON)
+		go_on(l, r);
+	else if (status < 0)
 		run_unknown(r, "%s", e.text);
 	else if (l->down[0] != '\0')
 		run_down(r, "%s", l->down);
@@ -157,6 +200,17 @@ static void tell(struct look *l, struct run *r)
 		run_up_noting(r, "%s", l->note);
 	else
 		run_up(r);
+}
+
+static void on_turn(evutil_socket_t fd, short what, void *ctx)
+{
+	struct look *l = ctx;
+	struct run *r = l->pending;
+
+	(void)fd, (void)what;
+	l->pending = NULL;
+	run_set_private(r, NULL);
+	tell(l, r);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *ctx)
@@ -184,8 +238,9 @@ static void start_one_shot(struct looks *all, struct run *r, const struct look_k
 	struct look *l = look_new(all, kind, root_of(r));
 	struct err e;
 
+	l->is_once = true;
 	l->options = run_options(r);
-	if (!kind->has_rates || look_once(l, &e) < 0) {
+	if (!kind->has_rates || look_whole(l, &e) < 0) {
 		tell(l, r);
 		look_free(l);
 		return;
@@ -200,9 +255,15 @@ static void start_one_shot(struct looks *all, struct run *r, const struct look_k
 void look_start(void *state, struct run *r, const struct look_kind *kind)
 {
 	struct looks *all = state;
+	struct look *before;
 
 	if (*run_check(r) == '\0') {
 		start_one_shot(all, r, kind);
+		return;
+	}
+	before = map_find(all->checks, run_check(r));
+	if (before != NULL && before->pending != NULL) {
+		run_unknown(r, "the look before is not done yet");
 		return;
 	}
 	sweep(all, run_started(r));
@@ -211,11 +272,19 @@ void look_start(void *state, struct run *r, const struct look_kind *kind)
 
 void look_cancel(void *state, struct run *r)
 {
+	struct look *l = run_private(r);
+
 	(void)state;
-	if (run_private(r) == NULL)
+	if (l == NULL)
 		return;
-	look_free(run_private(r));
 	run_set_private(r, NULL);
+	if (l->is_once) {
+		look_free(l);
+		return;
+	}
+	event_del(l->timer);
+	l->pending = NULL;
+	l->goes_on = false; /* the next one begins anew */
 }
 
 int look_open(const struct probe_env *env, void **state, struct err *e)
@@ -248,6 +317,11 @@ void *look_memory(struct look *l)
 double look_elapsed(const struct look *l)
 {
 	return l->elapsed;
+}
+
+bool look_begins(const struct look *l)
+{
+	return !l->goes_on;
 }
 
 uint32_t look_number(const struct look *l)

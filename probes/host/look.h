@@ -25,10 +25,13 @@
 
 struct look;
 
+#define LOOK_GOES_ON 1
+
 struct look_kind {
 	size_t size; /* of the memory */
 	bool has_rates;
-	/* Reads, tells, remembers. -1: nothing can be known, with err. */
+	/* Reads, tells, remembers. -1: nothing can be known, with err. LOOK_GOES_ON: it is called again on the next turn of the
+	 * loop, as what there is to read would hold up others; look_begins says when it begins, also after it was left off. */
 	int (*look)(struct look *, struct err *);
 	void (*forget)(void *memory); /* may be NULL */
 };
@@ -48,6 +51,7 @@ void look_close(void *state);
 void *look_memory(struct look *);
 const void *look_options(const struct look *);
 double look_elapsed(const struct look *);   /* s since the look before; 0: there was none */
+bool look_begins(const struct look *);
 uint32_t look_number(const struct look *);  /* 1, 2, ...: to tell what was there the time before */
 int look_root(const struct look *);         /* descriptor of the folder that paths start at */
 bool look_root_is_moved(const struct look *);

@@ -17,17 +17,18 @@ struct named {
 	uint64_t count, pages, ticks, before; /* before: ticks the look before; falls when one has ended */
 };
 
-struct process_memory {
-	struct processes walked;
-	struct look_file loadavg;
-	struct named *named; /* as many as names */
-	size_t count;
-};
-
 struct tally {
 	uint64_t all, blocked, zombies, threads;
 	const struct process_options *options;
 	struct named *named;
+};
+
+struct process_memory {
+	struct processes walked;
+	struct look_file loadavg;
+	struct tally tally;
+	struct named *named; /* as many as names */
+	size_t count;
 };
 
 /* Cares for those that have a name that is asked for. */
@@ -52,7 +53,7 @@ static bool on_process(struct look *l, const char *pid, const struct process_lin
 	return is_named;
 }
 
-static void tell_named(struct look *l, const char *name, struct named *now, struct named *kept)
+static void tell_named(struct look *l, const char *name, const struct named *now, struct named *kept)
 {
 	struct run_part *p = look_part(l, name);
 	double hz = (double)sysconf(_SC_CLK_TCK);
@@ -78,30 +79,40 @@ static void tell_runnable(struct look *l, struct process_memory *m)
 		look_value(l, PROCESS_RUNNING, (double)s.runnable);
 }
 
+/* Of this look; how much each had the look before stays. */
+static void begin(struct process_memory *m, const struct process_options *o)
+{
+	free(m->tally.named);
+	m->tally = (struct tally){.options = o, .named = mem_array(o->names.count + 1, sizeof *m->tally.named)};
+	if (m->count >= o->names.count)
+		return;
+	m->named = mem_resize(m->named, o->names.count, sizeof *m->named);
+	memset(m->named + m->count, 0, (o->names.count - m->count) * sizeof *m->named);
+	m->count = o->names.count;
+}
+
 static int process_look(struct look *l, struct err *e)
 {
 	const struct process_options *o = look_options(l);
 	struct process_memory *m = look_memory(l);
-	struct named *named = mem_array(o->names.count + 1, sizeof *named);
-	struct tally t = {.options = o, .named = named};
-	int status = processes_walk(l, &m->walked, o->names.count > 0, on_process, &t, e);
+	const struct processes_visitor visitor = {o->names.count > 0, on_process, &m->tally};
+	const struct tally *t = &m->tally;
+	int status;
 
-	if (m->count < o->names.count) {
-		m->named = mem_resize(m->named, o->names.count, sizeof *m->named);
-		memset(m->named + m->count, 0, (o->names.count - m->count) * sizeof *m->named);
-		m->count = o->names.count;
-	}
-	if (status == 0) {
-		look_value(l, PROCESS_COUNT, (double)t.all);
-		tell_runnable(l, m);
-		look_value(l, PROCESS_BLOCKED, (double)t.blocked);
-		look_value(l, PROCESS_ZOMBIES, (double)t.zombies);
-		look_value(l, PROCESS_THREADS, (double)t.threads);
-		for (size_t i = 0; i < o->names.count; i++)
-			tell_named(l, o->names.items[i], &named[i], &m->named[i]);
-	}
-	free(named);
-	return status;
+	if (look_begins(l))
+		begin(m, o);
+	m->tally.options = o;
+	status = processes_walk(l, &m->walked, &visitor, e);
+	if (status != 0)
+		return status;
+	look_value(l, PROCESS_COUNT, (double)t->all);
+	tell_runnable(l, m);
+	look_value(l, PROCESS_BLOCKED, (double)t->blocked);
+	look_value(l, PROCESS_ZOMBIES, (double)t->zombies);
+	look_value(l, PROCESS_THREADS, (double)t->threads);
+	for (size_t i = 0; i < o->names.count; i++)
+		tell_named(l, o->names.items[i], &t->named[i], &m->named[i]);
+	return 0;
 }
 
 static void process_forget(void *memory)
@@ -110,6 +121,7 @@ static void process_forget(void *memory)
 
 	processes_forget(&m->walked);
 	look_file_close(&m->loadavg);
+	free(m->tally.named);
 	free(m->named);
 }
 

@@ -15,7 +15,7 @@
 #include "probes/host/process_line.h"
 
 #define STAT_MAX 1024
-#define LIST_BYTES 32768
+#define LIST_BYTES 8192 /* some 300 processes */
 #define PID_DIGITS 10
 
 struct processes_kept {
@@ -29,18 +29,11 @@ struct processes_kept {
 
 #define TRUSTED_AT_MOST (45 * NS_PER_S)
 
-/* A walk under way: what was kept from the one before is taken from its front, as /proc lists pids in ascending order. What is not
- * found in that order is opened anew, no more. */
+/* /proc lists pids in ascending order: what is not found in that order is opened anew, no more. */
 struct walk {
 	struct look *look;
 	struct processes *all;
-	struct processes_kept *old;
-	size_t old_at, old_count;
-	size_t seen;
-	bool by_name;
-	bool has_first; /* process 1, which is always there: without it those of others are hidden from us */
-	bool (*on_process)(struct look *, const char *pid, const struct process_line *, void *);
-	void *ctx;
+	const struct processes_visitor *visitor;
 	int64_t now;
 };
 
@@ -64,24 +57,24 @@ static size_t kept_most(void)
 }
 
 /* What is left of the walk before, if there was one; files of processes that are no more are closed on the way. */
-static struct processes_kept take_kept(struct walk *w, uint64_t pid)
+static struct processes_kept take_kept(struct processes *all, uint64_t pid)
 {
-	for (; w->old_at < w->old_count && w->old[w->old_at].pid <= pid; w->old_at++) {
-		if (w->old[w->old_at].pid == pid)
-			return w->old[w->old_at++];
-		look_file_close(&w->old[w->old_at].stat);
+	for (; all->old_at < all->old_count && all->old[all->old_at].pid <= pid; all->old_at++) {
+		if (all->old[all->old_at].pid == pid)
+			return all->old[all->old_at++];
+		look_file_close(&all->old[all->old_at].stat);
 	}
 	return (struct processes_kept){.pid = pid};
 }
 
-static void keep(struct walk *w, struct processes_kept *k)
+static void keep(struct processes *all, const struct processes_kept *k)
 {
-	struct processes *all = w->all;
-
 	if (k->stat.fd_plus_one == 0)
 		return;
 	if (all->count == all->most) {
-		look_file_close(&k->stat);
+		struct look_file f = k->stat;
+
+		look_file_close(&f);
 		return;
 	}
 	if (all->count == all->room) {
@@ -113,11 +106,11 @@ static int read_stat(struct walk *w, const char *pid, struct look_file *f, char 
 
 static void tell(struct walk *w, const char *pid, const struct process_line *p, struct processes_kept *k)
 {
-	bool cares = w->on_process(w->look, pid, p, w->ctx);
+	bool cares = w->visitor->on_process(w->look, pid, p, w->visitor->ctx);
 
-	w->seen++;
-	w->has_first |= p->pid == 1;
-	if (cares || (p->state != 'S' && p->state != 'I') || (w->by_name && !p->is_kernel))
+	w->all->seen++;
+	w->all->has_first |= p->pid == 1;
+	if (cares || (p->state != 'S' && p->state != 'I') || (w->visitor->by_name && !p->is_kernel))
 		return;
 	/* A part of them in each look, not all at once. */
 	k->trusted = k->until == 0 ? (unsigned)(p->pid % PROCESSES_TRUSTED) : PROCESSES_TRUSTED - 1;
@@ -130,22 +123,22 @@ static void tell_trusted(struct walk *w, const char *pid, struct processes_kept 
 	const struct process_line p = {.pid = k->pid, .threads = k->threads, .state = 'S'};
 
 	k->trusted--;
-	w->seen++;
-	w->has_first |= k->pid == 1;
-	w->on_process(w->look, pid, &p, w->ctx);
+	w->all->seen++;
+	w->all->has_first |= k->pid == 1;
+	w->visitor->on_process(w->look, pid, &p, w->visitor->ctx);
 }
 
 /* -1: there are processes that we cannot look at. */
 static int look_at(struct walk *w, const char *pid, struct err *e)
 {
-	struct processes_kept k = take_kept(w, strtoull(pid, NULL, 10));
+	struct processes_kept k = take_kept(w->all, strtoull(pid, NULL, 10));
 	char text[STAT_MAX];
 	struct process_line p;
 	int n;
 
 	if (k.trusted > 0 && k.until > w->now && k.stat.fd_plus_one > 0) {
 		tell_trusted(w, pid, &k);
-		keep(w, &k);
+		keep(w->all, &k);
 		return 0;
 	}
 	k.trusted = 0;
@@ -154,7 +147,7 @@ static int look_at(struct walk *w, const char *pid, struct err *e)
 		return errno == ENOENT || errno == ESRCH ? 0 : err_errno(e, "proc/%.10s/stat", pid);
 	if (process_parse(scan_over(text, (size_t)n), &p))
 		tell(w, pid, &p, &k);
-	keep(w, &k);
+	keep(w->all, &k);
 	return 0;
 }
 
@@ -165,64 +158,83 @@ static bool is_pid(const char *name)
 	return name[0] != '0' && digits > 0 && digits <= PID_DIGITS && name[digits] == '\0';
 }
 
-static int look_at_all(struct walk *w, int folder, struct err *e)
-{
-	uint64_t list[LIST_BYTES / sizeof(uint64_t)];
-	long len;
-
-	if (lseek(folder, 0, SEEK_SET) < 0)
-		return err_errno(e, "proc");
-	while ((len = syscall(SYS_getdents64, folder, list, sizeof list)) > 0) {
-		for (long at = 0; at < len;) {
-			const struct entry *entry = (const void *)((const char *)list + at);
-
-			if (is_pid(entry->name) && look_at(w, entry->name, e) < 0)
-				return -1;
-			at += entry->len;
-		}
-	}
-	return len < 0 ? err_errno(e, "proc") : 0;
-}
-
-/* Open from the look before, or now. -1 with err. */
+/* Open from the look before, or now. */
 static int open_folder(struct look *l, struct processes *all, struct err *e)
 {
 	int fd = all->folder.fd_plus_one - 1;
 
-	if (fd >= 0)
-		return fd;
-	fd = openat(look_root(l), "proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
+		fd = openat(look_root(l), "proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || lseek(fd, 0, SEEK_SET) < 0)
 		return err_errno(e, "proc");
 	all->folder.fd_plus_one = fd + 1;
-	all->most = kept_most();
-	return fd;
+	return 0;
 }
 
-int processes_walk(struct look *l, struct processes *all, bool by_name, bool (*on_process)(struct look *, const char *pid,
-	const struct process_line *, void *ctx), void *ctx, struct err *e)
+/* What a walk that was left off had not come to is let go. */
+static void drop_old(struct processes *all)
 {
-	struct walk w = {.look = l, .all = all, .old = all->kept, .old_count = all->count, .by_name = by_name, .on_process = on_process,
-		.ctx = ctx, .now = clock_mono()};
-	int folder = open_folder(l, all, e), status;
+	take_kept(all, UINT64_MAX);
+	free(all->old);
+	all->old = NULL;
+	all->old_at = all->old_count = 0;
+}
 
-	if (folder < 0)
+static int begin(struct look *l, struct processes *all, struct err *e)
+{
+	drop_old(all);
+	if (open_folder(l, all, e) < 0)
 		return -1;
+	all->most = kept_most();
+	all->old = all->kept;
+	all->old_count = all->count;
 	all->room = all->count + 16;
 	all->kept = mem_array(all->room, sizeof *all->kept);
-	all->count = 0;
-	status = look_at_all(&w, folder, e);
-	take_kept(&w, UINT64_MAX);
-	free(w.old);
-	if (status == 0 && w.seen == 0)
-		status = err_set(e, "proc: no process can be seen");
-	if (status == 0 && !w.has_first)
-		status = err_set(e, "proc: processes of other users are hidden (hidepid)");
-	return status;
+	all->count = all->seen = 0;
+	all->has_first = false;
+	return 0;
+}
+
+/* What the folder gives in one call. Returns its bytes: 0 at the end; -1 with err. */
+static long walk_some(struct walk *w, size_t *entries, struct err *e)
+{
+	uint64_t list[LIST_BYTES / sizeof(uint64_t)];
+	long len = syscall(SYS_getdents64, w->all->folder.fd_plus_one - 1, list, sizeof list);
+
+	if (len < 0)
+		return err_errno(e, "proc");
+	for (long at = 0; at < len; ++*entries) {
+		const struct entry *entry = (const void *)((const char *)list + at);
+
+		if (is_pid(entry->name) && look_at(w, entry->name, e) < 0)
+			return -1;
+		at += entry->len;
+	}
+	return len;
+}
+
+int processes_walk(struct look *l, struct processes *all, const struct processes_visitor *visitor, struct err *e)
+{
+	struct walk w = {.look = l, .all = all, .visitor = visitor, .now = clock_mono()};
+	size_t entries = 0;
+	long len;
+
+	if (look_begins(l) && begin(l, all, e) < 0)
+		return -1;
+	while ((len = walk_some(&w, &entries, e)) > 0)
+		if (entries >= PROCESSES_TURN)
+			return LOOK_GOES_ON;
+	drop_old(all);
+	if (len < 0)
+		return -1;
+	if (all->seen == 0)
+		return err_set(e, "proc: no process can be seen");
+	return all->has_first ? 0 : err_set(e, "proc: processes of other users are hidden (hidepid)");
 }
 
 void processes_forget(struct processes *all)
 {
+	drop_old(all);
 	for (size_t i = 0; i < all->count; i++)
 		look_file_close(&all->kept[i].stat);
 	free(all->kept);

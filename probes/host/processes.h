@@ -24,17 +24,30 @@
 
 struct process_line;
 
+/* Zeroed at first. */
 struct processes {
 	struct look_file folder;
 	struct processes_kept *kept; /* by pid, ascending */
 	size_t count, room, most;
+	/* of the walk that goes on: what was kept from the one before, taken from its front */
+	struct processes_kept *old;
+	size_t old_at, old_count, seen;
+	bool has_first;
 };
 
-/* For each process that can be looked at; pid is the word of /proc; it says whether it cares for that one, which is read in
- * each look then. Of one that is trusted pid, state and threads alone are known. One that ended meanwhile is left out. -1: none
- * can be seen, or those of others are hidden, with err. */
-int processes_walk(struct look *, struct processes *, bool by_name, bool (*on_process)(struct look *, const char *pid, const struct process_line *,
-	void *ctx), void *ctx, struct err *);
+/* Who walks. */
+struct processes_visitor {
+	bool by_name; /* looks for names */
+	/* For each process that can be looked at; pid is the word of /proc; it says whether it cares for that one, which is read in
+	 * each look then. Of one that is trusted pid, state and threads alone are known. */
+	bool (*on_process)(struct look *, const char *pid, const struct process_line *, void *ctx);
+	void *ctx;
+};
+
+/* One that ended meanwhile is left out. LOOK_GOES_ON after PROCESSES_TURN of them. -1: none can be seen, or those of others are
+ * hidden, with err. */
+#define PROCESSES_TURN 256
+int processes_walk(struct look *, struct processes *, const struct processes_visitor *, struct err *);
 void processes_forget(struct processes *);
 
 #endif

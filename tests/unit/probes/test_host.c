@@ -735,6 +735,89 @@ static void processes_are_followed_over_many_looks(void **state)
 	}
 }
 
+static void put_limits(struct fixture *f, unsigned pid, const char *limit, unsigned open);
+static size_t open_descriptors(void);
+
+struct turns {
+	struct event *event;
+	size_t count;
+};
+
+static void on_each_turn(evutil_socket_t fd, short what, void *ctx)
+{
+	const struct timeval now = {0, 0};
+	struct turns *t = ctx;
+
+	(void)fd, (void)what;
+	t->count++;
+	evtimer_add(t->event, &now);
+}
+
+static void put_many(struct fixture *f, unsigned count)
+{
+	for (unsigned i = 1; i <= count; i++)
+		put_process(f, i, i == count ? "last" : "one", 'S', 1, 1);
+}
+
+static void many_processes_do_not_hold_up_others(void **state)
+{
+	const struct timeval now = {0, 0};
+	struct fixture *f = *state;
+	struct turns turns = {.count = 0};
+	size_t before = open_descriptors(), most = 8192 / 24 + 1; /* of one call of the kernel */
+
+	put_many(f, 800);
+	turns.event = evtimer_new(f->one.base, on_each_turn, &turns);
+	f->one.check = "c";
+	for (int round = 0; round < 2; round++) {
+		evtimer_add(turns.event, &now);
+		turns.count = 0;
+		one_run_of(&f->one, &process_probe, f->option, "names=last", "names=one");
+		assert_lines(&f->one, "-  up", "-  up", "-  up");
+		assert_true(is_near(one_run_value(&f->one, 0, PROCESS_COUNT), 800));
+		assert_true(is_near(one_run_value(&f->one, 2, PROCESS_COUNT), 799));
+		assert_true(turns.count >= 800 / most);
+	}
+	assert_true(is_near(one_run_value(&f->one, 2, PROCESS_CPU), 0));
+	event_free(turns.event);
+	f->one.check = "d";
+	put(f, "proc/sys/fs/file-nr", "1500\t500\t4000\n");
+	put_limits(f, 800, "100", 10);
+	one_run_of(&f->one, &descriptors_probe, f->option, "names=last");
+	assert_lines(&f->one, "-  up", "-  up");
+	assert_true(is_near(one_run_value(&f->one, 1, DESCRIPTORS_OPEN), 10));
+	assert_true(open_descriptors() <= before + 12);
+}
+
+static void a_look_that_is_left_off_begins_anew(void **state)
+{
+	struct fixture *f = *state;
+	char command[128];
+
+	put_many(f, 1200); /* several turns */
+	f->one.check = "c";
+	for (int i = 0; i < 2; i++) {
+		struct run_group *g = one_run_begin(&f->one, &process_probe, (const char *const[]){f->option, "names=last", NULL});
+
+		for (int turns = 0; turns < 1 + i; turns++)
+			event_base_loop(f->one.base, EVLOOP_ONCE);
+		assert_false(f->one.done);
+		run_group_cancel(g);
+		for (int turns = 0; turns < 3; turns++)
+			event_base_loop(f->one.base, EVLOOP_NONBLOCK);
+	}
+	snprintf(command, sizeof command, "rm -rf %s/proc/[0-9]*", f->root);
+	assert_int_equal(system(command), 0);
+	put_process(f, 1, "last", 'S', 1, 1);
+	one_run_of(&f->one, &process_probe, f->option, "names=last");
+	assert_lines(&f->one, "-  up", "-  up");
+	assert_true(is_near(one_run_value(&f->one, 0, PROCESS_COUNT), 1));
+	put_many(f, 700);
+	f->one.check = NULL; /* one-shot: all at once */
+	one_run_of(&f->one, &process_probe, f->option);
+	assert_true(is_near(one_run_value(&f->one, 0, PROCESS_COUNT), 700));
+}
+
 /* A child that waits until it is killed, under a name, with a pid where that can be had; the kernel gives the next one that is free. */
 static pid_t wait_as(const char *name, pid_t wanted)
 {
@@ -1218,6 +1301,8 @@ int main(void)
 		CASE(processes_are_counted_and_named_ones_must_run),
 		CASE(named_processes_that_are_hidden_are_unknown),
 		CASE(processes_are_followed_over_many_looks),
+		CASE(many_processes_do_not_hold_up_others),
+		CASE(a_look_that_is_left_off_begins_anew),
 		CASE(a_process_with_the_number_of_one_that_ended_is_another_one),
 		CASE(what_sleeps_is_counted_in_each_look),
 		CASE(a_process_that_becomes_another_program_is_found_by_its_new_name),
