@@ -57,15 +57,18 @@ def by_nginx(folder):
     san = f"DNS:{NAME}"
     table = []
 
-    def tls(what, pair, outcome, reason, *options, more=""):
-        port = server.server(f'location / {{ return 200 "ok"; }} {more}', f"ssl_certificate {pair[0]}; ssl_certificate_key {pair[1]};")
+    def tls(what, pair, outcome, reason, *options, more="", act='return 200 "ok"'):
+        port = server.server(f'location / {{ {act}; }} {more}', f"ssl_certificate {pair[0]}; ssl_certificate_key {pair[1]};")
         table.append((what, port, "https", "/", outcome, reason, ["ca=" + root.pem, *options]))
+        return port
 
     def plain(what, body, outcome, reason, *options, path="/"):
         table.append((what, server.server(body), "http", path, outcome, reason, options))
 
     tls("a good certificate", root.leaf(NAME, san), "up", "")
-    tls("expired", root.leaf("expired", san, days=(-40, -10)), "down", "certificate expired on 20")
+    expired = tls("expired", root.leaf("expired", san, days=(-40, -10)), "down", "certificate expired on 20")
+    tls("a redirect from https to an expired certificate", root.leaf("first", san), "down",
+        f"redirected to https://{NAME}:{expired}/: certificate expired on 20", act=f"return 301 https://{NAME}:{expired}/")
     tls("not yet valid", root.leaf("future", san, days=(5, 10)), "down", "certificate is not valid before 20")
     tls("wrong name", root.leaf("elsewhere", "DNS:other.gov.example"), "down",
         "certificate is for other names: other.gov.example")
@@ -78,6 +81,10 @@ def by_nginx(folder):
     plain("a redirect loop", "return 302 /again;", "down", "more than 5 redirects")
     plain("a wrong page", 'return 200 "maintenance";', "down", "body", "expect_body=welcome")
     plain("a page that must not be", 'return 200 "fatal error";', "down", "body", "forbid_body=fatal")
+    answer = """default_type application/json; return 200 '{"state": "ok", "nodes": [{"up": true}, {"up": false}], "queue": 120}';"""
+    plain("JSON as it must be", answer, "up", "", "json=$.state == 'ok'", "json=length($.nodes) == 2", "json=$.nodes[0].up == true")
+    plain("JSON with a value that is too large", answer, "down", "$.queue is 120, expected < 100", "json=$.queue < 100")
+    plain("a page where JSON must be", 'return 200 "<html>";', "down", "the body is not JSON: line 1: ", "json=$.state")
     plain("a redirect to port 1", f"return 302 http://{NAME}:1/;", "down", f"redirected to http://{NAME}:1/: connection refused")
     with open(os.path.join(folder, "huge"), "wb") as f:
         f.truncate(8 << 20)

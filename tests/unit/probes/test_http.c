@@ -849,6 +849,11 @@ static void the_certificate_of_every_hop_counts(void **state)
 		one_run_of(&f->one, &http_probe, f->text, a.option, "verify=false");
 		assert_lines(&f->one, "IPv4 127.0.0.1 up");
 		assert_float_equal(one_run_value(&f->one, 0, HTTP_CERT_DAYS), least, 0.01);
+		snprintf(answer, sizeof answer, "steps=b: GET https://localhost:%u/", s[1].port);
+		s[0].answer = s[1].answer;
+		one_run_of(&f->one, &http_steps_probe, f->text, a.option, "verify=false", "steps=a: GET /", answer);
+		assert_lines(&f->one, "IPv4 127.0.0.1 up");
+		assert_float_equal(one_run_value(&f->one, 0, HTTP_STEPS_CERT_DAYS), least, 0.01);
 		tls_close(f, &s[0]);
 		tls_close(f, &s[1]);
 		pki_free(&leaves[0]);
