@@ -630,6 +630,12 @@ void snmp_talk_inform(struct snmp_talk *t, const struct snmp_inform *q)
 		discover(t);
 }
 
+bool snmp_talk_was_refused(const struct snmp_talk *t)
+{
+	return t->report == SNMPERR_UNKNOWN_USER_NAME || t->report == SNMPERR_AUTHENTICATION_FAILURE ||
+		t->report == SNMPERR_UNSUPPORTED_SEC_LEVEL || t->report == SNMPERR_DECRYPTION_ERR;
+}
+
 struct snmp_talk_counts snmp_talk_counts(const struct snmp_talk *t)
 {
 	return t->counts;

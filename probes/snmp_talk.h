@@ -13,6 +13,7 @@
 #ifndef PROBES_SNMP_TALK_H
 #define PROBES_SNMP_TALK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
@@ -73,6 +74,8 @@ void snmp_talk_close(struct snmp_talk *); /* accepts NULL */
 void snmp_talk_ask(struct snmp_talk *, const struct snmp_request *);
 /* The same of a notification that is to be confirmed, of v3: on_reply when it is. Borrowed until then. */
 void snmp_talk_inform(struct snmp_talk *, const struct snmp_inform *);
+/* In on_end: the device itself has said that it will not have us: not this user, password, or level. */
+bool snmp_talk_was_refused(const struct snmp_talk *);
 struct snmp_talk_counts snmp_talk_counts(const struct snmp_talk *);
 /* What to say when not all came within a time; whether that is down or cannot be known: a device that still answers has more to
  * read than fits the time, which is none of its faults. */

@@ -143,12 +143,12 @@ static void on_reply(void *ctx, long status, long index)
 	send_ended(i->send, LETTER_REFUSED, e.text);
 }
 
-/* Unknown: it is there and will not have it so (user, passwords), or this machine cannot send. */
 static void on_end(void *ctx, enum outcome outcome, const char *words)
 {
 	struct inform *i = ctx;
 
-	if (outcome == OUTCOME_UNKNOWN)
+	(void)outcome;
+	if (snmp_talk_was_refused(i->talk))
 		send_ended(i->send, LETTER_REFUSED, words);
 	else
 		talk_next(i, words);
