@@ -1,6 +1,7 @@
 /*
  * systemd: units of this host that have failed, and named ones that must be active. A run asks systemd over the system
- * bus, which only another process may (agent/units.h): probe_env hands the question on and the answer back.
+ * bus, which only another process may (agent/units.h): probe_env hands the question on and the answer back. Files do not
+ * tell: /run/systemd and the cgroups show what runs, not what failed, nor what a unit that does not run is instead.
  *
  *   failed units      down, with their names, but those that `ignore` names; their count is a value
  *   a named unit      a part: up when it is active (or reloading meanwhile), else down with what it is instead
