@@ -6,6 +6,7 @@ import http.server
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import urllib.parse
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import faults  # noqa: E402
 import nginx  # noqa: E402
+import pair  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 AGENT = os.path.join(ROOT, "build", "xunjian-agent")
@@ -220,6 +222,33 @@ def settings_that_are_wrong(folder):
         check(f"{lines[-1]} is refused at its line", p.returncode == 3 and f"agent.conf:{3 + len(lines)}: steps: " in p.stdout and words in p.stdout, p.stdout)
 
 
+def in_an_agent(port, folder):
+    """Behind its fence the JSON library can still be loaded, and the secret is in nothing that the agent writes."""
+    def quoted(line):
+        return '"' + line.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+    path, log, state = os.path.join(folder, "agent.conf"), os.path.join(folder, "agent.log"), os.path.join(folder, "state")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(f'id = "a"; state = "{state}"; log_level = "debug"; credentials = "credentials.conf";\n'
+                f'checks = ( {{ id = "login"; type = "http-steps"; interval = "2s"; timeout = "1900ms"; url = "http://{NAME}:{port}/";\n'
+                'ipv4 = "127.0.0.1"; ipv6 = "::1"; steps = (\n' + ",\n".join(quoted(line) for line in STEPS) + "); } );\n")
+    with open(log, "wb") as f:
+        agent = subprocess.Popen([AGENT, "run", "-c", path], stdin=subprocess.DEVNULL, stdout=f, stderr=f)
+
+    def lines():
+        with open(log, encoding="utf-8") as f:
+            return [line for line in f if "result check=login" in line and "outcome=up" in line]
+    try:
+        pair.wait("results of both families", lambda: len(lines()) >= 2)
+    finally:
+        agent.terminate()
+        agent.wait()
+    for top, _, names in os.walk(folder):
+        for name in names:
+            with open(os.path.join(top, name), "rb") as f:
+                check(f"{name} holds no secret", name == "credentials.conf" or PASSWORD.encode() not in f.read())
+
+
 def main():
     folder = tempfile.mkdtemp(prefix="xunjian-http-steps-")
     port = nginx.free_port()
@@ -235,13 +264,12 @@ def main():
         whole_way(port, secrets)
         faults_of_steps(port, secrets)
         settings_that_are_wrong(folder)
+        in_an_agent(port, folder)
     finally:
         for server in servers:
             server.shutdown()
             server.server_close()
-        for name in os.listdir(folder):
-            os.unlink(os.path.join(folder, name))
-        os.rmdir(folder)
+        shutil.rmtree(folder)
     print(f"  figure: {len(rows)} ways of steps, both families; {len(failures)} failures")
     return 1 if failures else 0
 
