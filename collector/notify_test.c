@@ -96,7 +96,7 @@ static int send_test(const struct settings *s, const struct roster_channel *c)
 	int status, runner = -1;
 
 	if (send_read_secret(c->token_file, token, &e) < 0 || send_read_secret(c->secret_file, secret, &e) < 0 ||
-		(c->kind == ROSTER_COMMAND && (runner = runner_start(s->commands, &e)) < 0)) {
+		(c->kind == ROSTER_COMMAND && (runner = runner_start(s->commands, s->user, &e)) < 0)) {
 		fprintf(stderr, "notify-test: %s\n", e.text);
 		return EXIT_CONFIG;
 	}

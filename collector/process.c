@@ -581,7 +581,7 @@ int process_parent_run(const char *settings_path)
 	if (!fence_has_landlock())
 		log_warn("this kernel has no Landlock: paths are bounded by the rights of the user alone");
 	/* The runner of commands has rights that we give up. */
-	if (parent.settings->commands[0] != '\0' && (parent.runner = runner_start(parent.settings->commands, &e)) < 0) {
+	if (parent.settings->commands[0] != '\0' && (parent.runner = runner_start(parent.settings->commands, parent.settings->user, &e)) < 0) {
 		log_error("%s", e.text);
 		settings_free(parent.settings);
 		inventory_free(parent.inventory);

@@ -26,7 +26,7 @@ static const struct config_schema command_schema = {sizeof(struct allowed_comman
 
 static const struct config_field fields[] = {
 	{.name = "user", .kind = CONFIG_TEXT, .offset = offsetof(struct commands, user), .min = 1, .max = 32,
-		.help = "whom they run as: a user of their own, not root"},
+		.help = "whom they run as: a user of their own, neither root nor that of the collector"},
 	{.name = "commands", .kind = CONFIG_LIST, .offset = offsetof(struct commands, list), .fallback = "", .max = COMMANDS_MAX,
 		.sub = &command_schema, .help = "programs that channels may name"},
 	{.name = NULL},

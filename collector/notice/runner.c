@@ -376,16 +376,23 @@ static void prepare_and_run(struct runner *r)
 	_exit(0);
 }
 
-static int find_user(struct runner *r, struct err *e)
+static int find_user(struct runner *r, const char *collector, struct err *e)
 {
+	uid_t other = 0;
+	gid_t group;
+
 	if (geteuid() != 0)
 		return err_set(e, "commands need a collector that is started as root: they become another user");
 	if (fence_find_user(r->commands->user, &r->uid, &r->gid, e) < 0)
+		return err_wrap(e, "user");
+	if (r->uid == 0 || r->gid == 0)
+		return err_set(e, "user: commands do not run as root");
+	if (*collector != '\0' && fence_find_user(collector, &other, &group, e) < 0)
 		return -1;
-	return r->uid != 0 && r->gid != 0 ? 0 : err_set(e, "user: commands do not run as root");
+	return r->uid != other ? 0 : err_set(e, "user: commands do not run as the user of the collector, who could be harmed by them");
 }
 
-int runner_start(const char *path, struct err *e)
+int runner_start(const char *path, const char *collector, struct err *e)
 {
 	struct runner r = {.commands = commands_load(path, e)};
 	int fds[2] = {-1, -1};
@@ -393,7 +400,7 @@ int runner_start(const char *path, struct err *e)
 
 	if (r.commands == NULL)
 		return -1;
-	if (find_user(&r, e) < 0)
+	if (find_user(&r, collector, e) < 0)
 		err_wrap(e, "%.200s", path);
 	else if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) != 0 || (pid = fork()) < 0)
 		err_errno(e, "cannot start the runner of commands");

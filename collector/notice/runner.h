@@ -28,8 +28,9 @@
 struct err;
 struct runner_ask;
 
-/* path: file of commands. Our end of its socket; -1 with err. */
-int runner_start(const char *path, struct err *);
+/* path: file of commands. collector: the user that the collector becomes, who is not theirs; "" stays root. Our end of its
+ * socket; -1 with err. */
+int runner_start(const char *path, const char *collector, struct err *);
 /* Non-blocking end that the answer will come by, to its end of file; -1 with err. */
 int runner_send(int runner, const struct runner_ask *, struct err *);
 

@@ -81,6 +81,11 @@ def run(folder):
     write(commands, f'user = "root";\ncommands = ( {{ name = "keep"; path = "{folder}/keep"; }},\n{{ name = "fail"; path = "/x"; }} );\n')
     seen = try_channel("kept")
     expect("nor anything as root", seen[0] == 3 and "commands do not run as root" in seen[1], seen)
+    write(commands, f'user = "{USER}";\ncommands = ( {{ name = "keep"; path = "{folder}/keep"; }},\n{{ name = "fail"; path = "/x"; }} );\n')
+    with open(conf, "a", encoding="utf-8") as f:
+        f.write(f'user = "{USER}";\n')
+    seen = try_channel("kept")
+    expect("nor as the collector", seen[0] == 3 and "commands do not run as the user of the collector" in seen[1], seen)
     write(commands, f'user = "{USER}";\ncommands = ( {{ name = "keep"; path = "{folder}/keep"; }} );\n')
     seen = try_channel("kept")
     expect("a command that is not allowed", seen[0] == 3 and "notice.conf:3: channel failed: there is no command \"fail\"" in seen[1], seen)

@@ -44,6 +44,7 @@ static void what_no_process_could_reach_is_refused_by_its_name(void **state)
 	assert_reload("", "state = \"/srv/xunjian\";", "state is changed by a restart");
 	assert_reload("", "user = \"other\";", "user is changed by a restart");
 	assert_reload("", "inventory = \"other.d\";", "inventory is changed by a restart");
+	assert_reload("", "commands = \"commands.conf\";", "commands is changed by a restart");
 	assert_reload(TLS, "ingest = { ca = \"other/ca.pem\"; };", "folder of ca");
 	assert_reload(TLS, "ingest = { key = \"pki/private/c.key\"; };", "folder of key");
 	assert_reload(TLS, "ingest = { certificate = \"/c.pem\"; };", "folder of certificate");

@@ -88,7 +88,7 @@ static int begin(void **state)
 	buf_add_format(&text, "{ name = \"nothing\"; path = \"%s/nothing\"; } );\n", folder);
 	write_file("commands.conf", buf_text(&text), 0644);
 	buf_fini(&text);
-	runner = runner_start(table, &e);
+	runner = runner_start(table, "", &e);
 	if (runner < 0)
 		printf("%s\n", e.text);
 	return runner < 0 ? -1 : 0;
