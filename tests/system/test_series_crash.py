@@ -367,7 +367,7 @@ def test_full_disk():
     # Files that are there go on being written between 10 and 3 percent, and with no space they wait.
     case.reset()
     host = case.host(*case.slowly(2))
-    wait_for(lambda: files() >= 16)
+    wait_for(lambda: files() >= 16, 60)
     fill_to(disk.at, ballast, 0.05)
     time.sleep(0.5)
     os.truncate(ballast, 0)
