@@ -29,7 +29,7 @@
 
 #define CLOSE_WAIT (5 * NS_PER_S)
 #define DIAL_LIMIT (10 * NS_PER_S) /* for one address, before the next is tried */
-#define REFUSAL_WAIT (500 * NS_PER_MS)
+#define REFUSAL_WAIT NS_PER_S
 #define CLOSED "the connection was closed"
 #define BOM "\xef\xbb\xbf"
 

