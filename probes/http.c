@@ -45,6 +45,8 @@ struct http {
 	int64_t began;            /* of it */
 	CURLSH *jar;              /* of all steps */
 	char *target_host;        /* of the step under way */
+	bool may_send;            /* a secret there: it is the server that the check names */
+	bool is_target_safe;      /* encrypted, or by the check's own word not */
 	struct taken taken[HTTP_LINES_MAX];
 	size_t taken_count;
 	const char **secrets; /* that were sent, as they are and %-encoded; in the arena */
@@ -210,13 +212,26 @@ static const char *taken_value(void *ctx, const char *name)
 	return "";
 }
 
-static bool may_have_secret(const struct credential *c, const char *host)
+/* Did the operator write to which server a step goes? Else a value says so, which some answer gave. */
+static bool names_server(const char *target)
+{
+	const char *host = strstr(target, "//");
+
+	if (host == NULL || memchr(target, '?', (size_t)(host - target)) != NULL)
+		host = target;
+	else
+		host += 2;
+	return memmem(host, strcspn(host, "/?#"), "${", 2) == NULL;
+}
+
+/* A listed server gets it, and without a list the one that the check names; unencrypted only where the check says http. */
+static bool may_have_secret(const struct http *h, const struct credential *c)
 {
 	for (size_t i = 0; i < c->hosts.count; i++) {
-		if (strcasecmp(c->hosts.items[i], host) == 0)
-			return true;
+		if (strcasecmp(c->hosts.items[i], h->target_host) == 0)
+			return h->is_target_safe;
 	}
-	return c->hosts.count == 0;
+	return c->hosts.count == 0 && h->may_send;
 }
 
 /* The same text, known from now on. */
@@ -243,8 +258,9 @@ static const char *secret_value(struct http *h, const char *id, struct err *e)
 
 	if (c == NULL || c->secret == NULL || *c->secret == '\0')
 		err_set(e, "this agent has no secret \"%s\"", id);
-	else if (!may_have_secret(c, h->target_host))
-		err_set(e, "this agent does not send the secret \"%s\" to %.100s", id, h->target_host);
+	else if (!may_have_secret(h, c))
+		err_set(e, "this agent does not send the secret \"%s\" to %.100s%s", id, h->target_host,
+			h->is_target_safe ? "" : " without TLS");
 	else
 		return keep_secret(h, c->secret);
 	return NULL;
@@ -462,11 +478,14 @@ static int make_url(struct http *h, const struct http_step *s, const char **url,
 	assert(u != NULL && target != NULL);
 	if (curl_url_set(u, CURLUPART_URL, target, CURLU_URLENCODE) != CURLUE_OK || curl_url_get(u, CURLUPART_HOST, &host, 0) != CURLUE_OK ||
 		curl_url_get(u, CURLUPART_URL, &text, 0) != CURLUE_OK)
-		err_set(e, "\"%.200s\" is no address to fetch", target);
+		err_set(e, "\"%.200s\" is no address to fetch", s->target);
 	*url = text != NULL ? arena_strdup(h->arena, text) : NULL;
 	free(h->target_host);
 	h->target_host = mem_strdup(host != NULL ? host : "");
 	*is_own = text != NULL && http_same_origin(u, h->base);
+	h->is_target_safe = *is_own || strncasecmp(s->target, "http://", 7) == 0 ||
+		(text != NULL && strncasecmp(text, "https://", 8) == 0);
+	h->may_send = *is_own || (names_server(s->target) && h->is_target_safe);
 	curl_free(host);
 	curl_free(text);
 	curl_url_cleanup(u);

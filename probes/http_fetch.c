@@ -182,6 +182,12 @@ void http_fetch_stop(struct http_fetch *f)
 	free(f);
 }
 
+/* What may be told of an address: what stands behind it may be a ticket. */
+static int plain_length(const char *url)
+{
+	return (int)strcspn(url, "?#");
+}
+
 /* Where it was when that is not where it was sent: "redirected to https://x/: ". */
 static void format_way(const struct http_fetch *f, char out[WAY_MAX])
 {
@@ -190,7 +196,7 @@ static void format_way(const struct http_fetch *f, char out[WAY_MAX])
 	out[0] = '\0';
 	if (f->times.hops == 0 || curl_url_get(f->url, CURLUPART_URL, &text, 0) != CURLUE_OK)
 		return;
-	snprintf(out, WAY_MAX, "redirected to %.100s: ", text);
+	snprintf(out, WAY_MAX, "redirected to %.*s: ", plain_length(text) < 100 ? plain_length(text) : 100, text);
 	curl_free(text);
 }
 
@@ -641,11 +647,11 @@ static void follow(struct http_fetch *f)
 	follow_method(f);
 	hop_fini(f);
 	if (curl_url_set(f->url, CURLUPART_URL, a->location, CURLU_URLENCODE) != CURLUE_OK) {
-		fail(f, HTTP_FAILED, "redirected to \"%.100s\", which is no address to follow", a->location);
+		fail(f, HTTP_FAILED, "redirected to \"%.*s\", which is no address to follow", plain_length(a->location), a->location);
 		return;
 	}
 	if (hop_read(f) < 0) {
-		fail(f, HTTP_FAILED, "redirected to \"%.100s\", which is not followed", a->location);
+		fail(f, HTTP_FAILED, "redirected to \"%.*s\", which is not followed", plain_length(a->location), a->location);
 		return;
 	}
 	f->times.hops++;

@@ -401,6 +401,37 @@ static void another_server_gets_neither_secrets_nor_headers(void **state)
 	assert_non_null(strstr(f->one.lines[0], "/: a secret would be sent to another server (status 307)"));
 }
 
+static const struct credential *find_open_secret(void *ctx, const char *id)
+{
+	static const struct credential known = {.id = "key", .secret = "k=1&"};
+
+	(void)ctx;
+	return strcmp(id, "key") == 0 ? &known : NULL;
+}
+
+/* Without a list of servers a secret goes where the check says, never where an answer says. */
+static void an_answer_cannot_say_where_a_secret_goes(void **state)
+{
+	struct fixture *f = *state;
+	char step[100], answer[200];
+
+	snprintf(step, sizeof step, "steps=b: POST http://one.test:%u/", f->server.port);
+	ANSWER("HTTP/1.1 200 OK\r\n" NO_MORE);
+	f->one.env.credential = find_open_secret;
+	one_run_of(&f->one, &http_steps_probe, f->url, "steps=a: GET /", step, "steps=form k=${secret:key}");
+	assert_lines(&f->one, "IPv4 127.0.0.1 up");
+	snprintf(answer, sizeof answer, "HTTP/1.1 200 OK\r\nLocation: http://one.test:%u/\r\n" NO_MORE, f->server.port);
+	ANSWER(answer);
+	one_run_of(&f->one, &http_steps_probe, f->url, "steps=a: GET /", "steps=take to = header Location", "steps=b: POST ${to}",
+		"steps=form k=${secret:key}");
+	assert_lines(&f->one, "IPv4 127.0.0.1 unknown: step 2 (b): this agent does not send the secret \"key\" to one.test without TLS");
+	snprintf(answer, sizeof answer, "HTTP/1.1 200 OK\r\nLocation: http://localhost:%u/x\r\n" NO_MORE, f->server.port);
+	ANSWER(answer);
+	one_run_of(&f->one, &http_steps_probe, f->url, "steps=a: GET /", "steps=take to = header Location", "steps=b: POST ${to}",
+		"steps=form k=${secret:key}");
+	assert_lines(&f->one, "IPv4 127.0.0.1 up"); /* its own server */
+}
+
 static const struct credential *find_long_secret(void *ctx, const char *id)
 {
 	static const struct credential known = {.id = "key", .secret = "s3cret&0123456789 0123456789 0123456789 0123456789 0123456789 0123456789 0123456789 0123456789"};
@@ -413,8 +444,8 @@ static const struct credential *find_long_secret(void *ctx, const char *id)
 static void a_secret_is_in_no_words(void **state)
 {
 	static const struct { const char *answer, *more, *words; } rows[] = {
-		{"HTTP/1.1 302 X\r\nLocation: ftp://x/?s3cret&0123\r\n\r\n", "steps=status 200", "redirected to \"ftp://x/?***\", which is no"},
-		{"HTTP/1.1 302 X\r\nLocation: /?k=s3cret%260123456789%200123456789%200123456789\r\nContent-Length: 0\r\n\r\n", "steps=redirects 1", "/?k=***: more than 1 redirects"},
+		{"HTTP/1.1 302 X\r\nLocation: ftp://x/s3cret&0123?t=1\r\n\r\n", "steps=status 200", "redirected to \"ftp://x/***\", which is no"},
+		{"HTTP/1.1 302 X\r\nLocation: /k=s3cret%260123456789%200123456789%200123456789\r\nContent-Length: 0\r\n\r\n", "steps=redirects 1", "/k=***: more than 1 redirects"},
 		{"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"a\":\"s3cret&0123456789 0123456789 0123456789 0123456789 0123456789 0123456789 0123456789 01234567\"}",
 			"steps=json $.a == 'b'", "$.a is \"***\", expected == 'b'"}};
 	struct fixture *f = *state;
@@ -932,6 +963,7 @@ int main(void)
 		TEST(what_a_step_sends_is_as_written),
 		TEST(the_step_that_fails_is_named),
 		TEST(another_server_gets_neither_secrets_nor_headers),
+		TEST(an_answer_cannot_say_where_a_secret_goes),
 		TEST(a_secret_is_in_no_words),
 		TEST(steps_may_be_cancelled_at_any_moment),
 		TEST(a_redirect_is_followed_and_summed),
