@@ -173,6 +173,10 @@ void http_start(struct http_client *c, CURL *easy, void (*on_done)(void *ctx, CU
 	assert(transfer_of(easy) == NULL);
 	*t = (struct transfer){.easy = easy, .on_done = on_done, .ctx = ctx};
 	curl_easy_setopt(easy, CURLOPT_PRIVATE, t);
+#if LIBCURL_VERSION_NUM >= 0x075700
+	/* Whoever gives a name up must not wait for the thread that asks for it: that would hold the whole loop. */
+	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
+#endif
 	LIST_INSERT_HEAD(&c->transfers, t, link);
 	rc = curl_multi_add_handle(c->multi, easy);
 	assert(rc == CURLM_OK);

@@ -8,7 +8,8 @@
  * (addresses, headers, limits, protocols) belongs to the uplink and the http probe that use it: they set
  * options on the easy handle; this module owns the loop glue only.
  * Names: a probe gives the addresses itself (CURLOPT_RESOLVE / CONNECT_TO); else libcurl asks the
- * system's resolver in a thread of its own.
+ * system's resolver in a thread of its own, which a transfer that ends before it leaves to itself (libcurl from 7.87;
+ * older ones wait for it, and the loop with them).
  * Thread: the loop's. Not to be called from inside libcurl's own callbacks (write, header ...): these end a
  * transfer by what they return.
  */
