@@ -47,7 +47,7 @@ class Bots(http.server.BaseHTTPRequestHandler):
 
 
 def converse(conn, context, begin_with_tls, refuse):
-    """One session of SMTP: (RFC 5321, 3207, 4954 PLAIN)."""
+    """One session of SMTP: (RFC 5321, 3207, 4954 PLAIN). refuse: what is said of a receiver, by its first letter."""
     secure = begin_with_tls
     if begin_with_tls:
         conn = context.wrap_socket(conn, server_side=True)
@@ -76,7 +76,7 @@ def converse(conn, context, begin_with_tls, refuse):
             say("250 ok")
         elif verb == "RCPT":
             seen["to"].append(word)
-            say("550 no such user" if refuse else "250 ok")
+            say(refuse.get(word.split("<")[1][0], "250 ok"))
         elif verb == "DATA":
             say("354 go")
             data = b""
@@ -93,14 +93,14 @@ def converse(conn, context, begin_with_tls, refuse):
     conn.close()
 
 
-def smtp_server(context, begin_with_tls=False, refuse=False):
+def smtp_server(context, begin_with_tls=False, refuse=None):
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve():
         while True:
             conn, _ = listener.accept()
             try:
-                converse(conn, context, begin_with_tls, refuse)
+                converse(conn, context, begin_with_tls, refuse or {})
             except (OSError, ssl.SSLError):
                 conn.close()
 
@@ -132,7 +132,9 @@ def main():
         server.socket = context.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         web = f"https://127.0.0.1:{server.server_address[1]}"
-        ports = smtp_server(context, begin_with_tls=True), smtp_server(context), smtp_server(context, refuse=True)
+        ports = smtp_server(context, begin_with_tls=True), smtp_server(context), smtp_server(context, refuse={"a": "550 no such user", "b": "550-no such\r\n550 user"})
+        one_gone = smtp_server(context, refuse={"b": "550-5.1.1 no such\r\n550 5.1.1 user"})
+        one_full = smtp_server(context, refuse={"a": "550 no such user", "b": "452 4.2.2 mailbox full"})
         write(os.path.join(folder, "token"), "tok en&1\n")
         write(os.path.join(folder, "secret"), "SEC42\n")
         write(os.path.join(folder, "open"), "for all\n", 0o644)
@@ -142,6 +144,8 @@ def main():
             f'{{ id = "smtps"; {mail} url = "smtps://127.0.0.1:{ports[0]}"; }}',
             f'{{ id = "starttls"; {mail} url = "smtp://127.0.0.1:{ports[1]}"; }}',
             f'{{ id = "no-user"; {mail} url = "smtp://127.0.0.1:{ports[2]}"; }}',
+            f'{{ id = "one-gone"; {mail} url = "smtp://127.0.0.1:{one_gone}"; }}',
+            f'{{ id = "one-full"; {mail} url = "smtp://127.0.0.1:{one_full}"; }}',
             f'{{ id = "stranger"; {mail.replace(pem, "/etc/ssl/certs/ca-certificates.crt")} url = "smtps://127.0.0.1:{ports[0]}"; }}',
             f'{{ id = "readable"; {mail.replace("token", "open", 2).replace("open_file", "token_file")} url = "smtps://127.0.0.1:{ports[0]}"; }}',
             f'{{ id = "wecom"; kind = "wecom"; url = "{web}/wecom"; {bot} }}',
@@ -175,7 +179,15 @@ def main():
             expect(f"{name} has an id", m["Message-ID"].endswith(f"-{name}@city.xunjian>"), m["Message-ID"])
             expect(f"{name} is well-formed", not m.defects, m.defects)
         seen = try_channel("no-user")
-        expect("an unknown receiver is refused", seen[0] == 1 and "no-user: refused: " in seen[1] and "550" in seen[1], seen)
+        expect("unknown receivers are refused", seen[0] == 1 and "no-user: refused: " in seen[1] and
+               "a@example.cn: 550 no such user" in seen[1] and "b@example.cn: 550 user" in seen[1], seen)
+        mails.clear()
+        seen = try_channel("one-gone")
+        expect("one mailbox that is gone keeps no others from reading", seen[0] == 0 and len(mails) == 1, (seen, mails))
+        expect("who does not get it is told", "one-gone: taken: for 1 of 2 receivers, refused for b@example.cn: 550 5.1.1 user"
+               in seen[1], seen)
+        seen = try_channel("one-full")
+        expect("refused for now is not refused", seen[0] == 1 and "one-full: not taken: " in seen[1] and "452 4.2.2" in seen[1], seen)
         mails.clear()
         seen = try_channel("stranger")
         expect("a strange certificate gets no mail", seen[0] == 1 and "not taken" in seen[1] and not mails, seen)
