@@ -15,12 +15,14 @@
 
 #define SHANGHAI (8 * 3600)
 #define KINDS (INTENT_DIGEST + 1)
+#define NAMED_IN_SHORT 3 /* systems */
 
 struct told {
 	const struct inventory *inventory;
 	const struct incident_intent *intent;
 	const char *affected;
 	enum roster_language language;
+	bool is_title;
 };
 
 struct words {
@@ -166,21 +168,26 @@ static void add_subject(const struct told *t, const char *subject, size_t len, s
 	free(id);
 }
 
-/* Systems that are affected: all for operations, a unit's own for it. Their number comes back. */
-static size_t add_systems(const struct told *t, struct buf *out)
+/* Systems that are affected: all for operations, a unit's own for it. Their number comes back. In short not all are named: where
+ * a message is cut, its words must not be lost behind names. */
+static size_t add_systems(const struct told *t, bool in_short, struct buf *out)
 {
 	size_t count = 0;
 
 	for (const char *p = t->affected; *p != '\0';) {
 		size_t len = strcspn(p, " ");
 
-		if (len > 7 && strncmp(p, "system/", 7) == 0 && is_own(t, p, len)) {
-			if (count++ > 0)
+		if (len > 7 && strncmp(p, "system/", 7) == 0 && is_own(t, p, len) && (count++ < NAMED_IN_SHORT || !in_short)) {
+			if (count > 1)
 				buf_add_text(out, t->language == ROSTER_ZH ? "、" : ", ");
 			add_subject(t, p, len, out);
 		}
 		p += len + strspn(p + len, " ");
 	}
+	if (in_short && count > NAMED_IN_SHORT && t->language == ROSTER_ZH)
+		buf_add_format(out, " 等 %zu 个", count);
+	else if (in_short && count > NAMED_IN_SHORT)
+		buf_add_format(out, " and %zu more", count - NAMED_IN_SHORT);
 	return count;
 }
 
@@ -206,7 +213,7 @@ static bool is_cause_own(const struct told *t)
 
 static void put_systems(const struct told *t, struct buf *out)
 {
-	if (add_systems(t, out) == 0)
+	if (add_systems(t, t->is_title, out) == 0)
 		buf_add_text(out, "-");
 }
 
@@ -214,7 +221,7 @@ static void put_subject(const struct told *t, struct buf *out)
 {
 	if (is_cause_own(t))
 		add_subject(t, t->intent->subject, strlen(t->intent->subject), out);
-	else if (add_systems(t, out) == 0)
+	else if (add_systems(t, true, out) == 0)
 		buf_add_text(out, t->language == ROSTER_ZH ? "本单位系统" : "systems of yours");
 }
 
@@ -371,7 +378,7 @@ static struct words words_of(const struct roster *r, enum incident_intent_kind k
 void phrase_make(const struct roster *r, const struct inventory *inventory, const struct incident_intent *intent,
 	const char *affected, enum roster_language language, struct phrase *out)
 {
-	const struct told t = {.inventory = inventory, .intent = intent, .affected = affected, .language = language};
+	struct told t = {.inventory = inventory, .intent = intent, .affected = affected, .language = language};
 	struct words w = words_of(r, intent->kind, language);
 	struct buf title = {0}, body = {0}, reason = {0}, systems = {0};
 
@@ -381,7 +388,9 @@ void phrase_make(const struct roster *r, const struct inventory *inventory, cons
 	out->reason = mem_strdup(buf_text(&reason));
 	put_ids(&t, &systems);
 	out->systems = mem_strdup(buf_text(&systems));
+	t.is_title = true;
 	fill(w.title, &t, &title);
+	t.is_title = false;
 	fill(w.body, &t, &body);
 	for (size_t i = 0; i < title.len; i++) {
 		if (title.data[i] == '\n')

@@ -109,6 +109,46 @@ static void a_unit_reads_of_its_own_systems_alone(void **state)
 	}
 }
 
+/* A unit whose systems all fail by another's cause: a title that names them all would leave room for nothing else. */
+static void many_systems_leave_room_for_the_words(void **state)
+{
+	const struct inventory *i = *state;
+	const char *unit = i->systems[0].unit;
+	struct buf affected = {0}, three = {0};
+	size_t own = 0;
+
+	for (size_t k = 0; k < 400; k++) { /* some of them twice, for a long list */
+		const struct inventory_system *s = &i->systems[k % i->systems_count];
+
+		own += strcmp(s->unit, unit) == 0;
+		if (strcmp(s->unit, unit) == 0 && own <= 3)
+			buf_add_format(&three, "system/%s ", s->id);
+		buf_add_format(&affected, "%ssystem/%s", k > 0 ? " " : "", s->id);
+	}
+	assert_true(own > 4);
+	for (int l = ROSTER_ZH; l < ROSTER_LANGUAGES; l++) {
+		struct incident_intent in = intent_of(unit, "site/of-others", "why");
+		char end[40];
+		struct phrase p;
+
+		phrase_make(NULL, i, &in, buf_text(&affected), (enum roster_language)l, &p);
+		if (l == ROSTER_ZH)
+			snprintf(end, sizeof end, "等 %zu 个", own);
+		else
+			snprintf(end, sizeof end, "and %zu more", own - 3);
+		assert_non_null(strstr(p.title, end));
+		assert_true(strlen(p.title) < 400);
+		assert_true(strstr(p.body, end) != NULL && strstr(p.body, end) - p.body < 400); /* as the subject; then all by name */
+		assert_true(strlen(p.body) > own * strlen("system/"));
+		phrase_fini(&p);
+		phrase_make(NULL, i, &in, buf_text(&three), (enum roster_language)l, &p);
+		assert_null(strstr(p.title, l == ROSTER_ZH ? "等 3" : "more"));
+		phrase_fini(&p);
+	}
+	buf_fini(&three);
+	buf_fini(&affected);
+}
+
 static void what_came_from_outside_stays_words(void **state)
 {
 	struct buf out = {0};
@@ -297,6 +337,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_unit_reads_of_its_own_systems_alone),
+		cmocka_unit_test(many_systems_leave_room_for_the_words),
 		cmocka_unit_test(what_came_from_outside_stays_words),
 		cmocka_unit_test(hostile_reasons_break_no_letter),
 		cmocka_unit_test(a_signature_is_that_of_the_manuals),
