@@ -83,7 +83,7 @@ static int add_parts(struct deliver *d, const struct delivery *like, const struc
 
 /* ---- where a notice goes */
 
-/* 1: placed, 0: it goes there already, -1. */
+/* 1: placed, 0: it is told there already, by delivery id; -1. */
 static int place(struct deliver *d, const struct delivery *n, const struct incident_intent *in, uint64_t *id, struct err *e)
 {
 	uint64_t part;
@@ -113,8 +113,8 @@ static int follow(struct deliver *d, struct delivery *n, char channel[64], struc
 	return 0;
 }
 
-/* To all channels of all routes of its audience. *placed: how many. */
-static int fan_out(struct deliver *d, const struct incident_intent *in, const struct delivery *like, size_t *placed, struct err *e)
+/* To all channels of all routes of its audience. *first: the delivery that is the first of them; 0: there is none. */
+static int fan_out(struct deliver *d, const struct incident_intent *in, const struct delivery *like, uint64_t *first, struct err *e)
 {
 	const struct roster *r = d->channels->roster;
 	const struct roster_route *routes = r != NULL ? r->routes.items : NULL;
@@ -131,7 +131,7 @@ static int fan_out(struct deliver *d, const struct incident_intent *in, const st
 			n.language = routes[i].language;
 			if (follow(d, &n, channel, e) < 0 || place(d, &n, in, &id, e) < 0)
 				return -1;
-			++*placed;
+			*first = *first == 0 ? id : *first;
 		}
 	}
 	return 0;
@@ -184,7 +184,7 @@ static int take_intent(struct intake *t, const struct incident_intent *in)
 {
 	struct deliver *d = t->deliver;
 	struct delivery like = {.incident = in->incident, .audience = in->audience, .kind = in->kind, .created = t->now};
-	size_t placed = 0;
+	uint64_t first = 0;
 	int rc;
 
 	if (look_up(t, in) < 0)
@@ -194,7 +194,7 @@ static int take_intent(struct intake *t, const struct incident_intent *in)
 	if (rc <= 0)
 		return rc;
 	d->counts.intents++;
-	return fan_out(d, in, &like, &placed, t->e);
+	return fan_out(d, in, &like, &first, t->e);
 }
 
 static void on_intent(void *ctx, const struct incident_intent *in)
@@ -332,24 +332,22 @@ struct moving {
 	const char *fallback; /* NULL: where routes lead */
 	struct err *e;
 	int rc;
-	size_t placed;
-	uint64_t id;
+	uint64_t into; /* 0: nowhere */
 };
 
 static void move_notice(void *ctx, const struct incident_intent *in, const char *affected)
 {
 	struct moving *m = ctx;
 	const struct queue_item *i = m->item;
-	struct delivery n = {.notice = i->notice, .incident = i->incident, .audience = i->audience, .route = i->route,
+	struct delivery n = {.id = i->id, .notice = i->notice, .incident = i->incident, .audience = i->audience, .route = i->route,
 		.channel = m->fallback, .kind = i->kind, .language = i->language, .is_part = i->is_part, .created = i->created};
 
 	(void)affected;
 	if (m->fallback == NULL) {
-		m->rc = fan_out(m->deliver, in, &n, &m->placed, m->e);
+		m->rc = fan_out(m->deliver, in, &n, &m->into, m->e);
 		return;
 	}
-	m->rc = place(m->deliver, &n, in, &m->id, m->e) < 0 ? -1 : 0;
-	m->placed = 1;
+	m->rc = place(m->deliver, &n, in, &m->into, m->e) < 0 ? -1 : 0;
 }
 
 int deliver_move(struct deliver *d, struct queue_item *i, const char *words, struct err *e)
@@ -363,12 +361,14 @@ int deliver_move(struct deliver *d, struct queue_item *i, const char *words, str
 	m.fallback = c != NULL ? c->fallback : NULL;
 	if (!deliveries_read(d->db, i->notice, move_notice, &m, e) || m.rc < 0)
 		return -1;
-	if (deliveries_end(d->db, i->id, m.placed > 0 ? DELIVERY_MOVED : DELIVERY_FAILED, m.id, clock_real(), words, e) < 0)
+	if (deliveries_end(d->db, i->id, m.into != 0 ? DELIVERY_MOVED : DELIVERY_FAILED, m.into, clock_real(), words, e) < 0)
 		return -1;
-	if (m.placed > 0)
+	if (m.into != 0) {
 		d->counts.moved++;
-	else
+	} else {
 		d->counts.failed++;
+		log_error("a notice has nowhere to go any more notice=%llu channel=%s: %s", (unsigned long long)i->notice, view.id, words);
+	}
 	queue_drop(i);
 	return 0;
 }

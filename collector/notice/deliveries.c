@@ -36,7 +36,7 @@ static const char *const tables =
 	"CREATE TABLE IF NOT EXISTS place (one INTEGER PRIMARY KEY CHECK (one = 1), key INTEGER NOT NULL);"
 	"CREATE TABLE IF NOT EXISTS beat (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL, at INTEGER NOT NULL);";
 
-enum statement { GET_PLACE, PUT_PLACE, NOTE, KNOWN, ADD, FOUND, END, TRY, COUNT_TRY, LOAD, RECENT, READ, WHERE, FIRST, GET_BEAT, PUT_BEAT,
+enum statement { GET_PLACE, PUT_PLACE, NOTE, KNOWN, ADD, FOUND, TOLD, AGAIN, END, TRY, COUNT_TRY, LOAD, RECENT, READ, WHERE, FIRST, GET_BEAT, PUT_BEAT,
 	LIST, TRIES, FORGET_TRIES, FORGET_DELIVERIES, FORGET_NOTICES, STATEMENTS };
 
 #define COLUMNS "d.id, d.notice, d.incident, d.audience, d.route, d.channel, d.kind, d.language, d.is_part, d.state, d.tries, d.created"
@@ -50,6 +50,11 @@ static const char *const texts[STATEMENTS] = {
 	[ADD] = "INSERT OR IGNORE INTO delivery (notice, incident, kind, is_part, language, state, created, ended, goes_into, tries, audience,"
 		" route, channel, words) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, '')",
 	[FOUND] = "SELECT id FROM delivery WHERE notice = ? AND channel = ?",
+	/* What became of a delivery: it waits or was taken, itself or what it was joined to or moved into; not by way of ?2. */
+	[TOLD] = "WITH RECURSIVE way (id, state, into_id) AS (SELECT id, state, goes_into FROM delivery WHERE id = ?1 UNION SELECT d.id,"
+		 " d.state, d.goes_into FROM way JOIN delivery d ON d.id = way.into_id WHERE way.state IN (2, 3) AND d.id <> ?2) SELECT id"
+		 " FROM way WHERE state IN (0, 1) LIMIT 1",
+	[AGAIN] = "UPDATE delivery SET state = 0, goes_into = 0, ended = 0 WHERE id = ?1",
 	[END] = "UPDATE delivery SET state = ?2, goes_into = ?3, ended = ?4, words = CASE ?5 WHEN '' THEN words ELSE ?5 END WHERE id = ?1",
 	[TRY] = "INSERT INTO attempt (delivery, number, at, took, outcome, words) SELECT ?1, tries + 1, ?2, ?3, ?4, ?5 FROM delivery WHERE"
 		" id = ?1",
@@ -246,6 +251,21 @@ int deliveries_note(struct deliveries *d, const struct incident_intent *in, cons
 	return rc < 0 ? -1 : 1;
 }
 
+/* This notice went to this channel before. */
+static int add_again(struct deliveries *d, const struct delivery *n, uint64_t *id, struct err *e)
+{
+	uint64_t told;
+
+	if (get_number(d, bound(d, FOUND, (const int64_t[]){(int64_t)n->notice}, 1, &n->channel, 1), id, e) < 0 ||
+		get_number(d, bound(d, TOLD, (const int64_t[]){(int64_t)*id, (int64_t)n->id}, 2, NULL, 0), &told, e) < 0)
+		return -1;
+	if (told != 0)
+		*id = told;
+	if (told != 0 || n->state != DELIVERY_WAITING)
+		return 0;
+	return run(d, bound(d, AGAIN, (const int64_t[]){(int64_t)*id}, 1, NULL, 0), "a delivery is not kept", e) < 0 ? -1 : 1;
+}
+
 int deliveries_add(struct deliveries *d, const struct delivery *n, uint64_t *id, struct err *e)
 {
 	const int64_t numbers[] = {(int64_t)n->notice, (int64_t)n->incident, n->kind, n->is_part, n->language, n->state, n->created,
@@ -257,7 +277,7 @@ int deliveries_add(struct deliveries *d, const struct delivery *n, uint64_t *id,
 		*id = (uint64_t)sqlite3_last_insert_rowid(d->db);
 		return 1;
 	}
-	return get_number(d, bound(d, FOUND, (const int64_t[]){(int64_t)n->notice}, 1, &n->channel, 1), id, e);
+	return add_again(d, n, id, e);
 }
 
 int deliveries_end(struct deliveries *d, uint64_t id, enum delivery_state state, uint64_t into, int64_t now, const char *words,

@@ -59,7 +59,9 @@ int deliveries_move_cursor(struct deliveries *, uint64_t key, struct err *);
 /* 1: new, with its number; 0: known; -1. key 0: a digest of our own, always new. */
 int deliveries_note(struct deliveries *, const struct incident_intent *, const char *affected, int64_t now, uint64_t *notice,
 	struct err *);
-/* 1: added, with its id; 0: this notice has one to this channel, whose id it is; -1. id, tries of what is given: not looked at. */
+/* 1: added, with its id, or it waits again, because what became of it in that channel is nothing that waits or was taken; 0: it
+ * does, or was, and id is of that; -1. id of what is given: of the delivery that this one is to take the place of, 0 none; tries: not
+ * looked at. */
 int deliveries_add(struct deliveries *, const struct delivery *, uint64_t *id, struct err *);
 /* It waits no more. into: 0 none. */
 int deliveries_end(struct deliveries *, uint64_t id, enum delivery_state, uint64_t into, int64_t now, const char *words, struct err *);

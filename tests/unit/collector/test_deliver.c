@@ -1,0 +1,471 @@
+/*
+ * Delivery as a whole, in virtual time, with receivers that answer as the test says: collector/notice/deliver*.c with the real queue and
+ * the real ledger. This file stands in the place of lib/clock.c and collector/notice/send.c.
+ */
+#include "collector/notice/deliver.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <event2/event.h>
+#include <sqlite3.h>
+
+#include "collector/inventory.h"
+#include "collector/judge/book.h"
+#include "collector/judge/outbox.h"
+#include "collector/notice/deliveries.h"
+#include "collector/notice/send.h"
+#include "collector/settings.h"
+#include "lib/clock.h"
+#include "lib/err.h"
+#include "lib/mem.h"
+
+#define S NS_PER_S
+#define HOUR (3600 * S)
+#define START (INT64_C(1790298000) * S)
+#define LETTERS 512
+
+struct send {
+	char key[200]; /* channel, kind of notice, incident */
+	void (*on_end)(void *ctx, enum letter_outcome, const char *words);
+	void *ctx;
+};
+
+/* One world at a time: the stand-ins have no argument that could carry it. */
+static struct {
+	int64_t mono, step; /* step: what the real clock is set forward by */
+	struct send *on_their_way[LETTERS];
+	size_t count, sent; /* on their way; ever */
+	bool is_broken;
+	unsigned notes; /* that something is in trouble */
+} world;
+
+/* ---- in the place of lib/clock.c */
+
+int64_t clock_mono(void)
+{
+	return world.mono;
+}
+
+int64_t clock_real(void)
+{
+	return START + world.mono + world.step;
+}
+
+uint64_t clock_boot_id(void)
+{
+	return 1;
+}
+
+char *clock_format_utc(int64_t real, char *out, size_t room)
+{
+	snprintf(out, room, "%lld", (long long)real);
+	return out;
+}
+
+/* ---- in the place of collector/notice/send.c */
+
+struct sender *sender_new(struct event_base *base)
+{
+	(void)base;
+	return NULL;
+}
+
+void sender_free(struct sender *s)
+{
+	(void)s;
+}
+
+void sender_give_runner(struct sender *s, int fd)
+{
+	(void)s;
+	close(fd);
+}
+
+int send_read_secret(const char *path, char out[SEND_SECRET_MAX], struct err *e)
+{
+	out[0] = '\0';
+	return strstr(path, "missing") != NULL ? err_set(e, "no secret") : 0;
+}
+
+struct send *send_start(struct sender *sender, const struct send_order *o,
+	void (*on_end)(void *ctx, enum letter_outcome, const char *words), void *ctx)
+{
+	struct send *s = mem_alloc(sizeof *s);
+
+	(void)sender;
+	*s = (struct send){.on_end = on_end, .ctx = ctx};
+	if (o->facts->matter == LETTER_BEAT)
+		snprintf(s->key, sizeof s->key, "%s beat", o->channel->id);
+	else
+		snprintf(s->key, sizeof s->key, "%s %s %llu", o->channel->id, incident_intent_name(o->intent->kind),
+			(unsigned long long)o->intent->incident);
+	assert_true(world.count < LETTERS);
+	world.on_their_way[world.count++] = s;
+	world.sent++;
+	return s;
+}
+
+static void leave(struct send *s)
+{
+	size_t i = 0;
+
+	while (world.on_their_way[i] != s)
+		i++;
+	memmove(&world.on_their_way[i], &world.on_their_way[i + 1], (--world.count - i) * sizeof s);
+	free(s);
+}
+
+void send_cancel(struct send *s)
+{
+	leave(s);
+}
+
+/* ---- the bench */
+
+struct bench {
+	char folder[40];
+	struct event_base *base;
+	struct settings *settings;
+	struct inventory *inventory;
+	struct deliver *deliver;
+	uint64_t key;
+};
+
+static void note(void *ctx, enum deliver_matter m, bool is_bad, const char *words)
+{
+	(void)ctx, (void)m, (void)words;
+	world.notes += is_bad;
+}
+
+static void broken(void *ctx)
+{
+	(void)ctx;
+	world.is_broken = true;
+}
+
+static void stopped(void *ctx)
+{
+	(void)ctx;
+}
+
+static void put_file(const struct bench *b, const char *name, const char *text)
+{
+	char *path = mem_format("%s/%s", b->folder, name);
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+	free(path);
+}
+
+static void run_sql(const struct bench *b, const char *file, const char *sql)
+{
+	char *path = mem_format("%s/%s", b->folder, file), *words = NULL;
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	if (sqlite3_exec(db, sql, NULL, NULL, &words) != SQLITE_OK)
+		fail_msg("%s: %s", sql, words);
+	sqlite3_close(db);
+	free(path);
+}
+
+static void make_outbox(const struct bench *b)
+{
+	char *path = mem_format("%s/%s", b->folder, BOOK_FILE), *folder = mem_format("mkdir -p '%s/judge' '%s/inventory.d'", b->folder, b->folder);
+	struct outbox *o;
+	sqlite3 *db;
+	struct err e;
+
+	assert_int_equal(system(folder), 0);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	o = outbox_open(db, &e);
+	assert_non_null(o);
+	outbox_close(o);
+	sqlite3_close(db);
+	free(path);
+	free(folder);
+}
+
+/* channels: rows of notice.conf, in which a word in brackets stands for an address: "[a]". */
+static void configure(struct bench *b, const char *text)
+{
+	put_file(b, "notice.conf", text);
+}
+
+#define HOOK(id, more) "{ id = \"" id "\"; kind = \"alertmanager\"; url = \"http://127.0.0.1/\"; per_minute = 600; " more " }"
+#define ROUTES(channels) " ); routes = ( { audience = \"operations\"; channels = ( " channels " ); } );"
+
+static int begin(void **state)
+{
+	struct bench *b = mem_alloc(sizeof *b);
+
+	memset(&world, 0, sizeof world);
+	world.mono = 1000 * S;
+	strcpy(b->folder, "/tmp/test-deliver-XXXXXX");
+	assert_non_null(mkdtemp(b->folder));
+	make_outbox(b);
+	put_file(b, "inventory.d/all.conf", "units = ( { id = \"u\"; }, { id = \"v\"; } ); systems = ( { id = \"s\"; unit = \"u\"; }, "
+		"{ id = \"t\"; unit = \"v\"; } ); sites = ( { id = \"city\"; level = \"city\"; } );");
+	put_file(b, "collector.conf", "name = \"test\"; state = \".\"; inventory = \"inventory.d\"; notice = \"notice.conf\";");
+	b->base = event_base_new();
+	*state = b;
+	return 0;
+}
+
+static void stop(struct bench *b)
+{
+	deliver_free(b->deliver);
+	b->deliver = NULL;
+	inventory_free(b->inventory);
+	b->inventory = NULL;
+	settings_free(b->settings);
+	b->settings = NULL;
+}
+
+static int end(void **state)
+{
+	struct bench *b = *state;
+	char *command = mem_format("rm -r '%s'", b->folder);
+
+	stop(b);
+	event_base_free(b->base);
+	assert_int_equal(system(command), 0);
+	free(command);
+	free(b);
+	return 0;
+}
+
+static void read_settings(struct bench *b)
+{
+	char *path = mem_format("%s/collector.conf", b->folder);
+	struct err e;
+
+	b->settings = settings_load(path, &e);
+	if (b->settings == NULL)
+		fail_msg("%s", e.text);
+	b->inventory = inventory_load(b->settings->inventory, &e);
+	if (b->inventory == NULL)
+		fail_msg("%s", e.text);
+	free(path);
+}
+
+/* Everything that is to be done by now. */
+static void wake(struct bench *b)
+{
+	deliver_wake(b->deliver);
+	for (int i = 0; i < 4; i++)
+		event_base_loop(b->base, EVLOOP_NONBLOCK);
+}
+
+static void start(struct bench *b)
+{
+	static const struct deliver_events events = {note, broken, stopped};
+	struct err e;
+
+	read_settings(b);
+	b->deliver = deliver_new(b->base, b->settings, b->inventory, &events, b, &e);
+	if (b->deliver == NULL)
+		fail_msg("%s", e.text);
+	wake(b);
+}
+
+static void reload(struct bench *b, const char *text)
+{
+	struct err e;
+
+	configure(b, text);
+	if (deliver_reload(b->deliver, b->settings, b->inventory, &e) < 0)
+		fail_msg("%s", e.text);
+	wake(b);
+}
+
+static void pass(struct bench *b, int64_t time)
+{
+	world.mono += time;
+	wake(b);
+}
+
+struct said {
+	enum incident_intent_kind kind;
+	uint64_t incident;
+	int64_t ago;
+	const char *audience, *affected;
+	bool is_closed;
+	size_t items_count;
+	const struct incident_item *items;
+};
+
+static void say(struct bench *b, struct said s)
+{
+	int64_t at = clock_real() - s.ago;
+	char *path = mem_format("%s/%s", b->folder, BOOK_FILE);
+	struct outbox *o;
+	sqlite3 *db;
+	struct err e;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	o = outbox_open(db, &e);
+	assert_non_null(o);
+	assert_int_equal(outbox_put(o, &(struct incident_intent){.key = ++b->key, .kind = s.kind, .incident = s.incident,
+		.audience = s.audience != NULL ? s.audience : "", .subject = "system/s", .state = STATE_DOWN, .since = at, .at = at, .author = "",
+		.text = "", .reason = "no answer", .items = s.items, .items_count = s.items_count}, &e), 0);
+	outbox_close(o);
+	sqlite3_close(db);
+	free(path);
+	path = mem_format("INSERT OR REPLACE INTO incident VALUES (%llu, %d, 'system/s', '', 4, 3, %lld, %lld, 0, NULL, 0, '', 0, 0, 0, 1, '%s')",
+		(unsigned long long)s.incident, s.is_closed ? INCIDENT_CLOSED : INCIDENT_OPEN, (long long)at, (long long)at,
+		s.affected != NULL ? s.affected : "system/s");
+	if (s.incident != 0)
+		run_sql(b, BOOK_FILE, path);
+	free(path);
+}
+
+static void problem(struct bench *b, uint64_t incident)
+{
+	say(b, (struct said){.kind = INTENT_PROBLEM, .incident = incident});
+}
+
+static void close_of(struct bench *b, uint64_t incident)
+{
+	say(b, (struct said){.kind = INTENT_CLOSE, .incident = incident, .is_closed = true});
+}
+
+/* What is on its way, oldest first. */
+static void assert_on_their_way(const char *want)
+{
+	char *all = mem_strdup("");
+
+	for (size_t i = 0; i < world.count; i++) {
+		char *more = mem_format("%s%s%s", all, i > 0 ? ", " : "", world.on_their_way[i]->key);
+
+		free(all);
+		all = more;
+	}
+	assert_string_equal(all, want);
+	free(all);
+}
+
+/* The oldest that is on its way must be this one, and ends so. */
+static void answer(struct bench *b, const char *key, enum letter_outcome outcome)
+{
+	struct send s;
+
+	assert_true(world.count > 0);
+	assert_string_equal(world.on_their_way[0]->key, key);
+	s = *world.on_their_way[0];
+	leave(world.on_their_way[0]);
+	s.on_end(s.ctx, outcome, outcome == LETTER_TAKEN ? "" : "not now");
+	wake(b);
+}
+
+static void on_row(void *ctx, const struct delivery_row *r)
+{
+	char **all = ctx, *more = mem_format("%s %s %llu %s%s%s", r->d.channel, incident_intent_name(r->d.kind),
+		(unsigned long long)r->d.incident, delivery_state_name(r->d.state), (*all)[0] != '\0' ? ", " : "", *all);
+
+	free(*all);
+	*all = more;
+}
+
+/* Rows of the ledger, oldest first. */
+static void assert_ledger(const struct bench *b, const char *want)
+{
+	char *path = mem_format("%s/%s", b->folder, DELIVERIES_FILE), *all = mem_strdup("");
+	struct err e;
+	struct deliveries *d = deliveries_open_file(path, &e);
+
+	assert_non_null(d);
+	assert_int_equal(deliveries_list(d, &(struct deliveries_wish){.count = 100}, on_row, &all, &e), 0);
+	assert_string_equal(all, want);
+	deliveries_close(d);
+	free(all);
+	free(path);
+}
+
+/* ---- fall-backs */
+
+static void who_has_a_fall_back_no_more_is_told_again(void **state)
+{
+	struct bench *b = *state;
+
+	configure(b, "channels = ( " HOOK("a", "fallback = \"b\"; fallback_after = 1;") ", " HOOK("b", "") ROUTES("\"a\""));
+	problem(b, 1);
+	problem(b, 2);
+	start(b);
+	answer(b, "a problem 1", LETTER_AGAIN);
+	answer(b, "b problem 1", LETTER_AGAIN);
+	assert_ledger(b, "a problem 1 moved, a problem 2 moved, b problem 1 waiting, b problem 2 waiting");
+	reload(b, "channels = ( " HOOK("a", "") ROUTES("\"a\""));
+	assert_ledger(b, "a problem 1 waiting, a problem 2 waiting, b problem 1 moved, b problem 2 moved");
+	answer(b, "a problem 1", LETTER_TAKEN);
+	answer(b, "a problem 2", LETTER_TAKEN);
+	assert_ledger(b, "a problem 1 taken, a problem 2 taken, b problem 1 moved, b problem 2 moved");
+}
+
+static void a_fall_back_that_is_turned_round_loses_nothing(void **state)
+{
+	struct bench *b = *state;
+
+	configure(b, "channels = ( " HOOK("a", "fallback = \"b\"; fallback_after = 1;") ", " HOOK("b", "") ROUTES("\"a\""));
+	problem(b, 1);
+	start(b);
+	answer(b, "a problem 1", LETTER_AGAIN);
+	reload(b, "channels = ( " HOOK("a", "") ", " HOOK("b", "fallback = \"a\"; fallback_after = 1;") ROUTES("\"b\""));
+	answer(b, "b problem 1", LETTER_AGAIN);
+	answer(b, "a problem 1", LETTER_AGAIN);
+	/* And over a death: what waits is found again. */
+	stop(b);
+	start(b);
+	answer(b, "a problem 1", LETTER_TAKEN);
+	close_of(b, 1);
+	pass(b, S);
+	answer(b, "b close 1", LETTER_TAKEN);
+	assert_ledger(b, "a problem 1 taken, b problem 1 moved, b close 1 taken");
+}
+
+static void who_has_it_already_is_not_told_twice(void **state)
+{
+	struct bench *b = *state;
+
+	configure(b, "channels = ( " HOOK("a", "fallback = \"b\"; fallback_after = 1;") ", " HOOK("b", "") ROUTES("\"a\", \"b\""));
+	problem(b, 1);
+	start(b);
+	assert_on_their_way("a problem 1, b problem 1");
+	answer(b, "a problem 1", LETTER_REFUSED);
+	answer(b, "b problem 1", LETTER_TAKEN);
+	assert_on_their_way("");
+	assert_ledger(b, "a problem 1 moved, b problem 1 taken");
+}
+
+static void what_nothing_leads_anywhere_has_failed(void **state)
+{
+	struct bench *b = *state;
+
+	configure(b, "channels = ( " HOOK("a", "") ROUTES("\"a\""));
+	problem(b, 1);
+	start(b);
+	answer(b, "a problem 1", LETTER_AGAIN);
+	reload(b, "channels = ( " HOOK("c", "") " ); routes = ( { audience = \"unit/u\"; channels = \"c\"; } );");
+	assert_ledger(b, "a problem 1 failed");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(who_has_a_fall_back_no_more_is_told_again, begin, end),
+		cmocka_unit_test_setup_teardown(a_fall_back_that_is_turned_round_loses_nothing, begin, end),
+		cmocka_unit_test_setup_teardown(who_has_it_already_is_not_told_twice, begin, end),
+		cmocka_unit_test_setup_teardown(what_nothing_leads_anywhere_has_failed, begin, end),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
