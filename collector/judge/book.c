@@ -525,6 +525,7 @@ static int restore_record(struct book *b, const char *key, const void *data, siz
 static int restore(struct book *b, struct err *e)
 {
 	sqlite3_stmt *s = statement(b, RECORDS);
+	uint64_t incident, notice;
 	int rc;
 
 	while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
@@ -536,6 +537,9 @@ static int restore(struct book *b, struct err *e)
 	}
 	sqlite3_reset(s);
 	verdict_restored(b->verdict);
+	if (outbox_numbers(b->outbox, &incident, &notice, e) < 0)
+		return -1;
+	incidents_used(b->incidents, incident, notice); /* the record that knows may be lost */
 	incidents_restored(b->incidents);
 	return rc == SQLITE_DONE ? 0 : failed(b, "records are not readable", e);
 }

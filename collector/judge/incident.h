@@ -172,6 +172,8 @@ void incidents_counts(const struct incidents *, struct incident_counts *);
  * have intents of its own when the topology has changed meanwhile. */
 void incidents_save(struct incidents *, bool all, const struct record_sink *);
 int incidents_restore(struct incidents *, const char *key, const void *data, size_t len, struct err *);
+/* Before incidents_restored: numbers up to these are used, whatever records say. */
+void incidents_used(struct incidents *, uint64_t incident, uint64_t key);
 void incidents_restored(struct incidents *);
 
 #endif

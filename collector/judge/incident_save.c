@@ -464,6 +464,14 @@ int incidents_restore(struct incidents *c, const char *key, const void *data, si
 	return in.failed ? err_set(err, "record \"%s\" is damaged", key) : 0;
 }
 
+void incidents_used(struct incidents *c, uint64_t incident, uint64_t key)
+{
+	if (c->next_incident <= incident)
+		c->next_incident = incident + 1;
+	if (c->next_key <= key)
+		c->next_key = key + 1;
+}
+
 static struct incident *find(const struct incidents *c, uint64_t id)
 {
 	for (size_t i = 0; i < c->open_count; i++)

@@ -23,14 +23,20 @@ static const char *const tables =
 	" items TEXT NOT NULL);"
 	"CREATE TABLE IF NOT EXISTS beat (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL, at INTEGER NOT NULL);";
 
-enum statement { PUT_INTENT, PUT_INCIDENT, OPEN_INCIDENTS, INCIDENTS, INCIDENT, INTENTS, LAST_INTENT, PUT_BEAT, LAST_BEAT,
+enum statement { PUT_INTENT, FIND_INTENT, DROP_INTENTS, NUMBERS, PUT_INCIDENT, OPEN_INCIDENTS, INCIDENTS, INCIDENT, INTENTS, LAST_INTENT, PUT_BEAT, LAST_BEAT,
 	STATEMENTS };
+#define DROP_AT_ONCE "100"
 #define INCIDENT_COLUMNS                                                                           \
 	"id, phase, subject, reason, state, faults, since, opened, closed, acknowledged_by, acknowledged_until, assignee, flapping," \
 	" quiet, level, affected_count, affected"
 static const char *const texts[STATEMENTS] = {
 	[PUT_INTENT] = "INSERT OR IGNORE INTO intent (key, kind, incident, other, state, faults, level, since, at, audience, subject,"
 		       " author, text, reason, items) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+	[FIND_INTENT] = "SELECT at FROM intent WHERE key = ?",
+	/* The oldest are looked at alone: keys rise with time. */
+	[DROP_INTENTS] = "DELETE FROM intent WHERE key < (SELECT min(key) FROM intent) + " DROP_AT_ONCE " AND key < (SELECT max(key)"
+			 " FROM intent) AND at < ?",
+	[NUMBERS] = "SELECT (SELECT max(id) FROM incident), (SELECT max(key) FROM intent)",
 	[PUT_INCIDENT] = "INSERT OR REPLACE INTO incident (" INCIDENT_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
 			 " ?, ?, ?)",
 	[OPEN_INCIDENTS] = "SELECT " INCIDENT_COLUMNS " FROM incident WHERE phase < 2 AND opened >= ? ORDER BY opened DESC, id DESC",
@@ -161,6 +167,19 @@ void outbox_items_fini(struct outbox_items *i)
 	*i = (struct outbox_items){0};
 }
 
+/* One that is there already must be the same, or somebody would never be told of this one. */
+static int check_twin(struct outbox *o, const struct incident_intent *in, struct err *e)
+{
+	sqlite3_stmt *s = o->statements[FIND_INTENT];
+	bool is_same;
+
+	sqlite3_reset(s);
+	sqlite3_bind_int64(s, 1, (int64_t)in->key);
+	is_same = sqlite3_step(s) == SQLITE_ROW && sqlite3_column_int64(s, 0) == in->at;
+	sqlite3_reset(s);
+	return is_same ? 0 : err_set(e, "outbox: the notice %" PRIu64 " is another one already", in->key);
+}
+
 int outbox_put(struct outbox *o, const struct incident_intent *in, struct err *e)
 {
 	const int64_t numbers[] = {(int64_t)in->key, in->kind, (int64_t)in->incident, (int64_t)in->other, in->state, in->faults,
@@ -172,7 +191,7 @@ int outbox_put(struct outbox *o, const struct incident_intent *in, struct err *e
 	rc = put(o, PUT_INTENT, numbers, 9, (const char *const[]){in->audience, in->subject, in->author, in->text, in->reason,
 		buf_text(&items)}, 6, e);
 	buf_fini(&items);
-	return rc;
+	return rc == 0 && sqlite3_changes(o->db) == 0 ? check_twin(o, in, e) : rc;
 }
 
 static void bind_incident(sqlite3_stmt *s, const struct incident_view *v)
@@ -237,7 +256,9 @@ int outbox_note(struct outbox *o, const struct incidents *all, uint64_t incident
 
 int outbox_beat(struct outbox *o, int64_t at, struct err *e)
 {
-	return put(o, PUT_BEAT, (const int64_t[]){at, OUTBOX_BEAT}, 2, NULL, 0, e);
+	if (put(o, PUT_BEAT, (const int64_t[]){at, OUTBOX_BEAT}, 2, NULL, 0, e) < 0)
+		return -1;
+	return put(o, DROP_INTENTS, (const int64_t[]){at - OUTBOX_KEPT}, 1, NULL, 0, e);
 }
 
 /* ---- reading */
@@ -316,6 +337,19 @@ int outbox_end(struct outbox *o, uint64_t *key, struct err *e)
 	*key = rc == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(s, 0) : 0;
 	sqlite3_reset(s);
 	return rc == SQLITE_ROW ? 0 : failed(o, "intents are not readable", e);
+}
+
+int outbox_numbers(struct outbox *o, uint64_t *incident, uint64_t *key, struct err *e)
+{
+	sqlite3_stmt *s = o->statements[NUMBERS];
+	int rc;
+
+	sqlite3_reset(s);
+	rc = sqlite3_step(s);
+	*incident = rc == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(s, 0) : 0;
+	*key = rc == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(s, 1) : 0;
+	sqlite3_reset(s);
+	return rc == SQLITE_ROW ? 0 : failed(o, "numbers are not readable", e);
 }
 
 static void give_intent(sqlite3_stmt *s, void (*on_intent)(void *ctx, const struct incident_intent *), void *ctx)

@@ -5,7 +5,9 @@
  *   outbox_open -> (outbox_put each intent, outbox_note each incident that changed) inside a transaction of the owner -> outbox_close
  *   readers in other processes: outbox_open_file, outbox_incidents, outbox_find, outbox_intents, outbox_end
  *
- * Intents have keys that rise and are never used twice: putting one again changes nothing. Thread: the owner's.
+ * Intents have keys that rise and are never used twice: putting one again changes nothing, putting another one of its key is an
+ * error. Those older than OUTBOX_KEPT go with the beats, a hundred at a time, but the newest stays: numbers go on behind it.
+ * Thread: the owner's.
  */
 #ifndef COLLECTOR_JUDGE_OUTBOX_H
 #define COLLECTOR_JUDGE_OUTBOX_H
@@ -46,6 +48,7 @@ int outbox_find(struct outbox *, uint64_t incident, void (*on_incident)(void *ct
 /* Once a minute: judgement lives. Who delivers sends each number to whoever watches us from outside; one that does not
  * come there is an alarm there. The newest alone is kept. */
 #define OUTBOX_BEAT (60 * NS_PER_S)
+#define OUTBOX_KEPT (400 * 86400 * NS_PER_S)
 int outbox_beat(struct outbox *, int64_t at, struct err *);
 /* 0: none yet. */
 int outbox_last_beat(struct outbox *, uint64_t *number, int64_t *at, struct err *);
@@ -53,6 +56,8 @@ int outbox_last_beat(struct outbox *, uint64_t *number, int64_t *at, struct err 
 int outbox_intents(struct outbox *, uint64_t behind, void (*on_intent)(void *ctx, const struct incident_intent *), void *ctx,
 	struct err *);
 int outbox_end(struct outbox *, uint64_t *key, struct err *); /* of the newest intent; 0: none */
+/* The greatest that are used; 0: none. */
+int outbox_numbers(struct outbox *, uint64_t *incident, uint64_t *key, struct err *);
 
 /* Items of a digest as a text, "problem 7 system/portal" a line each. */
 void outbox_format_items(const struct incident_intent *, struct buf *out);

@@ -767,6 +767,18 @@ static void ticks(struct fixture *f, int from, int until)
 		tick(f, t);
 }
 
+static void change(struct fixture *f, const char *sql)
+{
+	char *path = mem_format("%s/%s", f->folder, BOOK_FILE);
+	sqlite3 *db;
+
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_changes(db), 1);
+	sqlite3_close(db);
+	free(path);
+}
+
 static int64_t open_of(struct fixture *f, const char *subject)
 {
 	char *query = mem_format("SELECT count(*) FROM incident WHERE phase < 2 AND subject = '%s'", subject);
@@ -812,6 +824,38 @@ static void tell_skew(struct fixture *f, int round, int64_t off, int64_t open)
 	fold(f, 2);
 	if (open_of(f, "monitoring/clock-v1") != open)
 		fail_msg("round %d: not %d", round, (int)open);
+}
+
+/* Numbers that begin again would be those of other notices: the outbox has them already. */
+static void numbers_go_on_when_their_record_is_lost(void **state)
+{
+	static const char *const damage[] = {
+		"DELETE FROM record WHERE key = 'i/incidents'",
+		"UPDATE record SET data = x'63' || substr(data, 2) WHERE key = 'i/incidents'", /* of another version */
+		"UPDATE record SET data = substr(data, 1, 9) WHERE key = 'i/incidents'",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof damage / sizeof *damage; i++) {
+		struct fixture f;
+
+		begin(&f);
+		ticks(&f, 1, 10);
+		put_note(&f, "monitoring/certificate", true, "ends");
+		ticks(&f, 10, 30);
+		fold(&f, 0);
+		book_close(f.book);
+		assert_int_equal(count_of(&f, "SELECT count(*) FROM intent"), 1);
+		change(&f, damage[i]);
+		open_book(&f);
+		put_note(&f, "monitoring/disk", true, "full");
+		ticks(&f, 30, 50);
+		fold(&f, 0);
+		assert_int_equal(count_of(&f, "SELECT count(*) FROM intent WHERE subject = 'monitoring/disk' AND key > 1"), 1);
+		assert_int_equal(count_of(&f, "SELECT count(*) FROM incident WHERE subject = 'monitoring/disk' AND id > 1"), 1);
+		assert_int_equal(count_of(&f, "SELECT count(*) FROM incident WHERE subject = 'monitoring/certificate' AND id = 1"), 1);
+		end(&f);
+	}
 }
 
 static void a_clock_that_is_ahead_is_an_incident_at_once(void **state)
@@ -1165,6 +1209,7 @@ int main(void)
 		cmocka_unit_test(maintenance_is_shown_since_it_began),
 		cmocka_unit_test(planned_work_that_is_cancelled_ends_then),
 		cmocka_unit_test(what_our_processes_note_of_themselves_is_an_incident),
+		cmocka_unit_test(numbers_go_on_when_their_record_is_lost),
 		cmocka_unit_test(a_clock_that_is_ahead_is_an_incident_at_once),
 		cmocka_unit_test(a_clock_is_behind_when_batches_say_so_for_a_minute),
 		cmocka_unit_test(slow_uploads_of_one_agent_hide_no_silence_of_another),
