@@ -14,13 +14,14 @@ static void part_remove(struct verdict_vote *vote, size_t i)
 	vote->parts[i] = vote->parts[--vote->count];
 }
 
-/* A family without an answer is told as the part "", one with answers by address: the newer kind replaces the other. */
-static void drop_other_kind(struct verdict_vote *vote, const char *label, int64_t measured)
+/* A family without an answer is told as the part "", one with answers by address: the newer kind replaces the other. Types that tell of
+ * the whole and of parts say both in each run, at one time, the whole first: those stay together, and what one run did not tell of goes. */
+static void drop_other_kind(struct verdict_vote *vote, const struct verdict_part *came, int64_t measured)
 {
 	for (size_t i = vote->count; i-- > 0;) {
 		const struct verdict_part *p = vote->parts[i];
 
-		if ((p->label[0] == '\0') != (label[0] == '\0') && p->stream.last < measured)
+		if ((p->label[0] == '\0') != (came->label[0] == '\0') && p->stream.last < measured && p->stream.last != came->stream.last)
 			part_remove(vote, i);
 	}
 }
@@ -277,8 +278,12 @@ static bool is_doubted(const struct verdict_vote *vote)
 	return false;
 }
 
-static enum verdict_evidence worth(const struct verdict_vote *vote, enum outcome outcome)
+static enum verdict_evidence worth(const struct verdict_vote *vote, const struct verdict_part *p, enum outcome outcome)
 {
+	const struct verdict_part *whole = verdict_whole(vote);
+
+	if (whole != NULL && whole != p) /* it has spoken for the subject */
+		return EVIDENCE_NONE;
 	if (vote->check->subject == NULL || vote->check->severity != SEVERITY_CRITICAL || outcome == OUTCOME_UNKNOWN ||
 		vote->vantage->unwell[vote->family])
 		return EVIDENCE_NONE;
@@ -318,9 +323,9 @@ enum verdict_evidence verdict_result(struct verdict *v, const struct verdict_res
 	}
 	if (p == NULL)
 		p = verdict_part_add(vote, r->part);
-	drop_other_kind(vote, r->part, measured);
+	drop_other_kind(vote, p, measured);
 	take(v, vote, p, r, measured);
-	evidence = worth(vote, r->outcome);
+	evidence = worth(vote, p, r->outcome);
 	if (evidence != EVIDENCE_NONE)
 		*subject = &vote->check->subject->view;
 	return evidence;

@@ -113,6 +113,8 @@ struct verdict_trigger {
 };
 void verdict_tell(struct verdict *, const struct verdict_change *); /* texts are copied */
 void verdict_tell_vantage(struct verdict *, struct verdict_vantage *, const struct verdict_trigger *);
+/* What was told of the whole (the part ""), NULL: only parts were. */
+const struct verdict_part *verdict_whole(const struct verdict_vote *);
 void verdict_judge_vote(struct verdict *, struct verdict_vote *, const struct verdict_trigger *);
 void verdict_judge_family(struct verdict *, struct verdict_check *, int family, const struct verdict_trigger *);
 void verdict_judge_vantage(struct verdict *, struct verdict_vantage *, int family, const struct verdict_trigger *);

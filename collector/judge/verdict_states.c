@@ -282,8 +282,18 @@ void verdict_judge_vantage(struct verdict *v, struct verdict_vantage *vantage, i
 
 /* ---- one vote: what its parts make of it */
 
+const struct verdict_part *verdict_whole(const struct verdict_vote *vote)
+{
+	for (size_t i = 0; i < vote->count; i++) {
+		if (vote->parts[i]->label[0] == '\0')
+			return vote->parts[i];
+	}
+	return NULL;
+}
+
 void verdict_judge_vote(struct verdict *v, struct verdict_vote *vote, const struct verdict_trigger *by)
 {
+	const struct verdict_part *whole = verdict_whole(vote);
 	struct vote_counts counts = {0};
 	enum limit_level level = LIMIT_OK;
 	int64_t since = 0;
@@ -300,6 +310,10 @@ void verdict_judge_vote(struct verdict *v, struct verdict_vote *vote, const stru
 				level = p->limits[l].level;
 	}
 	said = vote_parts(&counts);
+	if (whole != NULL && whole->stream.said == VOTE_DOWN) { /* whatever is still up of it */
+		said = VOTE_DOWN;
+		since = whole->stream.since;
+	}
 	if (said != VOTE_NONE && said != vote->said) {
 		vote->said_since = since >= vote->said_since ? since : vote->last;
 		vote->said = said;

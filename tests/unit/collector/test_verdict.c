@@ -564,6 +564,56 @@ static void a_value_beyond_its_limit_degrades_and_is_never_down(void **state)
 	assert_int_equal(subject->state, STATE_UP);
 }
 
+/* A device and its interfaces: one run tells of both, at one time. */
+static void device_says(struct bench *b, enum outcome whole, enum outcome part)
+{
+	say_at(b, "ping", "city", FAMILY_V4, "", whole, b->now);
+	if (whole == OUTCOME_UP)
+		say_at(b, "ping", "city", FAMILY_V4, "eth0", part, b->now);
+	pass(b, 10 * SECOND);
+	say(b, "gate-city", "city", FAMILY_V4, OUTCOME_UP);
+}
+
+static void a_part_beside_a_whole_is_judged_over_its_runs(void **state)
+{
+	struct bench *b = *state;
+
+	all_well(b);
+	device_says(b, OUTCOME_UP, OUTCOME_UP);
+	device_says(b, OUTCOME_UP, OUTCOME_DOWN);
+	device_says(b, OUTCOME_UP, OUTCOME_DOWN);
+	assert_int_equal(state_of(b, "link/north"), STATE_UP);
+	device_says(b, OUTCOME_UP, OUTCOME_DOWN);
+	assert_int_equal(state_of(b, "link/north"), STATE_DEGRADED);
+	device_says(b, OUTCOME_UP, OUTCOME_UP);
+	assert_int_equal(state_of(b, "link/north"), STATE_UP);
+}
+
+static void a_whole_that_is_down_is_not_up_in_part(void **state)
+{
+	struct bench *b = *state;
+
+	all_well(b);
+	device_says(b, OUTCOME_UP, OUTCOME_UP);
+	for (int i = 0; i < 3; i++)
+		device_says(b, OUTCOME_DOWN, OUTCOME_UP);
+	assert_int_equal(state_of(b, "link/north"), STATE_DOWN);
+}
+
+/* A path whose end is away, with routers that answer. */
+static void a_whole_that_is_down_while_parts_are_up_is_down(void **state)
+{
+	struct bench *b = *state;
+
+	all_well(b);
+	for (int i = 0; i < 3; i++, pass(b, 10 * SECOND)) {
+		say_at(b, "ping", "city", FAMILY_V4, "", OUTCOME_DOWN, b->now);
+		say_at(b, "ping", "city", FAMILY_V4, "hop 1", OUTCOME_UP, b->now);
+		say(b, "gate-city", "city", FAMILY_V4, OUTCOME_UP);
+	}
+	assert_int_equal(state_of(b, "link/north"), STATE_DOWN);
+}
+
 static void up_is_no_evidence_while_another_vantage_sees_it_fail(void **state)
 {
 	struct bench *b = *state;
@@ -785,6 +835,9 @@ int main(void)
 		ON_BENCH(steps_of_the_clock_make_no_state_and_lose_none),
 		ON_BENCH(a_backlog_is_counted_as_stale_and_changes_nothing),
 		ON_BENCH(a_value_beyond_its_limit_degrades_and_is_never_down),
+		ON_BENCH(a_part_beside_a_whole_is_judged_over_its_runs),
+		ON_BENCH(a_whole_that_is_down_is_not_up_in_part),
+		ON_BENCH(a_whole_that_is_down_while_parts_are_up_is_down),
 		ON_BENCH(up_is_no_evidence_while_another_vantage_sees_it_fail),
 		ON_BENCH(a_plan_that_cannot_be_met_is_refused_and_the_old_one_stays),
 		ON_BENCH(a_reload_keeps_attempts_and_states),
