@@ -14,8 +14,8 @@ struct queue_channel {
 	int64_t per_minute, fallback_after;
 	int64_t sent[QUEUE_PER_MINUTE]; /* a ring: when the newest went out */
 	size_t newest;
-	unsigned failures;
-	int64_t rest_until;
+	unsigned failures, refusals; /* in a row: it did not work; it did not want one */
+	int64_t rest_until, slower_until;
 	bool is_sending;
 };
 
@@ -307,6 +307,14 @@ void queue_began(struct queue_item *i, int64_t now)
 	queue_spend(i->channel, now);
 }
 
+static void rest(struct queue_channel *c, enum letter_outcome outcome, int64_t now, uint32_t chance)
+{
+	c->failures++;
+	if (outcome == LETTER_SLOWER)
+		c->slower_until = now + QUEUE_SLOWER;
+	c->rest_until = later(now + queue_backoff(c->failures, chance), c->slower_until);
+}
+
 void queue_ended(struct queue_item *i, enum letter_outcome outcome, int64_t now, uint32_t chance)
 {
 	struct queue_channel *c = i->channel;
@@ -316,16 +324,16 @@ void queue_ended(struct queue_item *i, enum letter_outcome outcome, int64_t now,
 	c->is_sending = false;
 	i->tries++;
 	if (outcome == LETTER_TAKEN) {
-		c->failures = 0;
-		c->rest_until = 0;
+		c->failures = c->refusals = 0;
+		c->rest_until = c->slower_until = 0;
 		return;
 	}
-	c->failures++;
-	c->rest_until = now + queue_backoff(c->failures, chance);
-	if (outcome == LETTER_SLOWER)
-		c->rest_until = later(c->rest_until, now + QUEUE_SLOWER);
 	i->due = now + queue_backoff(i->tries, chance);
 	note_merge(i);
+	if (outcome == LETTER_REFUSED)
+		c->refusals++; /* others may pass */
+	else
+		rest(c, outcome, now, chance);
 }
 
 bool queue_is_spent(const struct queue_item *i, enum letter_outcome outcome)
@@ -340,8 +348,8 @@ void queue_refresh(struct queue *q)
 	for (size_t k = 0; k < q->count; k++) {
 		struct queue_item *i;
 
-		q->channels[k]->failures = 0;
-		q->channels[k]->rest_until = 0;
+		q->channels[k]->failures = q->channels[k]->refusals = 0;
+		q->channels[k]->rest_until = q->channels[k]->slower_until;
 		TAILQ_FOREACH(i, &q->channels[k]->items, link)
 			i->due = 0;
 	}
@@ -351,7 +359,7 @@ void queue_view(const struct queue_channel *c, struct queue_view *out)
 {
 	const struct queue_item *i;
 
-	*out = (struct queue_view){.id = c->id, .failures = c->failures};
+	*out = (struct queue_view){.id = c->id, .failures = c->failures + c->refusals};
 	TAILQ_FOREACH(i, &c->items, link)
 	{
 		out->waiting++;

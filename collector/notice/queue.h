@@ -5,11 +5,12 @@
  *   queue_drop) ... -> queue_free
  *
  * A channel has one letter on its way at a time; no channel waits for another. To one audience of a channel, nothing overtakes
- * what was told earlier of the same incident, nor a digest; but what a receiver refuses holds up nothing. The end of an incident whose beginning still waits goes with
- * it in one letter (QUEUE_MERGE).
- * Of what is due, what was tried least is next. A try that failed comes again after QUEUE_FIRST, twice that, and so on up to QUEUE_LONGEST, each 20 % more or less by chance;
- * so does the channel as a whole, by its failures in a row. Who says "too many" is left alone for a minute at least. With
- * a fall-back, what has failed `fallback_after` times moves there, and all that waits when the channel failed so often in a row.
+ * what was told earlier of the same incident, nor a digest; but what a receiver refuses holds up nothing. The end of an incident whose
+ * beginning still waits goes with it in one letter (QUEUE_MERGE).
+ * Of what is due, what was tried least is next. A try that failed comes again after QUEUE_FIRST, twice that, and so on up to
+ * QUEUE_LONGEST, each 20 % more or less by chance; so does the channel as a whole, by its failures in a row, of which a refusal is
+ * none: that is the letter's. Who says "too many" is left alone for a minute at least. With a fall-back, what was refused, or has
+ * failed `fallback_after` times, moves there, and all that waits when the channel failed so often in a row.
  * A provider takes `per_minute`: when but one is left of them and several wait, they become a digest (QUEUE_DIGEST).
  * Thread: one. Limits: QUEUE_PER_MINUTE.
  */
@@ -84,13 +85,13 @@ void queue_began(struct queue_item *, int64_t now);
 void queue_ended(struct queue_item *, enum letter_outcome, int64_t now, uint32_t chance);
 /* Does what failed go to the fall-back now? */
 bool queue_is_spent(const struct queue_item *, enum letter_outcome);
-/* An operator may have mended it: what waits is tried at once. */
+/* An operator may have mended it: what waits is tried at once, but by who said "too many". */
 void queue_refresh(struct queue *);
 
 struct queue_view {
 	const char *id;
 	size_t waiting;
-	unsigned failures;  /* in a row */
+	unsigned failures;  /* in a row, with refusals */
 	int64_t oldest;     /* real: since when the one that waits longest does; 0 none */
 };
 void queue_view(const struct queue_channel *, struct queue_view *);

@@ -315,14 +315,73 @@ static void what_is_refused_holds_up_nothing(void **state)
 	begin_next(&b);
 	finish(&b, LETTER_REFUSED);
 	put(&b, INTENT_PROBLEM, 7);
-	b.plan.item = NULL;
+	assert_int_equal(begin_next(&b), 2);
+	finish(&b, LETTER_TAKEN);
 	b.now += 4 * S;
 	assert_int_equal(next(&b), QUEUE_WAIT);
 	b.now += S;
-	assert_int_equal(begin_next(&b), 2);
-	finish(&b, LETTER_TAKEN);
 	assert_int_equal(begin_next(&b), 1);
 	finish(&b, LETTER_REFUSED);
+	end(&b);
+}
+
+/* However often: it waits longer and longer, and each of the others is told when it comes. */
+static void a_letter_that_never_passes_is_not_the_rest_of_its_channel(void **state)
+{
+	struct queue_view v;
+	struct bench b;
+
+	(void)state;
+	begin(&b, 20, 3);
+	put(&b, INTENT_PROBLEM, 1);
+	for (int i = 0; i < 20; i++) {
+		begin_next(&b);
+		finish(&b, LETTER_REFUSED);
+		queue_view(b.channel, &v);
+		assert_int_equal(v.failures, 1);
+		put(&b, INTENT_PROBLEM, 2);
+		begin_next(&b);
+		finish(&b, LETTER_TAKEN);
+		assert_int_equal(next(&b), QUEUE_WAIT);
+		b.now = b.plan.at;
+	}
+	/* Nor is it what makes all of them move. */
+	for (int i = 0; i < 4; i++) {
+		begin_next(&b);
+		finish(&b, LETTER_REFUSED);
+		next(&b);
+		b.now = b.plan.at;
+	}
+	queue_view(b.channel, &v);
+	assert_int_equal(v.failures, 4); /* people are told, though */
+	put(&b, INTENT_PROBLEM, 3);
+	begin_next(&b);
+	finish(&b, LETTER_AGAIN);
+	assert_int_equal(next(&b), QUEUE_WAIT);
+	assert_int_equal(b.plan.at, b.now + 5 * S);
+	end(&b);
+}
+
+/* A mended file does not make a provider take more. */
+static void who_said_too_many_rests_over_a_reload(void **state)
+{
+	struct bench b;
+
+	(void)state;
+	begin(&b, 20, 0);
+	put(&b, INTENT_PROBLEM, 1);
+	begin_next(&b);
+	finish(&b, LETTER_SLOWER);
+	b.now += 10 * S;
+	queue_refresh(b.queue);
+	assert_int_equal(next(&b), QUEUE_WAIT);
+	assert_int_equal(b.plan.at, b.now + 50 * S);
+	b.now += 50 * S;
+	begin_next(&b);
+	finish(&b, LETTER_AGAIN);
+	queue_refresh(b.queue);
+	begin_next(&b);
+	finish(&b, LETTER_TAKEN);
 	end(&b);
 }
 
@@ -517,6 +576,8 @@ int main(void)
 		cmocka_unit_test(digests_that_wait_are_not_made_into_digests),
 		cmocka_unit_test(a_digest_is_in_order_with_all_of_its_audience),
 		cmocka_unit_test(what_is_refused_holds_up_nothing),
+		cmocka_unit_test(a_letter_that_never_passes_is_not_the_rest_of_its_channel),
+		cmocka_unit_test(who_said_too_many_rests_over_a_reload),
 		cmocka_unit_test(what_fails_too_often_is_spent_where_there_is_a_fall_back),
 		cmocka_unit_test(an_operator_who_mended_it_need_not_wait),
 		cmocka_unit_test(channels_do_not_wait_for_each_other),
