@@ -84,8 +84,8 @@ enum letter_outcome deliver_send(struct deliver *, struct queue_item *, struct f
 int deliver_intake(struct deliver *, struct err *); /* reads the outbox on */
 int deliver_merge(struct deliver *, const struct queue_plan *, struct err *);
 int deliver_digest(struct deliver *, const struct queue_plan *, struct err *);
-/* To the fall-back of its channel, or, of a channel that is gone, to where routes lead now. Drops it. */
-int deliver_move(struct deliver *, struct queue_item *, const char *words, struct err *);
+/* To the fall-back of their channel, or, of a channel that is gone, to where routes lead now: each of `others`, which it drops. */
+int deliver_move(struct deliver *, const struct queue_plan *, const char *words, struct err *);
 const struct roster_channel *deliver_channel(const struct deliver *, const char *id); /* NULL: not configured */
 
 /* ---- deliver_beat.c */

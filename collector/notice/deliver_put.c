@@ -83,6 +83,11 @@ static int add_parts(struct deliver *d, const struct delivery *like, const struc
 
 /* ---- where a notice goes */
 
+static bool is_end(enum incident_intent_kind kind)
+{
+	return kind == INTENT_CLOSE || kind == INTENT_MERGED;
+}
+
 /* 1: placed, 0: it is told there already, by delivery id; -1. */
 static int place(struct deliver *d, const struct delivery *n, const struct incident_intent *in, uint64_t *id, struct err *e)
 {
@@ -101,10 +106,10 @@ static int place(struct deliver *d, const struct delivery *n, const struct incid
 	return deliveries_end(d->db, *id, DELIVERY_JOINED, part, n->created, "too long for one letter", e) < 0 ? -1 : 1;
 }
 
-/* The end goes where the problem went. */
+/* The end goes where the problem of its route went. */
 static int follow(struct deliver *d, struct delivery *n, char channel[64], struct err *e)
 {
-	if (n->kind != INTENT_CLOSE && n->kind != INTENT_MERGED)
+	if (!is_end(n->kind))
 		return 0;
 	if (deliveries_where(d->db, n, channel, e) < 0)
 		return -1;
@@ -113,11 +118,51 @@ static int follow(struct deliver *d, struct delivery *n, char channel[64], struc
 	return 0;
 }
 
+struct telling {
+	struct deliver *deliver;
+	const struct incident_intent *intent;
+	const struct delivery *like;
+	uint64_t *first;
+	struct err *e;
+	int rc;
+};
+
+static void on_told(void *ctx, const struct delivery *problem)
+{
+	struct telling *t = ctx;
+	struct delivery n = *t->like;
+	uint64_t id;
+
+	if (t->rc < 0 || deliver_channel(t->deliver, problem->channel) == NULL)
+		return;
+	n.channel = problem->channel;
+	n.route = problem->route;
+	n.language = problem->language;
+	t->rc = place(t->deliver, &n, t->intent, &id, t->e) < 0 ? -1 : 0;
+	if (t->rc == 0 && *t->first == 0)
+		*t->first = id;
+}
+
+/* Wherever else a problem was told of which this is the end, by another route, or one that is gone: there too. */
+static int tell_others(struct telling *t)
+{
+	const struct incident_intent *in = t->intent;
+
+	if (is_end(in->kind))
+		return deliveries_told(t->deliver->db, in->incident, in->audience, on_told, t, t->e) < 0 ? -1 : t->rc;
+	for (size_t i = 0; i < in->items_count && t->rc == 0; i++) {
+		if (is_end(in->items[i].kind) && deliveries_told(t->deliver->db, in->items[i].incident, in->audience, on_told, t, t->e) < 0)
+			return -1;
+	}
+	return t->rc;
+}
+
 /* To all channels of all routes of its audience. *first: the delivery that is the first of them; 0: there is none. */
 static int fan_out(struct deliver *d, const struct incident_intent *in, const struct delivery *like, uint64_t *first, struct err *e)
 {
 	const struct roster *r = d->channels->roster;
 	const struct roster_route *routes = r != NULL ? r->routes.items : NULL;
+	struct telling others = {.deliver = d, .intent = in, .like = like, .first = first, .e = e};
 	char channel[64];
 	uint64_t id;
 
@@ -134,7 +179,7 @@ static int fan_out(struct deliver *d, const struct incident_intent *in, const st
 			*first = *first == 0 ? id : *first;
 		}
 	}
-	return 0;
+	return like->is_part ? 0 : tell_others(&others);
 }
 
 /* ---- reading the outbox on */
@@ -350,7 +395,7 @@ static void move_notice(void *ctx, const struct incident_intent *in, const char 
 	m->rc = place(m->deliver, &n, in, &m->into, m->e) < 0 ? -1 : 0;
 }
 
-int deliver_move(struct deliver *d, struct queue_item *i, const char *words, struct err *e)
+static int move(struct deliver *d, struct queue_item *i, const char *words, struct err *e)
 {
 	const struct roster_channel *c;
 	struct moving m = {.deliver = d, .item = i, .e = e};
@@ -370,5 +415,14 @@ int deliver_move(struct deliver *d, struct queue_item *i, const char *words, str
 		log_error("a notice has nowhere to go any more notice=%llu channel=%s: %s", (unsigned long long)i->notice, view.id, words);
 	}
 	queue_drop(i);
+	return 0;
+}
+
+int deliver_move(struct deliver *d, const struct queue_plan *p, const char *words, struct err *e)
+{
+	for (size_t i = 0; i < p->count; i++) {
+		if (move(d, p->others[i], words, e) < 0)
+			return -1;
+	}
 	return 0;
 }

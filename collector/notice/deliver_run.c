@@ -79,6 +79,30 @@ static int end_item(struct deliver *d, struct queue_item *i, enum delivery_state
 	return rc;
 }
 
+/* An end does not stay behind where its problem was not taken. */
+static int move_with(struct deliver *d, struct queue_item *i, const char *words, struct err *e)
+{
+	struct queue_plan p = {0};
+	int rc;
+
+	queue_with(i, &p);
+	rc = deliver_move(d, &p, words, e);
+	queue_plan_fini(&p);
+	return rc;
+}
+
+/* What waits for a channel that is gone goes where routes lead now. */
+static int move_orphans(struct deliver *d, struct queue_channel *c, struct err *e)
+{
+	struct queue_plan p = {0};
+	int rc;
+
+	queue_movable(c, &p);
+	rc = deliver_move(d, &p, "the channel is not configured any more", e);
+	queue_plan_fini(&p);
+	return rc;
+}
+
 static int conclude(struct deliver *d, struct flight *f, enum letter_outcome outcome, const char *words, struct err *e)
 {
 	struct queue_item *i = f->item;
@@ -95,14 +119,25 @@ static int conclude(struct deliver *d, struct flight *f, enum letter_outcome out
 	}
 	d->counts.refused += outcome == LETTER_REFUSED;
 	log_warn("a notice was not taken notice=%" PRIu64 " channel=%s try=%u: %s", i->notice, f->channel->id, i->tries, words);
-	/* The channel may have gone with a reload while the letter was under way. */
-	if (queue_is_spent(i, outcome) || deliver_channel(d, f->channel->id) == NULL)
-		return deliver_move(d, i, words, e);
+	if (queue_is_spent(i, outcome))
+		return move_with(d, i, words, e);
+	if (deliver_channel(d, f->channel->id) == NULL)
+		return 0;
 	if (!is_given_up(d, i))
 		return 0;
 	d->counts.failed++;
 	log_error("a notice is given up notice=%" PRIu64 " channel=%s tries=%u", i->notice, f->channel->id, i->tries);
 	return end_item(d, i, DELIVERY_FAILED, "", e);
+}
+
+/* And when the channel went with a reload while the letter was under way, what waited behind it need not any more. */
+static int conclude_all(struct deliver *d, struct flight *f, enum letter_outcome outcome, const char *words, struct err *e)
+{
+	struct queue_channel *c = f->item->channel;
+
+	if (conclude(d, f, outcome, words, e) < 0)
+		return -1;
+	return deliver_channel(d, f->channel->id) == NULL ? move_orphans(d, c, e) : 0;
 }
 
 /* Confirmed only when it is on disk. */
@@ -113,7 +148,7 @@ static void ended(struct flight *f, enum letter_outcome outcome, const char *wor
 	struct err e;
 
 	phrase_add_clean(&clean, words);
-	if (deliveries_begin(d->db, &e) < 0 || conclude(d, f, outcome, buf_text(&clean), &e) < 0 || deliveries_commit(d->db, &e) < 0)
+	if (deliveries_begin(d->db, &e) < 0 || conclude_all(d, f, outcome, buf_text(&clean), &e) < 0 || deliveries_commit(d->db, &e) < 0)
 		deliver_broke(d, &e);
 	buf_fini(&clean);
 	deliver_land(f);
@@ -153,11 +188,7 @@ static int change(struct deliver *d, int (*apply)(struct deliver *, const struct
 
 static int move_all(struct deliver *d, const struct queue_plan *p, struct err *e)
 {
-	for (size_t i = 0; i < p->count; i++) {
-		if (deliver_move(d, p->others[i], "the channel fails", e) < 0)
-			return -1;
-	}
-	return 0;
+	return deliver_move(d, p, "the channel fails", e);
 }
 
 /* Does what is to be done now; when to look again. */
@@ -308,21 +339,6 @@ static int read_channels(struct deliver *d, const struct settings *s, const stru
 		}
 	}
 	return 0;
-}
-
-/* What waits for a channel that is gone goes where routes lead now. */
-static int move_orphans(struct deliver *d, struct queue_channel *c, struct err *e)
-{
-	struct queue_plan p = {0};
-	int rc = 0;
-
-	queue_all(c, &p);
-	for (size_t i = 0; i < p.count && rc == 0; i++) {
-		if (!p.others[i]->in_flight)
-			rc = deliver_move(d, p.others[i], "the channel is not configured any more", e);
-	}
-	queue_plan_fini(&p);
-	return rc;
 }
 
 static int fit_queue(struct deliver *d, struct err *e)

@@ -30,16 +30,27 @@ static const char *const tables =
 	"CREATE INDEX IF NOT EXISTS delivery_waiting ON delivery (id) WHERE state = 0;"
 	"CREATE INDEX IF NOT EXISTS delivery_incident ON delivery (incident);"
 	"CREATE INDEX IF NOT EXISTS delivery_into ON delivery (goes_into) WHERE goes_into > 0;"
+	/* The incidents that a digest begins to tell of, or one that tells that it is a part of them. */
+	"CREATE TABLE IF NOT EXISTS begins (incident INTEGER NOT NULL, notice INTEGER NOT NULL, PRIMARY KEY (incident, notice)) WITHOUT"
+	" ROWID;"
+	"CREATE INDEX IF NOT EXISTS begins_notice ON begins (notice);"
 	"CREATE TABLE IF NOT EXISTS attempt (delivery INTEGER NOT NULL, number INTEGER NOT NULL, at INTEGER NOT NULL, took INTEGER NOT"
 	" NULL, outcome INTEGER NOT NULL, words TEXT NOT NULL, PRIMARY KEY (delivery, number));"
 	"CREATE INDEX IF NOT EXISTS attempt_at ON attempt (at);"
 	"CREATE TABLE IF NOT EXISTS place (one INTEGER PRIMARY KEY CHECK (one = 1), key INTEGER NOT NULL);"
 	"CREATE TABLE IF NOT EXISTS beat (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL, at INTEGER NOT NULL);";
 
-enum statement { GET_PLACE, PUT_PLACE, NOTE, KNOWN, ADD, FOUND, TOLD, AGAIN, END, TRY, COUNT_TRY, LOAD, RECENT, READ, WHERE, FIRST, GET_BEAT, PUT_BEAT,
-	LIST, TRIES, FORGET_TRIES, FORGET_DELIVERIES, FORGET_NOTICES, STATEMENTS };
+enum statement { GET_PLACE, PUT_PLACE, NOTE, KNOWN, ADD, FOUND, TOLD, AGAIN, END, TRY, COUNT_TRY, LOAD, RECENT, READ, WHERE, TOLD_WHERE,
+	FIRST, BEGINS, GET_BEAT, PUT_BEAT, LIST, TRIES, FORGET_TRIES, FORGET_DELIVERIES, FORGET_BEGINS, FORGET_NOTICES, STATEMENTS };
 
 #define COLUMNS "d.id, d.notice, d.incident, d.audience, d.route, d.channel, d.kind, d.language, d.is_part, d.state, d.tries, d.created"
+/* Of what tells an audience that an incident began, all deliveries, and what they were joined to or moved into. */
+#define WAYS_OF_PROBLEM(and) \
+	"WITH RECURSIVE way (id, channel, route, language, state, into_id) AS (SELECT d.id, d.channel, d.route, d.language, d.state," \
+	" d.goes_into FROM delivery d WHERE d.incident = ?1 AND d.audience = ?2 AND d.kind = 0" and " UNION SELECT d.id, d.channel, d.route," \
+	" d.language, d.state, d.goes_into FROM begins b JOIN delivery d ON d.notice = b.notice WHERE b.incident = ?1 AND d.audience = ?2" and \
+	" UNION SELECT d.id, d.channel, d.route, d.language, d.state, d.goes_into FROM way JOIN delivery d ON d.id = way.into_id WHERE" \
+	" way.state IN (2, 3))"
 #define WAITS_NO_MORE "notice IN (SELECT id FROM notice WHERE noted < ?1) AND state <> 0"
 static const char *const texts[STATEMENTS] = {
 	[GET_PLACE] = "SELECT key FROM place",
@@ -64,8 +75,9 @@ static const char *const texts[STATEMENTS] = {
 	[READ] = "SELECT id, kind, incident, other, state, faults, level, since, at, audience, subject, author, text, reason, items, affected"
 		 " FROM notice WHERE id = ?",
 	/* Taken, or on its way there. */
-	[WHERE] = "SELECT channel FROM delivery WHERE incident = ? AND audience = ? AND route = ? AND kind = 0 AND state IN (0, 1) ORDER BY"
-		  " state DESC, id DESC LIMIT 1",
+	[WHERE] = WAYS_OF_PROBLEM(" AND d.route = ?3") " SELECT channel FROM way WHERE state IN (0, 1) ORDER BY state DESC, id DESC LIMIT 1",
+	[TOLD_WHERE] = WAYS_OF_PROBLEM("") " SELECT max(id), channel, route, language FROM way WHERE state IN (0, 1) GROUP BY channel",
+	[BEGINS] = "INSERT OR IGNORE INTO begins (incident, notice) VALUES (?, ?)",
 	/* Joined to this one, or given up. */
 	[FIRST] = "SELECT count(*) FROM delivery WHERE incident = ?1 AND audience = ?2 AND route = ?3 AND kind = 0 AND ((state = 2 AND"
 		  " goes_into = ?4) OR state = 4)",
@@ -77,6 +89,8 @@ static const char *const texts[STATEMENTS] = {
 	[TRIES] = "SELECT at, took, outcome, words FROM attempt WHERE delivery = ? ORDER BY number",
 	[FORGET_TRIES] = "DELETE FROM attempt WHERE delivery IN (SELECT id FROM delivery WHERE " WAITS_NO_MORE ")",
 	[FORGET_DELIVERIES] = "DELETE FROM delivery WHERE " WAITS_NO_MORE,
+	[FORGET_BEGINS] = "DELETE FROM begins WHERE notice IN (SELECT id FROM notice WHERE noted < ?1 AND NOT EXISTS (SELECT 1 FROM delivery"
+		" WHERE delivery.notice = notice.id))",
 	[FORGET_NOTICES] = "DELETE FROM notice WHERE noted < ?1 AND NOT EXISTS (SELECT 1 FROM delivery WHERE delivery.notice = notice.id)",
 };
 
@@ -231,6 +245,24 @@ int deliveries_move_cursor(struct deliveries *d, uint64_t key, struct err *e)
 	return run(d, bound(d, PUT_PLACE, (const int64_t[]){(int64_t)key}, 1, NULL, 0), "the place is not kept", e);
 }
 
+static int note_begin(struct deliveries *d, uint64_t incident, uint64_t notice, struct err *e)
+{
+	return incident == 0 ? 0 : run(d, bound(d, BEGINS, (const int64_t[]){(int64_t)incident, (int64_t)notice}, 2, NULL, 0), "a notice is not kept", e);
+}
+
+static int note_begins(struct deliveries *d, const struct incident_intent *in, uint64_t notice, struct err *e)
+{
+	int rc = in->kind == INTENT_MERGED ? note_begin(d, in->other, notice, e) : 0;
+
+	for (size_t i = 0; i < in->items_count && rc == 0; i++) {
+		const struct incident_item *item = &in->items[i];
+
+		if (item->kind == INTENT_PROBLEM || item->kind == INTENT_MERGED)
+			rc = note_begin(d, item->kind == INTENT_MERGED ? item->other : item->incident, notice, e);
+	}
+	return rc;
+}
+
 int deliveries_note(struct deliveries *d, const struct incident_intent *in, const char *affected, int64_t now, uint64_t *notice,
 	struct err *e)
 {
@@ -248,7 +280,7 @@ int deliveries_note(struct deliveries *d, const struct incident_intent *in, cons
 		buf_text(&items), affected}, 7), "a notice is not kept", e);
 	buf_fini(&items);
 	*notice = (uint64_t)sqlite3_last_insert_rowid(d->db);
-	return rc < 0 ? -1 : 1;
+	return rc < 0 || note_begins(d, in, *notice, e) < 0 ? -1 : 1;
 }
 
 /* This notice went to this channel before. */
@@ -297,7 +329,7 @@ int deliveries_try(struct deliveries *d, uint64_t id, const struct delivery_try 
 
 int deliveries_forget(struct deliveries *d, int64_t before, struct err *e)
 {
-	static const enum statement each[] = {FORGET_TRIES, FORGET_DELIVERIES, FORGET_NOTICES};
+	static const enum statement each[] = {FORGET_TRIES, FORGET_DELIVERIES, FORGET_BEGINS, FORGET_NOTICES};
 
 	for (size_t i = 0; i < sizeof each / sizeof *each; i++) {
 		if (run(d, bound(d, each[i], &before, 1, NULL, 0), "old notices are not dropped", e) < 0)
@@ -375,6 +407,29 @@ int deliveries_where(struct deliveries *d, const struct delivery *of, char chann
 	snprintf(channel, 64, "%s", rc == SQLITE_ROW ? text(s, 0) : "");
 	sqlite3_reset(s);
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : failed(d, "not readable", e);
+}
+
+int deliveries_told(struct deliveries *d, uint64_t incident, const char *audience,
+	void (*on_delivery)(void *ctx, const struct delivery *), void *ctx, struct err *e)
+{
+	sqlite3_stmt *s = bound(d, TOLD_WHERE, (const int64_t[]){(int64_t)incident}, 1, &audience, 1);
+	struct delivery *all = NULL;
+	size_t count = 0;
+	int rc;
+
+	while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
+		all = mem_resize(all, count + 1, sizeof *all);
+		all[count++] = (struct delivery){.id = (uint64_t)sqlite3_column_int64(s, 0), .channel = mem_strdup(text(s, 1)),
+			.route = mem_strdup(text(s, 2)), .language = sqlite3_column_int(s, 3)};
+	}
+	sqlite3_reset(s);
+	for (size_t i = 0; i < count; i++) {
+		on_delivery(ctx, &all[i]);
+		free((char *)(uintptr_t)all[i].channel);
+		free((char *)(uintptr_t)all[i].route);
+	}
+	free(all);
+	return rc == SQLITE_DONE ? 0 : failed(d, "not readable", e);
 }
 
 int deliveries_is_first(struct deliveries *d, const struct delivery *of, bool *is_first, struct err *e)

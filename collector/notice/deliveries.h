@@ -81,8 +81,12 @@ int deliveries_recent(struct deliveries *, int64_t since, void (*on_try)(void *c
 /* What a notice tells; its key is its number. False: there is none, or an error. */
 bool deliveries_read(struct deliveries *, uint64_t notice,
 	void (*on_notice)(void *ctx, const struct incident_intent *, const char *affected), void *ctx, struct err *);
-/* The channel that the problem of an incident went to, of those meant for the route; "" when it was not told or is joined. */
+/* The channel that the problem of an incident went to, of those meant for the route: whichever digests and fall-backs it went
+ * through, where it waits or was taken; "" when there is none. Who is told that an incident is part of another counts as told of that. */
 int deliveries_where(struct deliveries *, const struct delivery *, char channel[64], struct err *);
+/* Where it was told to an audience by any route: newest delivery of each channel. Deliveries may be added meanwhile. */
+int deliveries_told(struct deliveries *, uint64_t incident, const char *audience,
+	void (*on_delivery)(void *ctx, const struct delivery *), void *ctx, struct err *);
 /* Was the beginning of its incident not told through this route before? */
 int deliveries_is_first(struct deliveries *, const struct delivery *, bool *, struct err *);
 

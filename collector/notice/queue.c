@@ -187,12 +187,27 @@ static bool find_merge(struct queue_channel *c, struct queue_plan *p)
 	return false;
 }
 
+/* May the later of two not be told before the other? A digest may be of any incident. */
+static bool is_behind(const struct queue_item *i, const struct queue_item *earlier)
+{
+	return (earlier->incident == i->incident || earlier->kind == INTENT_DIGEST || i->kind == INTENT_DIGEST) &&
+		is_same_audience(earlier, i);
+}
+
+static bool is_behind_any(const struct queue_item *i, const struct queue_plan *of)
+{
+	for (size_t k = 0; k < of->count; k++) {
+		if (is_behind(i, of->others[k]))
+			return true;
+	}
+	return false;
+}
+
 /* It may not overtake what is not due yet, or is on its way; what was refused may never come through. */
 static bool is_blocked(const struct queue_item *i)
 {
 	for (const struct queue_item *k = TAILQ_FIRST(&i->channel->items); k != i; k = TAILQ_NEXT(k, link)) {
-		if (!k->is_refused && is_same_audience(k, i) &&
-			(k->incident == i->incident || k->kind == INTENT_DIGEST || i->kind == INTENT_DIGEST))
+		if (!k->is_refused && is_behind(i, k))
 			return true;
 	}
 	return false;
@@ -236,24 +251,29 @@ static bool find_digest(struct queue_channel *c, const struct queue_item *first,
 
 static bool find_move(struct queue_channel *c, int64_t now, struct queue_plan *p)
 {
-	struct queue_item *i;
-
 	if (c->fallback_after == 0 || c->failures < c->fallback_after || now >= c->rest_until)
 		return false;
-	TAILQ_FOREACH(i, &c->items, link)
-	{
-		if (!i->in_flight)
-			add_other(p, i);
-	}
+	queue_movable(c, p);
 	return p->count > 0;
 }
 
-void queue_all(struct queue_channel *c, struct queue_plan *p)
+void queue_movable(struct queue_channel *c, struct queue_plan *p)
 {
+	struct queue_plan held = {0};
 	struct queue_item *i;
 
 	TAILQ_FOREACH(i, &c->items, link)
-		add_other(p, i);
+		add_other(i->in_flight || is_behind_any(i, &held) ? &held : p, i);
+	queue_plan_fini(&held);
+}
+
+void queue_with(struct queue_item *first, struct queue_plan *p)
+{
+	add_other(p, first);
+	for (struct queue_item *i = TAILQ_NEXT(first, link); i != NULL; i = TAILQ_NEXT(i, link)) {
+		if (!i->in_flight && is_behind_any(i, p))
+			add_other(p, i);
+	}
 }
 
 static int64_t later(int64_t a, int64_t b)

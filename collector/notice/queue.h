@@ -78,7 +78,10 @@ struct queue_plan {
 	size_t count;
 };
 enum queue_step queue_next(struct queue_channel *, int64_t now, struct queue_plan *);
-void queue_all(struct queue_channel *, struct queue_plan *); /* others: all that wait */
+/* others: all that may go elsewhere now; what stands behind one that is on its way waits for what becomes of that. */
+void queue_movable(struct queue_channel *, struct queue_plan *);
+/* others: this, and all that may not be told without it. */
+void queue_with(struct queue_item *, struct queue_plan *);
 void queue_plan_fini(struct queue_plan *);
 void queue_began(struct queue_item *, int64_t now);
 /* Counts it; the item waits on unless it was taken, when the caller drops it. chance: any number. */

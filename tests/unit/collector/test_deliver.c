@@ -296,7 +296,7 @@ static void pass(struct bench *b, int64_t time)
 
 struct said {
 	enum incident_intent_kind kind;
-	uint64_t incident;
+	uint64_t incident, other;
 	int64_t ago;
 	const char *audience, *affected;
 	bool is_closed;
@@ -315,7 +315,7 @@ static void say(struct bench *b, struct said s)
 	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
 	o = outbox_open(db, &e);
 	assert_non_null(o);
-	assert_int_equal(outbox_put(o, &(struct incident_intent){.key = ++b->key, .kind = s.kind, .incident = s.incident,
+	assert_int_equal(outbox_put(o, &(struct incident_intent){.key = ++b->key, .kind = s.kind, .incident = s.incident, .other = s.other,
 		.audience = s.audience != NULL ? s.audience : "", .subject = "system/s", .state = STATE_DOWN, .since = at, .at = at, .author = "",
 		.text = "", .reason = "no answer", .items = s.items, .items_count = s.items_count}, &e), 0);
 	outbox_close(o);
@@ -428,8 +428,9 @@ static void a_fall_back_that_is_turned_round_loses_nothing(void **state)
 	answer(b, "a problem 1", LETTER_TAKEN);
 	close_of(b, 1);
 	pass(b, S);
+	answer(b, "a close 1", LETTER_TAKEN); /* who has the problem, though no route leads there any more */
 	answer(b, "b close 1", LETTER_TAKEN);
-	assert_ledger(b, "a problem 1 taken, b problem 1 moved, b close 1 taken");
+	assert_ledger(b, "a problem 1 taken, b problem 1 moved, b close 1 taken, a close 1 taken");
 }
 
 static void who_has_it_already_is_not_told_twice(void **state)
@@ -458,6 +459,129 @@ static void what_nothing_leads_anywhere_has_failed(void **state)
 	assert_ledger(b, "a problem 1 failed");
 }
 
+/* ---- ends */
+
+#define WITH_FALL_BACK "channels = ( " HOOK("a", "fallback = \"b\";") ", " HOOK("b", "") ROUTES("\"a\"")
+
+static void an_end_does_not_stay_behind_its_problem(void **state)
+{
+	struct bench *b = *state;
+
+	configure(b, WITH_FALL_BACK);
+	problem(b, 1);
+	problem(b, 2);
+	start(b);
+	assert_on_their_way("a problem 1");
+	close_of(b, 1);
+	wake(b);
+	answer(b, "a problem 1", LETTER_REFUSED);
+	answer(b, "a problem 2", LETTER_TAKEN);
+	answer(b, "b close 1", LETTER_TAKEN);
+	assert_on_their_way("");
+	assert_ledger(b, "a problem 1 moved, a problem 2 taken, a close 1 moved, b problem 1 joined, b close 1 taken");
+}
+
+static const char *const few = "channels = ( { id = \"a\"; kind = \"alertmanager\"; url = \"http://127.0.0.1/\"; per_minute = 2; fallback ="
+	" \"b\"; }, " HOOK("b", "") ROUTES("\"a\"");
+
+static void an_end_follows_its_problem_through_a_digest(void **state)
+{
+	struct bench *b = *state;
+
+	configure(b, few);
+	problem(b, 1);
+	start(b);
+	answer(b, "a problem 1", LETTER_TAKEN);
+	problem(b, 2);
+	problem(b, 3);
+	wake(b);
+	answer(b, "a digest 0", LETTER_REFUSED);
+	answer(b, "b digest 0", LETTER_TAKEN);
+	close_of(b, 2);
+	pass(b, 70 * S);
+	answer(b, "b close 2", LETTER_TAKEN);
+	assert_on_their_way("");
+	close_of(b, 1);
+	wake(b);
+	answer(b, "a close 1", LETTER_TAKEN);
+}
+
+static void an_end_follows_a_digest_of_judgement(void **state)
+{
+	static const struct incident_item problems[] = {{INTENT_PROBLEM, 1, 0, "system/s"}, {INTENT_PROBLEM, 2, 0, "system/t"}};
+	static const struct incident_item ends[] = {{INTENT_PROBLEM, 3, 0, "system/s"}, {INTENT_CLOSE, 2, 0, "system/t"}};
+	struct bench *b = *state;
+
+	configure(b, WITH_FALL_BACK);
+	say(b, (struct said){.kind = INTENT_DIGEST, .items = problems, .items_count = 2});
+	start(b);
+	answer(b, "a digest 0", LETTER_REFUSED);
+	answer(b, "b digest 0", LETTER_TAKEN);
+	close_of(b, 1);
+	wake(b);
+	answer(b, "b close 1", LETTER_TAKEN);
+	assert_on_their_way("");
+	/* And a digest that holds an end goes where that began, as well. */
+	say(b, (struct said){.kind = INTENT_DIGEST, .items = ends, .items_count = 2});
+	wake(b);
+	answer(b, "a digest 0", LETTER_TAKEN);
+	answer(b, "b digest 0", LETTER_TAKEN);
+	assert_on_their_way("");
+}
+
+static void an_end_is_told_where_the_incident_became_part_of_another(void **state)
+{
+	struct bench *b = *state;
+
+	configure(b, WITH_FALL_BACK);
+	problem(b, 1);
+	start(b);
+	answer(b, "a problem 1", LETTER_REFUSED);
+	answer(b, "b problem 1", LETTER_TAKEN);
+	say(b, (struct said){.kind = INTENT_MERGED, .incident = 1, .other = 2, .is_closed = true});
+	wake(b);
+	answer(b, "b merged 1", LETTER_TAKEN);
+	close_of(b, 2);
+	wake(b);
+	answer(b, "b close 2", LETTER_TAKEN);
+	assert_on_their_way("");
+}
+
+static void what_waits_behind_a_letter_of_a_channel_that_goes_waits_for_it(void **state)
+{
+	struct bench *b = *state;
+
+	configure(b, "channels = ( " HOOK("a", "") ", " HOOK("b", "") ROUTES("\"a\""));
+	problem(b, 1);
+	problem(b, 2);
+	start(b);
+	close_of(b, 1);
+	wake(b);
+	reload(b, "channels = ( " HOOK("b", "") ROUTES("\"b\""));
+	assert_on_their_way("a problem 1, b problem 2");
+	answer(b, "a problem 1", LETTER_AGAIN);
+	answer(b, "b problem 2", LETTER_TAKEN);
+	answer(b, "b close 1", LETTER_TAKEN);
+	assert_on_their_way("");
+	assert_ledger(b, "a problem 1 moved, a problem 2 moved, a close 1 moved, b problem 2 taken, b problem 1 joined, b close 1 taken");
+}
+
+static void what_waits_behind_a_letter_that_is_taken_at_last_moves_as_well(void **state)
+{
+	struct bench *b = *state;
+
+	configure(b, "channels = ( " HOOK("a", "") ", " HOOK("b", "") ROUTES("\"a\""));
+	problem(b, 1);
+	start(b);
+	close_of(b, 1);
+	wake(b);
+	reload(b, "channels = ( " HOOK("b", "") ROUTES("\"b\""));
+	assert_on_their_way("a problem 1");
+	answer(b, "a problem 1", LETTER_TAKEN);
+	answer(b, "b close 1", LETTER_TAKEN);
+	assert_ledger(b, "a problem 1 taken, a close 1 moved, b close 1 taken");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -465,6 +589,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_fall_back_that_is_turned_round_loses_nothing, begin, end),
 		cmocka_unit_test_setup_teardown(who_has_it_already_is_not_told_twice, begin, end),
 		cmocka_unit_test_setup_teardown(what_nothing_leads_anywhere_has_failed, begin, end),
+		cmocka_unit_test_setup_teardown(an_end_does_not_stay_behind_its_problem, begin, end),
+		cmocka_unit_test_setup_teardown(an_end_follows_its_problem_through_a_digest, begin, end),
+		cmocka_unit_test_setup_teardown(an_end_follows_a_digest_of_judgement, begin, end),
+		cmocka_unit_test_setup_teardown(an_end_is_told_where_the_incident_became_part_of_another, begin, end),
+		cmocka_unit_test_setup_teardown(what_waits_behind_a_letter_of_a_channel_that_goes_waits_for_it, begin, end),
+		cmocka_unit_test_setup_teardown(what_waits_behind_a_letter_that_is_taken_at_last_moves_as_well, begin, end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
