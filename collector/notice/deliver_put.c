@@ -10,7 +10,8 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 
-/* Of an incident that was over so long ago when its notice was read, nobody is told any more: the collector was new, or away. */
+/* Of an incident that was over so long ago when its notice was read, nobody is told any more, the collector was new, or away: but who
+ * was told of its beginning, whatever the clock says of its end. */
 #define OLD (86400 * NS_PER_S)
 
 const struct roster_channel *deliver_channel(const struct deliver *d, const char *id)
@@ -225,16 +226,38 @@ static int look_up(struct intake *t, const struct incident_intent *in)
 	return 0;
 }
 
+static int was_told(struct intake *t, const struct incident_intent *in, bool *was_told)
+{
+	struct deliveries *db = t->deliver->db;
+
+	if (deliveries_was_told(db, in->incident, in->audience, was_told, t->e) < 0)
+		return -1;
+	for (size_t i = 0; i < in->items_count && !*was_told; i++) {
+		if (deliveries_was_told(db, in->items[i].incident, in->audience, was_told, t->e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int take_intent(struct intake *t, const struct incident_intent *in)
 {
 	struct deliver *d = t->deliver;
 	struct delivery like = {.incident = in->incident, .audience = in->audience, .kind = in->kind, .created = t->now};
 	uint64_t first = 0;
+	bool is_old;
 	int rc;
 
 	if (look_up(t, in) < 0)
 		return -1;
-	like.state = t->now - in->at > OLD && t->is_closed ? DELIVERY_OLD : DELIVERY_WAITING;
+	is_old = t->now - in->at > OLD && t->is_closed;
+	if (is_old) {
+		bool told = false;
+
+		if (was_told(t, in, &told) < 0)
+			return -1;
+		is_old = !told;
+	}
+	like.state = is_old ? DELIVERY_OLD : DELIVERY_WAITING;
 	rc = deliveries_note(d->db, in, t->affected, t->now, &like.notice, t->e);
 	if (rc <= 0)
 		return rc;

@@ -373,7 +373,9 @@ static void on_recent(void *ctx, const char *channel, int64_t at)
 {
 	struct deliver *d = ctx;
 
-	queue_spend(queue_channel(d->queue, channel), clock_mono() - (clock_real() - at));
+	int64_t ago = clock_real() - at;
+
+	queue_spend(queue_channel(d->queue, channel), clock_mono() - (ago > 0 ? ago : 0)); /* the clock may have been set back since */
 }
 
 static int open_all(struct deliver *d, const struct settings *s, const struct inventory *inventory, struct err *e)

@@ -40,7 +40,7 @@ static const char *const tables =
 	"CREATE TABLE IF NOT EXISTS place (one INTEGER PRIMARY KEY CHECK (one = 1), key INTEGER NOT NULL);"
 	"CREATE TABLE IF NOT EXISTS beat (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL, at INTEGER NOT NULL);";
 
-enum statement { GET_PLACE, PUT_PLACE, NOTE, KNOWN, ADD, FOUND, TOLD, AGAIN, END, TRY, COUNT_TRY, LOAD, RECENT, READ, WHERE, TOLD_WHERE,
+enum statement { GET_PLACE, PUT_PLACE, NOTE, KNOWN, ADD, FOUND, TOLD, AGAIN, END, TRY, COUNT_TRY, LOAD, RECENT, READ, WHERE, TOLD_WHERE, WAS_TOLD,
 	FIRST, BEGINS, GET_BEAT, PUT_BEAT, LIST, TRIES, FORGET_TRIES, FORGET_DELIVERIES, FORGET_BEGINS, FORGET_NOTICES, STATEMENTS };
 
 #define COLUMNS "d.id, d.notice, d.incident, d.audience, d.route, d.channel, d.kind, d.language, d.is_part, d.state, d.tries, d.created"
@@ -77,6 +77,7 @@ static const char *const texts[STATEMENTS] = {
 	/* Taken, or on its way there. */
 	[WHERE] = WAYS_OF_PROBLEM(" AND d.route = ?3") " SELECT channel FROM way WHERE state IN (0, 1) ORDER BY state DESC, id DESC LIMIT 1",
 	[TOLD_WHERE] = WAYS_OF_PROBLEM("") " SELECT max(id), channel, route, language FROM way WHERE state IN (0, 1) GROUP BY channel",
+	[WAS_TOLD] = WAYS_OF_PROBLEM("") " SELECT count(*) FROM way WHERE state <> 5",
 	[BEGINS] = "INSERT OR IGNORE INTO begins (incident, notice) VALUES (?, ?)",
 	/* Joined to this one, or given up. */
 	[FIRST] = "SELECT count(*) FROM delivery WHERE incident = ?1 AND audience = ?2 AND route = ?3 AND kind = 0 AND ((state = 2 AND"
@@ -407,6 +408,16 @@ int deliveries_where(struct deliveries *d, const struct delivery *of, char chann
 	snprintf(channel, 64, "%s", rc == SQLITE_ROW ? text(s, 0) : "");
 	sqlite3_reset(s);
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : failed(d, "not readable", e);
+}
+
+int deliveries_was_told(struct deliveries *d, uint64_t incident, const char *audience, bool *was_told, struct err *e)
+{
+	uint64_t count;
+
+	if (get_number(d, bound(d, WAS_TOLD, (const int64_t[]){(int64_t)incident}, 1, &audience, 1), &count, e) < 0)
+		return -1;
+	*was_told = count > 0;
+	return 0;
 }
 
 int deliveries_told(struct deliveries *d, uint64_t incident, const char *audience,

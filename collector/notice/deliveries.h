@@ -31,7 +31,7 @@ enum delivery_state {
 	DELIVERY_JOINED, /* told in the delivery `into`: a digest, or the end of its incident */
 	DELIVERY_MOVED,  /* to the fall-back: delivery `into` */
 	DELIVERY_FAILED, /* given up */
-	DELIVERY_OLD,    /* of an incident that was long over when it was read: never tried */
+	DELIVERY_OLD,    /* of an incident that was long over when it was read, whose beginning was not told: never tried */
 };
 const char *delivery_state_name(enum delivery_state);
 
@@ -84,6 +84,8 @@ bool deliveries_read(struct deliveries *, uint64_t notice,
 /* The channel that the problem of an incident went to, of those meant for the route: whichever digests and fall-backs it went
  * through, where it waits or was taken; "" when there is none. Who is told that an incident is part of another counts as told of that. */
 int deliveries_where(struct deliveries *, const struct delivery *, char channel[64], struct err *);
+/* Was an audience ever to be told that it began? Not when all of that was DELIVERY_OLD. */
+int deliveries_was_told(struct deliveries *, uint64_t incident, const char *audience, bool *, struct err *);
 /* Where it was told to an audience by any route: newest delivery of each channel. Deliveries may be added meanwhile. */
 int deliveries_told(struct deliveries *, uint64_t incident, const char *audience,
 	void (*on_delivery)(void *ctx, const struct delivery *), void *ctx, struct err *);

@@ -582,6 +582,59 @@ static void what_waits_behind_a_letter_that_is_taken_at_last_moves_as_well(void 
 	assert_ledger(b, "a problem 1 taken, a close 1 moved, b close 1 taken");
 }
 
+/* ---- clocks that are set */
+
+static void an_end_that_is_read_late_is_told_to_who_knows_the_beginning(void **state)
+{
+	static const struct incident_item items[] = {{INTENT_CLOSE, 3, 0, "system/s"}, {INTENT_CLOSE, 4, 0, "system/t"}};
+	struct bench *b = *state;
+
+	configure(b, "channels = ( " HOOK("a", "") ", " HOOK("b", "") " ); routes = ( { audience = \"operations\"; channels = \"a\"; }, "
+		"{ audience = \"unit/u\"; channels = \"b\"; } );");
+	problem(b, 1);
+	problem(b, 3);
+	start(b);
+	answer(b, "a problem 1", LETTER_TAKEN);
+	answer(b, "a problem 3", LETTER_TAKEN);
+	close_of(b, 1);
+	say(b, (struct said){.kind = INTENT_CLOSE, .incident = 1, .audience = "u", .is_closed = true});
+	world.step += 48 * HOUR;
+	wake(b);
+	answer(b, "a close 1", LETTER_TAKEN);
+	assert_on_their_way("");
+	/* Nobody knows of this one. */
+	say(b, (struct said){.kind = INTENT_PROBLEM, .incident = 2, .ago = 48 * HOUR, .is_closed = true});
+	say(b, (struct said){.kind = INTENT_CLOSE, .incident = 2, .ago = 47 * HOUR, .is_closed = true});
+	wake(b);
+	assert_on_their_way("");
+	run_sql(b, BOOK_FILE, "INSERT OR REPLACE INTO incident SELECT 3, phase, subject, reason, state, faults, since, opened, closed, acknowledged_by,"
+		" acknowledged_until, assignee, flapping, quiet, level, affected_count, affected FROM incident WHERE id = 2");
+	say(b, (struct said){.kind = INTENT_DIGEST, .ago = 47 * HOUR, .items = items, .items_count = 2});
+	wake(b);
+	answer(b, "a digest 0", LETTER_TAKEN);
+	assert_ledger(b, "a problem 1 taken, a problem 3 taken, a close 1 taken, b close 1 old, a problem 2 old, a close 2 old, a digest 0 taken");
+}
+
+static void a_clock_that_is_set_back_over_a_restart_mutes_nobody(void **state)
+{
+	struct bench *b = *state;
+
+	configure(b, "channels = ( { id = \"a\"; kind = \"alertmanager\"; url = \"http://127.0.0.1/\"; per_minute = 2; } " ROUTES("\"a\""));
+	problem(b, 1);
+	start(b);
+	problem(b, 2);
+	answer(b, "a problem 1", LETTER_TAKEN);
+	pass(b, S);
+	answer(b, "a problem 2", LETTER_TAKEN);
+	pass(b, 70 * S);
+	stop(b);
+	world.step -= 5 * HOUR;
+	problem(b, 3);
+	start(b);
+	pass(b, 61 * S);
+	answer(b, "a problem 3", LETTER_TAKEN);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -595,6 +648,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_end_is_told_where_the_incident_became_part_of_another, begin, end),
 		cmocka_unit_test_setup_teardown(what_waits_behind_a_letter_of_a_channel_that_goes_waits_for_it, begin, end),
 		cmocka_unit_test_setup_teardown(what_waits_behind_a_letter_that_is_taken_at_last_moves_as_well, begin, end),
+		cmocka_unit_test_setup_teardown(an_end_that_is_read_late_is_told_to_who_knows_the_beginning, begin, end),
+		cmocka_unit_test_setup_teardown(a_clock_that_is_set_back_over_a_restart_mutes_nobody, begin, end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
