@@ -145,7 +145,7 @@ metrics = {{ listen = "127.0.0.1:{metrics or self.metrics}"; }};
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def wait(what, question, seconds=60):
+def wait(what, question, seconds=60, pause=0.02):
     """Asks until question() gives something true; gives that. The bound only ends what has failed: a busy machine may be slow."""
     end, error = time.monotonic() + seconds, None
     while time.monotonic() < end:
@@ -155,5 +155,5 @@ def wait(what, question, seconds=60):
                 return answer
         except (OSError, KeyError, ValueError) as e:
             error = e
-        time.sleep(0.02)
+        time.sleep(pause)
     raise AssertionError(f"{what}: not within {seconds} s ({error})")

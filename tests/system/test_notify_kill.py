@@ -22,6 +22,7 @@ from pair import FULL, ROOT, TOOLS, wait  # noqa: E402
 
 SEED = int(os.environ.get("SEED", time.time_ns() % 1000000))
 HOST = os.path.join(TOOLS, "notify_host")
+ANSWER = 0.001  # of the receiver, so that a stream of letters takes as long on every machine
 
 
 class Receiver(http.server.BaseHTTPRequestHandler):
@@ -33,6 +34,7 @@ class Receiver(http.server.BaseHTTPRequestHandler):
         try:
             self.rfile.read(int(self.headers["Content-Length"]))
             self.came.setdefault(self.path, []).append(self.headers["Idempotency-Key"])
+            time.sleep(ANSWER)
             self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
         except OSError:
             self.close_connection = True  # whoever asked is dead
@@ -116,8 +118,8 @@ def amid_a_stream(site, kills):
             site.put(4)
         before = len(site.came())
         site.start()
-        wait("a letter", lambda: len(site.came()) > before or site.process.poll() is not None, 60)
-        time.sleep(random.uniform(0, 0.012))
+        wait("a letter", lambda: len(site.came()) > before or site.process.poll() is not None, pause=0.0005)
+        time.sleep(random.uniform(0, 6 * ANSWER))
         site.kill()
         early += len(set(site.came())) < site.put_count
     site.wait_all()

@@ -9,6 +9,7 @@
  */
 #include <arpa/inet.h>
 #include <event2/event.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -246,6 +247,7 @@ int main(int argc, char **argv)
 	struct err e;
 	double cpu;
 
+	signal(SIGPIPE, SIG_IGN);
 	l.type = argc < 5 ? NULL : registry_find(argv[1]);
 	if (l.type == NULL) {
 		fputs("usage: probe_load TYPE FIRST-ADDRESS TARGETS CONCURRENCY [key=value ...]\n", stderr);
