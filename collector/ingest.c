@@ -651,7 +651,7 @@ static int take_note(struct ingest *in, const struct view *v, const struct ipc_m
 	bool is_bad;
 
 	if (v != &in->views[VIEWS - 1] || channel_note_decode(m->body, m->len, &matter, &is_bad, &words, &len) < 0 ||
-		(matter != SELF_NOTICE && matter != SELF_BEAT))
+		(matter != SELF_NOTICE && matter != SELF_BEAT && matter != SELF_COMMANDS))
 		return -1;
 	if (!in->sync_failed)
 		self_hear(in->self, (enum self_matter)matter, is_bad, text_clean(words, len, text, sizeof text));

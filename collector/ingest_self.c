@@ -25,7 +25,8 @@ const char *self_subject(enum self_matter m)
 {
 	static const char *const names[SELF_MATTERS] = {
 		[SELF_DISK] = "monitoring/disk", [SELF_CERTIFICATE] = "monitoring/certificate", [SELF_SERIES] = "monitoring/series",
-		[SELF_NOTICE] = "monitoring/notice", [SELF_BEAT] = "monitoring/beat"};
+		[SELF_NOTICE] = "monitoring/notice", [SELF_BEAT] = "monitoring/beat",
+		[SELF_COMMANDS] = "monitoring/commands"};
 
 	return names[m];
 }

@@ -1,6 +1,6 @@
 /*
  * ingest_self: how the collector itself is: room on its disk, the end of its certificate, whether a view that must see all is
- * left behind, whether notices come through. What changes is noted in the journal, where judgement makes an incident of it (subject monitoring/...).
+ * left behind, whether notices come through, and commands of channels can be started. What changes is noted in the journal, where judgement makes an incident of it (subject monitoring/...).
  *
  *   self_new -> self_look every minute, which notes through `note` -> self_free
  *
@@ -17,7 +17,7 @@
 
 struct self;
 
-enum self_matter { SELF_DISK, SELF_CERTIFICATE, SELF_SERIES, SELF_NOTICE, SELF_BEAT, SELF_MATTERS };
+enum self_matter { SELF_DISK, SELF_CERTIFICATE, SELF_SERIES, SELF_NOTICE, SELF_BEAT, SELF_COMMANDS, SELF_MATTERS };
 const char *self_subject(enum self_matter); /* "monitoring/disk" */
 
 #define SELF_BEHIND (900 * NS_PER_S) /* a view rounds its work within some minutes */

@@ -4,6 +4,8 @@
  */
 #include "collector/process.h"
 
+#include <assert.h>
+#include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,6 +15,7 @@
 #include "collector/ingest_self.h"
 #include "collector/notice/deliver.h"
 #include "collector/notice/roster.h"
+#include "collector/notice/runner.h"
 #include "collector/settings.h"
 #include "lib/buf.h"
 #include "lib/err.h"
@@ -23,20 +26,31 @@ struct notify {
 	struct process *process;
 	struct deliver *deliver;
 	struct ipc *ingest, *judge, *web;
+	struct event *hang_up; /* of the runner of commands */
+	bool is_runner_gone;
 };
 
 /* ---- what delivery says */
 
-static void note(void *ctx, enum deliver_matter m, bool is_bad, const char *words)
+static void tell(struct notify *n, enum self_matter m, bool is_bad, const char *words)
 {
-	struct notify *n = ctx;
 	struct buf out = {0};
 
 	if (n->ingest == NULL)
 		return;
-	channel_note_encode(m == DELIVER_BEAT ? SELF_BEAT : SELF_NOTICE, is_bad, words, &out);
+	channel_note_encode(m, is_bad, words, &out);
 	ipc_send(n->ingest, CHANNEL_NOTE, 0, out.data, out.len, -1);
 	buf_fini(&out);
+}
+
+static void note(void *ctx, enum deliver_matter m, bool is_bad, const char *words)
+{
+	tell(ctx, m == DELIVER_BEAT ? SELF_BEAT : SELF_NOTICE, is_bad, words);
+}
+
+static void tell_commands(struct notify *n)
+{
+	tell(n, SELF_COMMANDS, n->is_runner_gone, n->is_runner_gone ? RUNNER_GONE_WORDS : "");
 }
 
 static void broken(void *ctx)
@@ -134,6 +148,7 @@ static void on_peer(void *ctx, enum process_role peer, int fd)
 	if (peer == PROCESS_INGEST) {
 		begin(n, &n->ingest, fd, on_ingest, on_ingest_gone);
 		deliver_note_again(n->deliver); /* a new one knows nothing yet */
+		tell_commands(n);
 	} else if (peer == PROCESS_JUDGE) {
 		begin(n, &n->judge, fd, on_judge, on_judge_gone);
 		deliver_wake(n->deliver);
@@ -153,10 +168,24 @@ static void on_reload(void *ctx)
 		log_error("channels and routes stay as they were: %s", e.text);
 }
 
+/* It never writes there. */
+static void on_hang_up(evutil_socket_t fd, short what, void *ctx)
+{
+	struct notify *n = ctx;
+
+	(void)fd, (void)what;
+	log_error(RUNNER_GONE_WORDS);
+	n->is_runner_gone = true;
+	tell_commands(n);
+}
+
 static void on_runner(void *ctx, int fd)
 {
 	struct notify *n = ctx;
 
+	n->hang_up = event_new(process_base(n->process), fd, EV_READ, on_hang_up, n);
+	assert(n->hang_up != NULL);
+	event_add(n->hang_up, NULL);
 	deliver_give_runner(n->deliver, fd);
 }
 
@@ -197,6 +226,8 @@ int notify_run(struct process *p)
 	process_on(p, &events, &n);
 	process_ready(p);
 	status = process_loop(p);
+	if (n.hang_up != NULL)
+		event_free(n.hang_up);
 	deliver_free(n.deliver);
 	drop(&n.ingest);
 	drop(&n.judge);

@@ -105,7 +105,7 @@ static void add_node(struct plan *p, const struct map *measures, const char *kin
 /* The monitoring itself: what its own processes note of themselves, and the clock of each agent. */
 static void add_monitoring(const struct inventory *inv, struct plan *p, const struct map *measures)
 {
-	static const char *const matters[] = {"disk", "certificate", "series", "notice", "beat"};
+	static const char *const matters[] = {"disk", "certificate", "series", "notice", "beat", "commands"};
 
 	for (size_t i = 0; i < sizeof matters / sizeof *matters; i++)
 		add_node(p, measures, "monitoring", matters[i], "");

@@ -115,7 +115,7 @@ static void on_end(struct command_send *c)
 	struct err words;
 
 	if (c->answer.len == 0)
-		err_set(&words, "the process that starts commands has ended");
+		err_set(&words, "the process that started the command has ended");
 	else if (runner_message_read_end(c->answer.data, c->answer.len, &end) < 0)
 		err_set(&words, "the process that starts commands broke the rules");
 	else
@@ -174,7 +174,7 @@ static void *command_start(struct sender *sender, struct send *send, const struc
 	else
 		fd = ask(sender, o, words);
 	if (fd < 0) {
-		send_ended(send, LETTER_AGAIN, words->text);
+		send_ended(send, fd == RUNNER_GONE ? LETTER_REFUSED : LETTER_AGAIN, words->text);
 		return NULL;
 	}
 	c = mem_alloc(sizeof *c);

@@ -32,6 +32,9 @@
 #define CLOSE_RANGE 436 /* system call, the same everywhere; older headers do not have it */
 #define LOOK_AGAIN_MS 200
 #define FAILED_TO_BEGIN 127
+#define AGAIN_MIN (100 * NS_PER_MS) /* a runner that was killed is there again after this, later and later */
+#define AGAIN_MAX (5 * NS_PER_S)
+#define STABLE_AFTER (10 * NS_PER_S) /* at once, if it lived this long */
 
 struct runner {
 	struct commands *commands;
@@ -353,12 +356,46 @@ static void runner_main(const struct runner *r)
 	}
 }
 
+/* ---- its guard */
+
+static pid_t start_runner(const struct runner *r)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		prctl(PR_SET_NAME, "xj-runner");
+		runner_main(r);
+		_exit(0);
+	}
+	return pid;
+}
+
+/* Nobody else has the rights to start another one. What is asked meanwhile waits in the socket, which we hold open. */
+static void guard(const struct runner *r)
+{
+	int64_t delay = 0;
+
+	for (;;) {
+		int64_t began = clock_mono();
+		pid_t pid = start_runner(r);
+		int status = -1;
+
+		if (pid > 0 && waitpid(pid, &status, 0) == pid && status == 0)
+			return; /* it has seen that nobody can ask any more */
+		delay = delay == 0 ? AGAIN_MIN : delay * 2 < AGAIN_MAX ? delay * 2 : AGAIN_MAX;
+		if (clock_mono() - began >= STABLE_AFTER)
+			delay = 0;
+		log_error("the process that starts commands was killed, starting it again status=%#x", (unsigned)status);
+		nanosleep(&(struct timespec){delay / NS_PER_S, delay % NS_PER_S}, NULL);
+	}
+}
+
 static void prepare_and_run(struct runner *r)
 {
 	const uint64_t kept = UINT64_C(1) << CAP_SETUID | UINT64_C(1) << CAP_SETGID | UINT64_C(1) << CAP_KILL;
 	struct err e;
 
-	prctl(PR_SET_NAME, "xj-runner");
+	prctl(PR_SET_NAME, "xj-runner-guard");
 	/* A terminal's Ctrl-C reaches the whole group; it ends when nobody can ask any more. */
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
@@ -372,7 +409,7 @@ static void prepare_and_run(struct runner *r)
 		_exit(1);
 	}
 	fcntl(r->socket, F_SETFD, FD_CLOEXEC);
-	runner_main(r);
+	guard(r);
 	_exit(0);
 }
 
@@ -431,7 +468,7 @@ int runner_send(int runner, const struct runner_ask *a, struct err *e)
 	struct iovec data;
 	struct msghdr m = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
-	int fds[2];
+	int fds[2], rc;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) != 0)
 		return err_errno(e, "no way for an answer");
@@ -439,12 +476,14 @@ int runner_send(int runner, const struct runner_ask *a, struct err *e)
 	data = (struct iovec){body.data, body.len};
 	*c = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
 	memcpy(CMSG_DATA(c), &fds[1], sizeof(int));
-	if (sendmsg(runner, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
-		err_errno(e, errno == EAGAIN ? "the process that starts commands is busy" : "the process that starts commands has ended");
+	rc = sendmsg(runner, &m, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 ? fds[0] : errno == EAGAIN ? -1 : RUNNER_GONE;
+	if (rc == -1)
+		err_set(e, "the process that starts commands is busy");
+	else if (rc == RUNNER_GONE)
+		err_set(e, RUNNER_GONE_WORDS);
+	if (rc < 0)
 		close(fds[0]);
-		fds[0] = -1;
-	}
 	buf_fini(&body);
 	close(fds[1]);
-	return fds[0];
+	return rc;
 }

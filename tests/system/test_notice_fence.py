@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """A real incident by the channels that are not HTTP, from inside the fence of the process that delivers: to rsyslog over TLS, to
-snmptrapd as an inform, to a command as a user of its own. A runner of commands that was killed is told."""
+snmptrapd as an inform, to a command as a user of its own. A runner of commands that was killed is there again; one that cannot be is told."""
 
 import json
 import os
@@ -62,6 +62,11 @@ def all_is_told(pair, log, traps, pages):
     assert "门户" in receivers.read(os.path.join(pages, "words")), receivers.read(os.path.join(pages, "words"))
 
 
+def runner_of(guard):
+    with open(f"/proc/{guard}/task/{guard}/children", encoding="ascii") as f:
+        return next(map(int, f.read().split()), None)
+
+
 def main():
     for program in ("rsyslogd", "snmptrapd"):
         if not os.path.exists(f"/usr/sbin/{program}"):
@@ -81,11 +86,22 @@ def main():
         pair.echo.stop()
         incident = wait("an incident", lambda: json.loads(pair.ask("/api/v1/incidents"))["incidents"], 60)[0]
         all_is_told(pair, *files)
-        # The runner is a child of the parent from before it gave up its rights.
-        os.kill(role(pair, "xj-runner"), signal.SIGKILL)
+        # Guard and runner are from before the parent gave up its rights.
+        guard = role(pair, "xj-runner-guard")
+        os.kill(runner_of(guard), signal.SIGKILL)
+        comment(pair, incident["id"], "by another runner")
+        wait("the other runner", lambda: [t for n in on(pair, "pager") for t in n["tries"] if n["kind"] == "commented" and
+                                          t["outcome"] == "taken"])
+        second = wait("it is there", lambda: runner_of(guard))
+        os.kill(guard, signal.SIGKILL)
+        os.kill(second, signal.SIGKILL)
+        gone = "the processes that start commands have ended: the collector must be started again"
+        told = wait("that this is an incident", lambda: [i for i in json.loads(pair.ask("/api/v1/incidents"))["incidents"]
+                                                         if i["subject"] == "monitoring/commands"])
+        assert told[0]["reason"] == gone, told
         comment(pair, incident["id"], "without a runner")
-        wait("that it is gone", lambda: [t for n in on(pair, "pager", "--failed") for t in n["tries"] if
-                                         "the process that starts commands has ended" in t["answer"]])
+        wait("that it is refused", lambda: [t for n in on(pair, "pager", "--failed") for t in n["tries"] if
+                                            t["outcome"] == "refused" and t["answer"] == gone])
         ended = pair.stop("collector")
         assert ended[0] == 0, ended
     except AssertionError as e:

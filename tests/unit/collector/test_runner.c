@@ -279,6 +279,95 @@ static void it_ends_when_nobody_waits_any_more(void **state)
 	assert_nothing_left();
 }
 
+/* pid of the newest child of a process; 0: none. */
+static pid_t child_of(pid_t parent)
+{
+	char *path = mem_format("/proc/%d/task/%d/children", (int)parent, (int)parent);
+	FILE *f = fopen(path, "r");
+	int pid = 0, next;
+
+	free(path);
+	while (f != NULL && fscanf(f, "%d", &next) == 1)
+		pid = next;
+	if (f != NULL)
+		fclose(f);
+	return pid;
+}
+
+/* Once it is there. */
+static pid_t runner_of(pid_t guard, pid_t before)
+{
+	pid_t pid;
+
+	for (int i = 0; i < WAIT_MS / 10 && ((pid = child_of(guard)) == 0 || pid == before); i++)
+		poll(NULL, 0, 10);
+	assert_true(pid > 0 && pid != before);
+	return pid;
+}
+
+static char state_of(pid_t pid)
+{
+	char *path = mem_format("/proc/%d/stat", (int)pid), state = '?';
+	FILE *f = fopen(path, "r");
+
+	free(path);
+	if (f != NULL && fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
+		state = '?';
+	if (f != NULL)
+		fclose(f);
+	return state;
+}
+
+static void signal_until(pid_t pid, int number, char wanted)
+{
+	assert_int_equal(kill(pid, number), 0);
+	for (int i = 0; i < WAIT_MS / 10 && state_of(pid) != wanted; i++)
+		poll(NULL, 0, 10);
+	assert_int_equal(state_of(pid), wanted);
+}
+
+static void one_that_was_killed_is_started_again(void **state)
+{
+	pid_t guard, first;
+	int fd;
+
+	(void)state;
+	skip_without_root();
+	guard = child_of(getpid());
+	first = runner_of(guard, 0);
+	signal_until(guard, SIGSTOP, 'T');
+	signal_until(first, SIGKILL, 'Z');
+	fd = ask("fail", 60 * NS_PER_S, ""); /* waits for the next one */
+	assert_int_equal(kill(guard, SIGCONT), 0);
+	assert_int_equal(end_of(fd).how, RUNNER_EXITED);
+	assert_true(runner_of(guard, first) > 0);
+}
+
+static void without_its_guard_it_is_gone_for_good(void **state)
+{
+	char variable[] = "XUNJIAN_KIND=x";
+	const struct runner_ask a = {.timeout = NS_PER_S, .name = "fail", .count = 1, .variables = {variable}, .input = ""};
+	struct pollfd hang_up;
+	pid_t guard, its;
+	struct err e;
+	int other;
+
+	(void)state;
+	skip_without_root();
+	other = runner_start(table, "", &e);
+	assert_true(other >= 0);
+	guard = child_of(getpid());
+	its = runner_of(guard, 0);
+	assert_int_equal(kill(guard, SIGKILL), 0);
+	assert_int_equal(waitpid(guard, NULL, 0), guard);
+	assert_int_equal(kill(its, SIGKILL), 0);
+	hang_up = (struct pollfd){.fd = other, .events = POLLIN};
+	assert_int_equal(poll(&hang_up, 1, WAIT_MS), 1);
+	assert_int_equal(runner_send(other, &a, &e), RUNNER_GONE);
+	assert_string_equal(e.text, RUNNER_GONE_WORDS);
+	close(other);
+}
+
 static void input_that_is_not_read_holds_nobody(void **state)
 {
 	char *input = mem_alloc(RUNNER_INPUT_MAX + 1);
@@ -416,6 +505,8 @@ int main(void)
 		cmocka_unit_test(it_ends_when_nobody_waits_any_more),
 		cmocka_unit_test(input_that_is_not_read_holds_nobody),
 		cmocka_unit_test(more_than_may_run_are_refused),
+		cmocka_unit_test(one_that_was_killed_is_started_again),
+		cmocka_unit_test(without_its_guard_it_is_gone_for_good),
 		cmocka_unit_test(hostile_asks_start_nothing),
 		cmocka_unit_test(an_ask_has_all_facts),
 		cmocka_unit_test(only_success_is_success),
