@@ -23,7 +23,7 @@ static void put_in_queue(struct deliver *d, const struct delivery *n, uint64_t i
 {
 	queue_put(queue_channel(d->queue, n->channel), &(struct queue_item){.id = id, .notice = n->notice, .incident = n->incident,
 		.kind = n->kind, .audience = (char *)(uintptr_t)n->audience, .route = (char *)(uintptr_t)n->route,
-		.language = n->language, .is_part = n->is_part, .created = n->created});
+		.language = n->language, .is_part = n->is_part, .created = n->created, .since = n->since});
 }
 
 /* ---- digests that a channel cannot take in one letter */
@@ -242,7 +242,8 @@ static int was_told(struct intake *t, const struct incident_intent *in, bool *wa
 static int take_intent(struct intake *t, const struct incident_intent *in)
 {
 	struct deliver *d = t->deliver;
-	struct delivery like = {.incident = in->incident, .audience = in->audience, .kind = in->kind, .created = t->now};
+	struct delivery like = {.incident = in->incident, .audience = in->audience, .kind = in->kind, .created = t->now,
+		.since = clock_mono()};
 	uint64_t first = 0;
 	bool is_old;
 	int rc;
@@ -376,6 +377,16 @@ static int join(struct deliver *d, const struct queue_plan *p, uint64_t into, st
 	return 0;
 }
 
+/* A letter is as young as the youngest that it tells of. */
+static int64_t youngest(const struct queue_plan *p)
+{
+	int64_t since = p->others[0]->since;
+
+	for (size_t i = 1; i < p->count; i++)
+		since = p->others[i]->since > since ? p->others[i]->since : since;
+	return since;
+}
+
 int deliver_digest(struct deliver *d, const struct queue_plan *p, struct err *e)
 {
 	const struct queue_item *first = p->others[0];
@@ -389,7 +400,7 @@ int deliver_digest(struct deliver *d, const struct queue_plan *p, struct err *e)
 		rc = deliveries_read(d->db, p->others[i]->notice, gather, &g, e) ? 0 : -1;
 	if (rc == 0)
 		rc = add_parts(d, &(struct delivery){.audience = first->audience, .route = first->route, .channel = view.id,
-			.language = first->language, .created = clock_real()}, g.items, g.count, &id, e);
+			.language = first->language, .created = clock_real(), .since = youngest(p)}, g.items, g.count, &id, e);
 	gathered_fini(&g);
 	return rc < 0 ? -1 : join(d, p, id, e);
 }
@@ -408,7 +419,8 @@ static void move_notice(void *ctx, const struct incident_intent *in, const char 
 	struct moving *m = ctx;
 	const struct queue_item *i = m->item;
 	struct delivery n = {.id = i->id, .notice = i->notice, .incident = i->incident, .audience = i->audience, .route = i->route,
-		.channel = m->fallback, .kind = i->kind, .language = i->language, .is_part = i->is_part, .created = i->created};
+		.channel = m->fallback, .kind = i->kind, .language = i->language, .is_part = i->is_part, .created = i->created,
+		.since = i->since};
 
 	(void)affected;
 	if (m->fallback == NULL) {

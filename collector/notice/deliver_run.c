@@ -66,11 +66,6 @@ static uint32_t chance(void)
 	return n;
 }
 
-static bool is_given_up(const struct deliver *d, const struct queue_item *i)
-{
-	return clock_real() - i->created >= d->channels->roster->give_up;
-}
-
 static int end_item(struct deliver *d, struct queue_item *i, enum delivery_state state, const char *words, struct err *e)
 {
 	int rc = deliveries_end(d->db, i->id, state, 0, clock_real(), words, e);
@@ -103,6 +98,35 @@ static int move_orphans(struct deliver *d, struct queue_channel *c, struct err *
 	return rc;
 }
 
+static int give_up(struct deliver *d, const struct queue_plan *p, const char *channel, struct err *e)
+{
+	for (size_t k = 0; k < p->count; k++) {
+		struct queue_item *i = p->others[k];
+
+		d->counts.failed++;
+		log_error("a notice is given up notice=%" PRIu64 " channel=%s tries=%u", i->notice, channel, i->tries);
+		if (end_item(d, i, DELIVERY_FAILED, i->tries > 0 ? "" : "waited in vain for a channel that fails", e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* What waited too long is tried no more: of a channel that fails, all of that; a refusal says nothing of others. */
+static int give_up_late(struct deliver *d, const char *channel, struct queue_item *tried, enum letter_outcome outcome, int64_t now, struct err *e)
+{
+	int64_t since = now - d->channels->roster->give_up;
+	struct queue_plan p = {0};
+	int rc;
+
+	if (outcome != LETTER_REFUSED)
+		queue_overdue(tried->channel, since, &p);
+	else if (tried->since <= since)
+		p = (struct queue_plan){.others = mem_copy(&tried, sizeof tried), .count = 1};
+	rc = give_up(d, &p, channel, e);
+	queue_plan_fini(&p);
+	return rc;
+}
+
 static int conclude(struct deliver *d, struct flight *f, enum letter_outcome outcome, const char *words, struct err *e)
 {
 	struct queue_item *i = f->item;
@@ -123,11 +147,7 @@ static int conclude(struct deliver *d, struct flight *f, enum letter_outcome out
 		return move_with(d, i, words, e);
 	if (deliver_channel(d, f->channel->id) == NULL)
 		return 0;
-	if (!is_given_up(d, i))
-		return 0;
-	d->counts.failed++;
-	log_error("a notice is given up notice=%" PRIu64 " channel=%s tries=%u", i->notice, f->channel->id, i->tries);
-	return end_item(d, i, DELIVERY_FAILED, "", e);
+	return give_up_late(d, f->channel->id, i, outcome, now, e);
 }
 
 /* And when the channel went with a reload while the letter was under way, what waited behind it need not any more. */
@@ -366,7 +386,8 @@ static void on_waiting(void *ctx, const struct delivery *n)
 
 	queue_put(queue_channel(d->queue, n->channel), &(struct queue_item){.id = n->id, .notice = n->notice, .incident = n->incident,
 		.kind = n->kind, .audience = (char *)(uintptr_t)n->audience, .route = (char *)(uintptr_t)n->route,
-		.language = n->language, .is_part = n->is_part, .tries = n->tries, .created = n->created});
+		.language = n->language, .is_part = n->is_part, .tries = n->tries, .created = n->created,
+		.since = clock_mono()}); /* how long it waited before, no clock that is set can tell */
 }
 
 static void on_recent(void *ctx, const char *channel, int64_t at)

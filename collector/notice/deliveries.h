@@ -44,6 +44,7 @@ struct delivery {
 	enum delivery_state state;
 	unsigned tries;
 	int64_t created; /* real ns */
+	int64_t since;   /* mono ns: since when this process knows of it; not kept */
 };
 
 struct deliveries *deliveries_open(const char *state, struct err *);

@@ -267,6 +267,17 @@ void queue_movable(struct queue_channel *c, struct queue_plan *p)
 	queue_plan_fini(&held);
 }
 
+void queue_overdue(struct queue_channel *c, int64_t since, struct queue_plan *p)
+{
+	struct queue_item *i;
+
+	TAILQ_FOREACH(i, &c->items, link)
+	{
+		if (!i->in_flight && i->since <= since)
+			add_other(p, i);
+	}
+}
+
 void queue_with(struct queue_item *first, struct queue_plan *p)
 {
 	add_other(p, first);

@@ -46,6 +46,7 @@ struct queue_item {
 	bool is_part;                  /* a digest of our own: never put into another */
 	unsigned tries;
 	int64_t created;               /* real, ns */
+	int64_t since;                 /* mono: since when it waits, in whichever channel */
 	int64_t due;                   /* mono; not before */
 	bool in_flight, may_merge, is_refused;
 };
@@ -80,6 +81,8 @@ struct queue_plan {
 enum queue_step queue_next(struct queue_channel *, int64_t now, struct queue_plan *);
 /* others: all that may go elsewhere now; what stands behind one that is on its way waits for what becomes of that. */
 void queue_movable(struct queue_channel *, struct queue_plan *);
+/* others: all that have waited since then or longer and are not on their way. */
+void queue_overdue(struct queue_channel *, int64_t since, struct queue_plan *);
 /* others: this, and all that may not be told without it. */
 void queue_with(struct queue_item *, struct queue_plan *);
 void queue_plan_fini(struct queue_plan *);

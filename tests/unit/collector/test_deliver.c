@@ -635,6 +635,75 @@ static void a_clock_that_is_set_back_over_a_restart_mutes_nobody(void **state)
 	answer(b, "a problem 3", LETTER_TAKEN);
 }
 
+/* ---- what is given up */
+
+static void what_waited_too_long_is_given_up_with_one_try(void **state)
+{
+	struct bench *b = *state;
+
+	configure(b, "channels = ( " HOOK("a", "") ROUTES("\"a\""));
+	problem(b, 1);
+	problem(b, 2);
+	start(b);
+	answer(b, "a problem 1", LETTER_AGAIN);
+	problem(b, 3);
+	pass(b, 23 * HOUR);
+	answer(b, "a problem 2", LETTER_AGAIN);
+	pass(b, 2 * HOUR - S);
+	problem(b, 4);
+	pass(b, S);
+	assert_ledger(b, "a problem 1 waiting, a problem 2 waiting, a problem 3 waiting, a problem 4 waiting");
+	answer(b, "a problem 3", LETTER_SLOWER);
+	assert_ledger(b, "a problem 1 failed, a problem 2 failed, a problem 3 waiting, a problem 4 waiting");
+}
+
+static void a_refusal_gives_up_itself_alone(void **state)
+{
+	struct bench *b = *state;
+
+	configure(b, "channels = ( " HOOK("a", "") ROUTES("\"a\""));
+	problem(b, 1);
+	problem(b, 2);
+	start(b);
+	answer(b, "a problem 1", LETTER_AGAIN);
+	pass(b, 25 * HOUR);
+	answer(b, "a problem 2", LETTER_REFUSED);
+	answer(b, "a problem 1", LETTER_TAKEN);
+	assert_ledger(b, "a problem 1 taken, a problem 2 failed");
+}
+
+static void a_clock_that_is_set_gives_up_nothing(void **state)
+{
+	struct bench *b = *state;
+
+	configure(b, "channels = ( " HOOK("a", "") ROUTES("\"a\""));
+	problem(b, 1);
+	start(b);
+	world.step += 48 * HOUR;
+	answer(b, "a problem 1", LETTER_AGAIN);
+	stop(b);
+	world.step += 48 * HOUR;
+	start(b);
+	answer(b, "a problem 1", LETTER_AGAIN);
+	assert_ledger(b, "a problem 1 waiting");
+}
+
+static void a_fall_back_does_not_begin_the_wait_again(void **state)
+{
+	struct bench *b = *state;
+
+	configure(b, "channels = ( " HOOK("a", "fallback = \"b\"; fallback_after = 2;") ", " HOOK("b", "") ROUTES("\"a\""));
+	problem(b, 1);
+	start(b);
+	answer(b, "a problem 1", LETTER_AGAIN);
+	pass(b, 23 * HOUR);
+	answer(b, "a problem 1", LETTER_AGAIN);
+	answer(b, "b problem 1", LETTER_AGAIN);
+	pass(b, HOUR);
+	answer(b, "b problem 1", LETTER_AGAIN);
+	assert_ledger(b, "a problem 1 moved, b problem 1 failed");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -650,6 +719,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_waits_behind_a_letter_that_is_taken_at_last_moves_as_well, begin, end),
 		cmocka_unit_test_setup_teardown(an_end_that_is_read_late_is_told_to_who_knows_the_beginning, begin, end),
 		cmocka_unit_test_setup_teardown(a_clock_that_is_set_back_over_a_restart_mutes_nobody, begin, end),
+		cmocka_unit_test_setup_teardown(what_waited_too_long_is_given_up_with_one_try, begin, end),
+		cmocka_unit_test_setup_teardown(a_refusal_gives_up_itself_alone, begin, end),
+		cmocka_unit_test_setup_teardown(a_clock_that_is_set_gives_up_nothing, begin, end),
+		cmocka_unit_test_setup_teardown(a_fall_back_does_not_begin_the_wait_again, begin, end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
