@@ -34,6 +34,13 @@ int confine_units(struct err *e)
 	return fence_syscalls(FENCE_LOOP | FENCE_STREAM, e);
 }
 
+int confine_units_keeper(struct err *e)
+{
+	if (fence_drop_rights(NULL, e) < 0)
+		return -1;
+	return fence_syscalls(FENCE_LOOP | FENCE_STREAM | FENCE_FORK | FENCE_RIGHTS, e);
+}
+
 int confine_probe(struct err *e)
 {
 	if (fence_drop_rights(NULL, e) < 0)

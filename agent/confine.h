@@ -3,7 +3,7 @@
  *
  *   helper: ICMP sockets, answers over its channel; no file, no program, CAP_NET_RAW alone
  *   spawner: starts plugins as another user, who inherit its fence: no filter of calls, four capabilities
- *   units: streams of UNIX; no file, no network, no program
+ *   units: streams of UNIX; no file, no network, no program; its keeper makes processes and reads nothing
  *   engine: network, its state folder, the files that its settings name; no program, no process, no capability
  *   probe:  the one-shot command; as the engine, but reads what its user can and writes no file
  *
@@ -20,6 +20,7 @@ struct err;
 int confine_helper(struct err *);
 int confine_spawner(struct err *);
 int confine_units(struct err *);
+int confine_units_keeper(struct err *);
 int confine_probe(struct err *);
 /* As the user that it has become. It reads the settings and the files beside them, those of TLS, what
  * `readable` names and what libraries read; a file that a reload names elsewhere cannot be read.

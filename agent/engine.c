@@ -228,22 +228,31 @@ static bool exec_cancel(void *ctx, struct exec_call *call)
 	return spawner_cancel(g->spawner, call);
 }
 
-static void on_spawner_change(void *ctx, enum spawner_change change, const char *why)
+static void tell_change(const char *what, const char *type, enum keeper_change change, const char *why)
 {
-	(void)ctx;
 	switch (change) {
-	case SPAWNER_GONE:
-		log_warn("the process that starts plugins is gone: checks of type exec are unknown until it is started anew "
-			"why=\"%s\"", why);
+	case KEEPER_GONE:
+		log_warn("%s is gone: checks of type %s are unknown until it is started anew why=\"%s\"", what, type, why);
 		break;
-	case SPAWNER_BACK:
-		log_info("the process that starts plugins is there again");
+	case KEEPER_BACK:
+		log_info("%s is there again", what);
 		break;
-	case SPAWNER_LOST:
-		log_error("the process that starts plugins is gone: checks of type exec are unknown until the agent is "
-			"started again why=\"%s\"", why);
+	case KEEPER_LOST:
+		log_error("%s is gone: checks of type %s are unknown until the agent is started again why=\"%s\"", what, type, why);
 		break;
 	}
+}
+
+static void on_spawner_change(void *ctx, enum keeper_change change, const char *why)
+{
+	(void)ctx;
+	tell_change("the process that starts plugins", "exec", change, why);
+}
+
+static void on_units_change(void *ctx, enum keeper_change change, const char *why)
+{
+	(void)ctx;
+	tell_change("the process that asks systemd", "systemd", change, why);
 }
 
 static void own_journal(void *ctx, uint64_t *bytes, uint64_t *most)
@@ -277,13 +286,6 @@ static void systemd_cancel(void *ctx, struct systemd_call *call)
 	struct engine *g = ctx;
 
 	units_cancel(g->units, call);
-}
-
-static void on_units_gone(void *ctx, const char *why)
-{
-	(void)ctx;
-	log_error("the process that asks systemd is gone: checks of type systemd are unknown until the agent is started "
-		"again why=\"%s\"", why);
 }
 
 static const struct credential *find_credential(void *ctx, const char *id)
@@ -734,7 +736,7 @@ static void open_events(struct engine *g)
 	helper_watch(g->helper, g->base, on_helper_gone, g);
 	if (g->spawner != NULL)
 		spawner_watch(g->spawner, g->base, on_spawner_change, g);
-	units_watch(g->units, g->base, on_units_gone, g);
+	units_watch(g->units, g->base, on_units_change, g);
 }
 
 /* One that is missing keeps no agent from its other checks, nor does a file system that does not answer: a process of its own

@@ -532,7 +532,7 @@ static bool exec_cancel(void *ctx, struct exec_call *call)
 	return spawner_cancel(o->spawner, call);
 }
 
-static void on_spawner_change(void *ctx, enum spawner_change change, const char *why)
+static void on_change(void *ctx, enum keeper_change change, const char *why)
 {
 	(void)ctx, (void)change, (void)why; /* what runs is told */
 }
@@ -550,11 +550,6 @@ static void systemd_cancel(void *ctx, struct systemd_call *call)
 	struct once *o = ctx;
 
 	units_cancel(o->units, call);
-}
-
-static void on_units_gone(void *ctx, const char *why)
-{
-	(void)ctx, (void)why; /* what runs is told */
 }
 
 static const struct credential *find_credential(void *ctx, const char *id)
@@ -661,9 +656,9 @@ static int run_once(const struct probe_request *q, struct arena *a)
 	}
 	o.base = event_base_new();
 	if (o.spawner != NULL)
-		spawner_watch(o.spawner, o.base, on_spawner_change, &o);
+		spawner_watch(o.spawner, o.base, on_change, &o);
 	if (o.units != NULL)
-		units_watch(o.units, o.base, on_units_gone, &o);
+		units_watch(o.units, o.base, on_change, &o);
 	if (measure(&o, q, &e) < 0) {
 		fprintf(stderr, "probe: %s\n", e.text);
 	} else {

@@ -7,6 +7,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/confine.h"
+#include "agent/keeper.h"
 #include "agent/spawner_message.h"
 #include "lib/buf.h"
 #include "lib/clock.h"
@@ -15,8 +17,6 @@
 #include "lib/ipc.h"
 #include "lib/mem.h"
 #include "probes/exec.h"
-
-#define FIRST_WITHIN (60 * NS_PER_S) /* a new process on a loaded machine */
 
 struct exec_call {
 	TAILQ_ENTRY(exec_call) link;
@@ -37,7 +37,7 @@ struct spawner {
 	struct calls waiting, running;
 	size_t running_count;
 	uint32_t last_id;
-	void (*on_change)(void *, enum spawner_change, const char *);
+	void (*on_change)(void *, enum keeper_change, const char *);
 	void *ctx;
 };
 
@@ -64,43 +64,31 @@ int spawner_rights_find(const char *user, const char *engine, bool is_once, stru
 
 /* ---- in the engine */
 
-/* The channel to the first spawner. -1: the keeper could not begin. */
-static int take_first(struct spawner *s, struct err *e)
-{
-	struct ipc_message m;
+struct life {
+	const struct plugins *table;
+	const struct spawner_rights *rights;
+};
 
-	if (ipc_receive(s->keeper, &m, FIRST_WITHIN, e) < 0)
-		return err_wrap(e, "the process that starts plugins");
-	s->channel = ipc_new(m.fd);
-	return 0;
+static void live(int fd, const void *ctx)
+{
+	const struct life *l = ctx;
+
+	spawner_serve(fd, l->table, l->rights);
 }
 
 struct spawner *spawner_start(const struct plugins *table, const struct spawner_rights *rights, struct err *e)
 {
-	struct spawner *s;
-	int fds[2];
-	pid_t pid;
+	const struct life life = {table, rights};
+	const struct keeper_work work = {"xj-keeper", "xj-spawner", confine_spawner, live, &life};
+	struct spawner *s = mem_alloc(sizeof *s);
 
-	if (ipc_pair(fds, e) < 0)
-		return NULL;
-	pid = fork();
-	if (pid == 0) {
-		spawner_keep(fds[1], table, rights);
-		_exit(0);
-	}
-	close(fds[1]);
-	if (pid < 0) {
-		err_errno(e, "cannot fork the spawner");
-		close(fds[0]);
-		return NULL;
-	}
-	s = mem_alloc(sizeof *s);
-	s->keeper_pid = pid;
-	s->keeper = ipc_new(fds[0]);
 	TAILQ_INIT(&s->waiting);
 	TAILQ_INIT(&s->running);
-	if (take_first(s, e) == 0)
+	s->keeper = keeper_start(&work, &s->keeper_pid, e);
+	s->channel = s->keeper != NULL ? keeper_first(s->keeper, e) : NULL;
+	if (s->channel != NULL)
 		return s;
+	err_wrap(e, "the process that starts plugins");
 	spawner_free(s);
 	return NULL;
 }
@@ -126,7 +114,8 @@ void spawner_free(struct spawner *s)
 	forget_all(&s->running);
 	ipc_free(s->channel);
 	ipc_free(s->keeper);
-	waitpid(s->keeper_pid, NULL, WNOHANG);
+	if (s->keeper_pid > 0)
+		waitpid(s->keeper_pid, NULL, WNOHANG);
 	free(s);
 }
 
@@ -160,7 +149,7 @@ static void on_gone(void *ctx, const char *why)
 	s->running_count = 0;
 	fail_all(&s->running);
 	fail_all(&s->waiting);
-	s->on_change(s->ctx, s->keeper != NULL ? SPAWNER_GONE : SPAWNER_LOST, why);
+	s->on_change(s->ctx, s->keeper != NULL ? KEEPER_GONE : KEEPER_LOST, why);
 }
 
 /* Calls that wait get the places that are free. */
@@ -217,14 +206,14 @@ static void on_keeper_gone(void *ctx, const char *why)
 	s->keeper = NULL;
 	waitpid(s->keeper_pid, NULL, WNOHANG);
 	if (s->channel == NULL)
-		s->on_change(s->ctx, SPAWNER_LOST, why);
+		s->on_change(s->ctx, KEEPER_LOST, why);
 }
 
 static void on_keeper_message(void *ctx, struct ipc_message *m)
 {
 	struct spawner *s = ctx;
 
-	if (m->type != SPAWNER_BEGINS || m->fd < 0) {
+	if (m->type != KEEPER_BEGINS || m->fd < 0) {
 		if (m->fd >= 0)
 			close(m->fd);
 		on_keeper_gone(s, "it broke the rules");
@@ -234,11 +223,11 @@ static void on_keeper_message(void *ctx, struct ipc_message *m)
 		on_gone(s, "it has ended"); /* which was not heard yet */
 	s->channel = ipc_new(m->fd);
 	ipc_start(s->channel, s->base, on_message, on_gone, s);
-	s->on_change(s->ctx, SPAWNER_BACK, "");
+	s->on_change(s->ctx, KEEPER_BACK, "");
 }
 
 void spawner_watch(struct spawner *s, struct event_base *base,
-	void (*on_change)(void *ctx, enum spawner_change, const char *why), void *ctx)
+	void (*on_change)(void *ctx, enum keeper_change, const char *why), void *ctx)
 {
 	s->base = base;
 	s->on_change = on_change;

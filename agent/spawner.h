@@ -1,5 +1,5 @@
 /*
- * spawner: the process that starts plugins. The process above it (spawner_keep.c) is forked while the agent still is root,
+ * spawner: the process that starts plugins. The process above it (keeper.h) is forked while the agent still is root,
  * and only where the settings name a file of plugins; the spawner reads nothing but messages and what plugins write, which it
  * does not look into.
  *
@@ -23,12 +23,14 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "agent/keeper.h"
+
 #define SPAWNER_PLACES 16
 #define SPAWNER_OUT_MAX (16u << 10)
 #define SPAWNER_ERR_MAX (1u << 10)
 #define SPAWNER_FLOOD (1u << 20) /* bytes of output after which a plugin is ended */
 
-enum { SPAWNER_CALL = 1, SPAWNER_CANCEL, SPAWNER_END, SPAWNER_BEGINS };
+enum { SPAWNER_CALL = 1, SPAWNER_CANCEL, SPAWNER_END };
 
 struct err;
 struct event_base;
@@ -54,23 +56,14 @@ struct spawner *spawner_start(const struct plugins *, const struct spawner_right
 /* Ends all plugins. Calls that are under way are forgotten. Accepts NULL. */
 void spawner_free(struct spawner *);
 
-enum spawner_change {
-	SPAWNER_GONE, /* it has ended; calls that were under way have been told to have failed */
-	SPAWNER_BACK, /* another one is there */
-	SPAWNER_LOST, /* there will be no other one: last */
-};
 /* why: "" when it is back. */
 void spawner_watch(struct spawner *, struct event_base *,
-	void (*on_change)(void *ctx, enum spawner_change, const char *why), void *ctx);
+	void (*on_change)(void *ctx, enum keeper_change, const char *why), void *ctx);
 /* As exec_start and exec_cancel of struct probe_env. */
 struct exec_call *spawner_call(struct spawner *, const struct exec_request *,
 	void (*on_end)(void *ctx, const struct exec_end *), void *ctx, struct err *);
 bool spawner_cancel(struct spawner *, struct exec_call *);
 
-/* The life of the process above: it starts a spawner, hands the engine the other end of its channel (SPAWNER_BEGINS), and starts
- * another when that has ended, after a while that grows when they end soon. It listens to nobody, so that nobody can end it by
- * what he says. Returns when the engine is gone. */
-void spawner_keep(int fd, const struct plugins *, const struct spawner_rights *);
 /* The life of the spawner itself on its end of the channel (spawner_serve.c); returns when that has ended. */
 void spawner_serve(int fd, const struct plugins *, const struct spawner_rights *);
 

@@ -3,21 +3,19 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/bus_packet.h"
 #include "agent/confine.h"
+#include "agent/keeper.h"
 #include "lib/buf.h"
 #include "lib/err.h"
 #include "lib/ipc.h"
@@ -25,7 +23,6 @@
 #include "lib/mem.h"
 #include "probes/host/systemd.h"
 
-#define CLOSE_RANGE 436 /* system call, the same everywhere; older headers do not have it */
 #define READ_STEP 65536
 
 enum message { MESSAGE_ASK = 1, MESSAGE_ANSWER, MESSAGE_FAILED };
@@ -39,13 +36,15 @@ struct systemd_call {
 };
 
 struct units {
-	pid_t pid;
-	struct ipc *channel; /* NULL: there is none, or it is gone */
+	pid_t keeper_pid;
+	struct ipc *keeper;  /* NULL: there is none, or it is gone */
+	struct ipc *channel; /* to the process, NULL while there is none */
 	const char *why;     /* then */
+	struct event_base *base;
 	TAILQ_HEAD(calls, systemd_call) calls; /* the first one is under way */
 	bool is_asking;
 	uint32_t asked;      /* id of the last question */
-	void (*on_gone)(void *, const char *);
+	void (*on_change)(void *, enum keeper_change, const char *);
 	void *ctx;
 };
 
@@ -184,27 +183,14 @@ void units_serve(int fd, const char *bus)
 	free(out);
 }
 
-static void units_main(int fd, const char *bus)
+static void live(int fd, const void *bus)
 {
 	struct err e;
 
-	prctl(PR_SET_NAME, "xj-units");
-	/* A terminal's Ctrl-C reaches the whole group; this one ends when its channel does. */
-	signal(SIGINT, SIG_IGN);
-	signal(SIGTERM, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
-	signal(SIGPIPE, SIG_IGN);
-	fd = dup2(fd, STDERR_FILENO + 1);
-	if (syscall(CLOSE_RANGE, STDERR_FILENO + 2, ~0u, 0) != 0) {
-		for (int other = STDERR_FILENO + 2; other < 4096; other++)
-			close(other);
-	}
-	if (fd < 0 || confine_units(&e) < 0) {
-		log_error("the process that asks systemd cannot begin: %s", fd < 0 ? strerror(errno) : e.text);
-		_exit(1);
-	}
-	units_serve(fd, bus);
-	_exit(0);
+	if (confine_units(&e) == 0)
+		units_serve(fd, bus);
+	else
+		log_error("the process that asks systemd cannot begin: %s", e.text);
 }
 
 /* ---- in the engine */
@@ -221,25 +207,14 @@ static bool is_booted(const char *run)
 
 static int start_process(struct units *u, const char *run, struct err *e)
 {
-	char *bus;
-	int fds[2];
+	char *bus = mem_format("%s/dbus/system_bus_socket", run);
+	const struct keeper_work work = {"xj-units-keeper", "xj-units", confine_units_keeper, live, bus};
 
-	if (ipc_pair(fds, e) < 0)
-		return -1;
-	bus = mem_format("%s/dbus/system_bus_socket", run);
-	u->pid = fork();
-	if (u->pid == 0)
-		units_main(fds[1], bus);
-	free(bus);
-	close(fds[1]);
-	if (u->pid < 0) {
-		err_errno(e, "cannot fork the process that asks systemd");
-		close(fds[0]);
-		return -1;
-	}
-	u->channel = ipc_new(fds[0]);
 	u->why = "the process that asks systemd has ended";
-	return 0;
+	u->keeper = keeper_start(&work, &u->keeper_pid, e);
+	u->channel = u->keeper != NULL ? keeper_first(u->keeper, e) : NULL;
+	free(bus);
+	return u->channel != NULL ? 0 : err_wrap(e, "the process that asks systemd");
 }
 
 struct units *units_start(const char *run, struct err *e)
@@ -250,7 +225,7 @@ struct units *units_start(const char *run, struct err *e)
 	u->why = "this host is not run by systemd";
 	if (!is_booted(run) || start_process(u, run, e) == 0)
 		return u;
-	free(u);
+	units_free(u);
 	return NULL;
 }
 
@@ -268,8 +243,9 @@ void units_free(struct units *u)
 	while (!TAILQ_EMPTY(&u->calls))
 		call_free(u, TAILQ_FIRST(&u->calls));
 	ipc_free(u->channel);
-	if (u->pid > 0)
-		waitpid(u->pid, NULL, WNOHANG);
+	ipc_free(u->keeper);
+	if (u->keeper_pid > 0)
+		waitpid(u->keeper_pid, NULL, WNOHANG);
 	free(u);
 }
 
@@ -287,18 +263,13 @@ static void end_first(struct units *u, const struct systemd_units *units, const 
 
 static void on_gone(void *ctx, const char *why)
 {
-	void (*call)(void *, const char *);
 	struct units *u = ctx;
 
 	ipc_free(u->channel);
 	u->channel = NULL;
-	waitpid(u->pid, NULL, WNOHANG);
 	while (!TAILQ_EMPTY(&u->calls))
 		end_first(u, NULL, u->why);
-	call = u->on_gone;
-	u->on_gone = NULL;
-	if (call != NULL)
-		call(u->ctx, why);
+	u->on_change(u->ctx, u->keeper != NULL ? KEEPER_GONE : KEEPER_LOST, why);
 }
 
 static void ask_next(struct units *u)
@@ -359,12 +330,45 @@ static void on_message(void *ctx, struct ipc_message *m)
 	free(units);
 }
 
-void units_watch(struct units *u, struct event_base *base, void (*gone)(void *ctx, const char *why), void *ctx)
+/* A process that is there lives on without it. */
+static void on_keeper_gone(void *ctx, const char *why)
 {
-	u->on_gone = gone;
-	u->ctx = ctx;
+	struct units *u = ctx;
+
+	ipc_free(u->keeper);
+	u->keeper = NULL;
+	waitpid(u->keeper_pid, NULL, WNOHANG);
+	if (u->channel == NULL)
+		u->on_change(u->ctx, KEEPER_LOST, why);
+}
+
+static void on_keeper_message(void *ctx, struct ipc_message *m)
+{
+	struct units *u = ctx;
+
+	if (m->type != KEEPER_BEGINS || m->fd < 0) {
+		if (m->fd >= 0)
+			close(m->fd);
+		on_keeper_gone(u, "it broke the rules");
+		return;
+	}
 	if (u->channel != NULL)
-		ipc_start(u->channel, base, on_message, on_gone, u);
+		on_gone(u, "it has ended"); /* which was not heard yet */
+	u->channel = ipc_new(m->fd);
+	ipc_start(u->channel, u->base, on_message, on_gone, u);
+	u->on_change(u->ctx, KEEPER_BACK, "");
+}
+
+void units_watch(struct units *u, struct event_base *base,
+	void (*on_change)(void *ctx, enum keeper_change, const char *why), void *ctx)
+{
+	u->base = base;
+	u->on_change = on_change;
+	u->ctx = ctx;
+	if (u->keeper == NULL)
+		return;
+	ipc_start(u->channel, base, on_message, on_gone, u);
+	ipc_start(u->keeper, base, on_keeper_message, on_keeper_gone, u);
 }
 
 struct systemd_call *units_ask(struct units *u, const struct systemd_request *q,

@@ -9,12 +9,13 @@
  * by FAILED with words. Either side treats the other as hostile. One question is under way at a time, of UNITS_LIMIT
  * at most, others wait; each has a connection of its own, so that a bus that was started anew is no matter.
  * Where systemd does not run this host (no RUN/systemd/system, see sd_booted(3)) there is no process and each question
- * fails with words. One that was killed is not replaced.
+ * fails with words. One that was killed is started again by its keeper (keeper.h); what is asked meanwhile fails.
  * Thread: the loop's.
  */
 #ifndef AGENT_UNITS_H
 #define AGENT_UNITS_H
 
+#include "agent/keeper.h"
 #include "lib/clock.h"
 
 #define UNITS_LIMIT (10 * NS_PER_S)
@@ -31,8 +32,9 @@ struct units;
 struct units *units_start(const char *run, struct err *);
 /* Calls that are under way are forgotten. Accepts NULL. */
 void units_free(struct units *);
-/* on_gone: once, when the process has ended; after those who ask are told. */
-void units_watch(struct units *, struct event_base *, void (*on_gone)(void *ctx, const char *why), void *ctx);
+/* why: "" when it is back. */
+void units_watch(struct units *, struct event_base *,
+	void (*on_change)(void *ctx, enum keeper_change, const char *why), void *ctx);
 /* As systemd_ask and systemd_cancel of struct probe_env. */
 struct systemd_call *units_ask(struct units *, const struct systemd_request *,
 	void (*on_end)(void *ctx, const struct systemd_units *, const char *why), void *ctx, struct err *);

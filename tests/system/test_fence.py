@@ -106,7 +106,7 @@ def sockets_of(pid):
 
 def test_rights(pair):
     found = processes(pair)
-    units = {"xj-units"} if os.path.isdir("/run/systemd/system") else set()
+    units = {"xj-units", "xj-units-keeper"} if os.path.isdir("/run/systemd/system") else set()
     check("there is every process", set(found) == units | {"agent", "xj-helper", "collector", *ROLES}, found)
     for name, pid in found.items():
         s = status_of(pid)

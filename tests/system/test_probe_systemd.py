@@ -156,7 +156,9 @@ def test_in_agent(host):
         host.run("systemctl", "start", "off.service")
         wait("a unit that was started", told(("up", "")), 60)
         engine = children_of(pair.processes["agent"].pid)[0]
-        units = next(p for p in children_of(engine) if status_of(p)["Name"] == "xj-units")
+        keeper = next(p for p in children_of(engine) if status_of(p)["Name"] == "xj-units-keeper")
+        units = children_of(keeper)[0]
+        assert status_of(units)["Name"] == "xj-units", status_of(units)
         s = status_of(units)
         assert s["Seccomp"] == "2" and s["NoNewPrivs"] == "1" and int(s["CapEff"], 16) == 0 and s["Uid"].split() == ["65534"] * 4, s
         assert len(os.listdir(f"/proc/{units}/fd")) == 4, os.listdir(f"/proc/{units}/fd")
@@ -165,8 +167,14 @@ def test_in_agent(host):
         host.run("systemctl", "kill", "--signal=KILL", "dbus.service")
         wait("after the bus was killed it is asked anew", told(("up", "")), 60)
         os.kill(int(units), signal.SIGKILL)
-        wait("without the process that asks all is unknown", lambda: re.match(r"the process that asks systemd", seen()[0][2]), 60)
-        assert "the process that asks systemd is gone" in pair.log("agent"), pair.log("agent")
+        wait("its keeper starts another one", lambda: "the process that asks systemd is there again" in pair.log("agent"), 60)
+        host.run("systemctl", "stop", "off.service")
+        wait("which asks", told(("down", "inactive (dead)")), 60)
+        units = children_of(keeper)[0]
+        os.kill(int(keeper), signal.SIGKILL)
+        os.kill(int(units), signal.SIGKILL)
+        wait("without both all is unknown", lambda: re.match(r"the process that asks systemd", seen()[0][2]), 60)
+        assert "unknown until the agent is started again" in pair.log("agent"), pair.log("agent")
     except AssertionError:
         print(*(pair.log(name)[-2000:] for name in pair.processes), sep="\n---\n")
         raise

@@ -160,13 +160,13 @@ static void none_is_left(void)
 
 /* ---- calls and their ends */
 
-static void on_change(void *ctx, enum spawner_change change, const char *why)
+static void on_change(void *ctx, enum keeper_change change, const char *why)
 {
 	(void)ctx;
-	assert_true((*why == '\0') == (change == SPAWNER_BACK));
-	b.gone += change == SPAWNER_GONE;
-	b.back += change == SPAWNER_BACK;
-	b.lost += change == SPAWNER_LOST;
+	assert_true((*why == '\0') == (change == KEEPER_BACK));
+	b.gone += change == KEEPER_GONE;
+	b.back += change == KEEPER_BACK;
+	b.lost += change == KEEPER_LOST;
 	event_base_loopbreak(b.base);
 }
 

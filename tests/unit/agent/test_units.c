@@ -44,7 +44,7 @@ struct fixture {
 	size_t ends, left;
 	char why[sizeof((struct err *)0)->text];
 	struct systemd_units got;
-	bool is_gone;
+	size_t gone, back, lost;
 };
 
 static void on_connection(evutil_socket_t fd, short what, void *ctx)
@@ -77,12 +77,14 @@ static void listen_as_bus(struct fixture *f)
 	event_add(f->acceptable, NULL);
 }
 
-static void on_gone(void *ctx, const char *why)
+static void on_change(void *ctx, enum keeper_change change, const char *why)
 {
 	struct fixture *f = ctx;
 
-	(void)why;
-	f->is_gone = true;
+	assert_true((*why == '\0') == (change == KEEPER_BACK));
+	f->gone += change == KEEPER_GONE;
+	f->back += change == KEEPER_BACK;
+	f->lost += change == KEEPER_LOST;
 	event_base_loopbreak(f->base);
 }
 
@@ -100,7 +102,7 @@ static void begin(struct fixture *f)
 
 	f->units = units_start(f->run, &e);
 	assert_non_null(f->units);
-	units_watch(f->units, f->base, on_gone, f);
+	units_watch(f->units, f->base, on_change, f);
 }
 
 static int setup(void **state)
@@ -262,30 +264,82 @@ static void who_no_longer_asks_is_not_told(void **state)
 	assert_int_equal(f->connections, 2);
 }
 
-/* The child is the only one of this test. */
-static void when_the_process_is_killed_all_are_told(void **state)
+/* The only child of a process of this test; 0: there is none. */
+static pid_t child_of(pid_t parent)
 {
-	struct fixture *f = *state;
 	char path[64];
 	int pid = 0;
 	FILE *in;
 
-	listen_as_bus(f);
-	f->manner = IS_SILENT;
-	begin(f);
-	snprintf(path, sizeof path, "/proc/self/task/%d/children", getpid());
+	snprintf(path, sizeof path, "/proc/%d/task/%d/children", parent, parent);
 	in = fopen(path, "r");
 	assert_non_null(in);
-	assert_int_equal(fscanf(in, "%d", &pid), 1);
+	if (fscanf(in, "%d", &pid) != 1)
+		pid = 0;
 	fclose(in);
+	return pid;
+}
+
+static void a_process_that_was_killed_is_there_again(void **state)
+{
+	struct fixture *f = *state;
+
+	listen_as_bus(f);
+	begin(f);
+	for (size_t round = 1; round <= 2; round++) {
+		f->manner = IS_SILENT;
+		ask(f, 60 * NS_PER_S);
+		ask(f, 60 * NS_PER_S);
+		assert_int_equal(kill(child_of(child_of(getpid())), SIGKILL), 0);
+		while (f->gone < round)
+			loop(f);
+		assert_int_equal(f->ends, round * 3 - 1);
+		assert_string_equal(f->why, "the process that asks systemd has ended");
+		assert_null(ask(f, NS_PER_S));
+		while (f->back < round)
+			loop(f);
+		f->manner = ANSWERS;
+		ask(f, 60 * NS_PER_S);
+		loop(f);
+		assert_int_equal(f->ends, round * 3);
+		assert_string_equal(f->why, "");
+	}
+	assert_int_equal(f->lost, 0);
+}
+
+static void without_its_keeper_it_lives_on_and_is_lost_when_it_ends(void **state)
+{
+	struct fixture *f = *state;
+	pid_t keeper, units;
+
+	listen_as_bus(f);
+	begin(f);
+	keeper = child_of(getpid());
+	units = child_of(keeper);
+	assert_int_equal(kill(keeper, SIGKILL), 0);
 	ask(f, 60 * NS_PER_S);
-	ask(f, 60 * NS_PER_S);
-	assert_int_equal(kill(pid, SIGKILL), 0);
-	loop(f);
-	assert_true(f->is_gone);
-	assert_int_equal(f->ends, 2);
-	assert_string_equal(f->why, "the process that asks systemd has ended");
+	while (f->ends == 0)
+		loop(f);
+	assert_string_equal(f->why, "");
+	assert_int_equal(kill(units, SIGKILL), 0);
+	while (f->lost == 0)
+		loop(f);
+	assert_int_equal(f->back, 0);
 	assert_null(ask(f, NS_PER_S));
+}
+
+static void both_end_with_the_engine(void **state)
+{
+	struct fixture *f = *state;
+	pid_t keeper;
+	int status;
+
+	begin(f);
+	keeper = child_of(getpid());
+	units_free(f->units);
+	f->units = NULL;
+	assert_int_equal(waitpid(keeper, &status, 0), keeper); /* which waits for the other */
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
 /* Straight to the process: whatever is not a question ends it. */
@@ -330,7 +384,9 @@ int main(void)
 		CASE(a_host_without_systemd_is_told_without_a_process),
 		CASE(no_bus_one_that_hangs_up_and_a_silent_one_have_words),
 		CASE(who_no_longer_asks_is_not_told),
-		CASE(when_the_process_is_killed_all_are_told),
+		CASE(a_process_that_was_killed_is_there_again),
+		CASE(without_its_keeper_it_lives_on_and_is_lost_when_it_ends),
+		CASE(both_end_with_the_engine),
 		CASE(it_ends_when_the_engine_breaks_the_rules),
 	};
 

@@ -1,5 +1,4 @@
-/* The life of the process above the spawner, see spawner.h. */
-#include "agent/spawner.h"
+#include "agent/keeper.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -9,7 +8,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "agent/confine.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/ipc.h"
@@ -18,6 +16,9 @@
 #define CLOSE_RANGE 436 /* system call, the same everywhere; older headers do not have it */
 #define PAUSE_MIN (500 * NS_PER_MS)
 #define PAUSE_MAX (60 * NS_PER_S) /* one that lived as long begins anew at once */
+#define FIRST_WITHIN (60 * NS_PER_S) /* a new process on a loaded machine */
+
+/* ---- in the keeper */
 
 /* The one descriptor that stays, beside input, output and errors. */
 static int keep_alone(int fd)
@@ -31,7 +32,7 @@ static int keep_alone(int fd)
 }
 
 /* -1: no process could be made. */
-static pid_t begin(struct ipc *engine, const struct plugins *table, const struct spawner_rights *rights)
+static pid_t begin(struct ipc *engine, const struct keeper_work *w)
 {
 	struct err e;
 	int fds[2];
@@ -41,13 +42,13 @@ static pid_t begin(struct ipc *engine, const struct plugins *table, const struct
 		return -1;
 	pid = fork();
 	if (pid == 0) {
-		prctl(PR_SET_NAME, "xj-spawner");
-		spawner_serve(keep_alone(fds[1]), table, rights);
+		prctl(PR_SET_NAME, w->name);
+		w->live(keep_alone(fds[1]), w->ctx);
 		_exit(0);
 	}
 	close(fds[1]);
 	if (pid > 0)
-		ipc_send_wait(engine, SPAWNER_BEGINS, 0, NULL, 0, fds[0], &e); /* else it is gone, which is seen */
+		ipc_send_wait(engine, KEEPER_BEGINS, 0, NULL, 0, fds[0], &e); /* else it is gone, which is seen */
 	close(fds[0]);
 	return pid;
 }
@@ -60,13 +61,13 @@ static bool is_gone(const struct ipc *engine, int64_t within)
 	return poll(&p, 1, (int)(within / NS_PER_MS)) > 0;
 }
 
-void spawner_keep(int fd, const struct plugins *table, const struct spawner_rights *rights)
+static void keep(int fd, const struct keeper_work *w)
 {
 	int64_t pause = PAUSE_MIN;
 	struct ipc *engine;
 	struct err e;
 
-	prctl(PR_SET_NAME, "xj-keeper");
+	prctl(PR_SET_NAME, w->keeper);
 	/* A terminal's Ctrl-C reaches the whole group; this ends when the engine does. */
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
@@ -74,13 +75,13 @@ void spawner_keep(int fd, const struct plugins *table, const struct spawner_righ
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGCHLD, SIG_DFL);
 	engine = ipc_new(keep_alone(fd));
-	if (confine_spawner(&e) < 0) {
-		log_error("the spawner cannot begin: %s", e.text);
+	if (w->confine(&e) < 0) {
+		log_error("%s cannot begin: %s", w->keeper, e.text);
 		return;
 	}
 	for (;;) {
 		int64_t began = clock_mono();
-		pid_t pid = begin(engine, table, rights);
+		pid_t pid = begin(engine, w);
 
 		/* It ends when the engine does, too. */
 		if (pid > 0)
@@ -91,4 +92,32 @@ void spawner_keep(int fd, const struct plugins *table, const struct spawner_righ
 			return;
 		pause = 2 * pause < PAUSE_MAX ? 2 * pause : PAUSE_MAX;
 	}
+}
+
+/* ---- in the engine */
+
+struct ipc *keeper_start(const struct keeper_work *w, pid_t *pid, struct err *e)
+{
+	int fds[2];
+
+	if (ipc_pair(fds, e) < 0)
+		return NULL;
+	*pid = fork();
+	if (*pid == 0) {
+		keep(fds[1], w);
+		_exit(0);
+	}
+	close(fds[1]);
+	if (*pid > 0)
+		return ipc_new(fds[0]);
+	err_errno(e, "cannot fork %s", w->keeper);
+	close(fds[0]);
+	return NULL;
+}
+
+struct ipc *keeper_first(struct ipc *keeper, struct err *e)
+{
+	struct ipc_message m;
+
+	return ipc_receive(keeper, &m, FIRST_WITHIN, e) == 0 ? ipc_new(m.fd) : NULL;
 }
