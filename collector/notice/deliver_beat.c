@@ -10,6 +10,7 @@
 #include "lib/mem.h"
 
 #define MISSING (180 * NS_PER_S)
+#define PAUSE (30 * NS_PER_S) /* between tries, whatever wakes us meanwhile */
 
 static void beat_is_over(struct flight *f, enum letter_outcome outcome, const char *words)
 {
@@ -20,6 +21,7 @@ static void beat_is_over(struct flight *f, enum letter_outcome outcome, const ch
 	if (outcome == LETTER_TAKEN) {
 		d->beat.number = f->beat;
 		d->beat.at = clock_real();
+		d->beat.came = clock_mono();
 		if (deliveries_put_beat(d->db, f->beat, d->beat.at, &e) < 0)
 			deliver_broke(d, &e);
 		else
@@ -54,22 +56,19 @@ static void send_beat(struct deliver *d, const struct roster_channel *c)
 
 	f->beat = d->beat.judged;
 	d->beat.in_flight = true;
-	queue_spend(queue_channel(d->queue, c->id), f->began);
+	d->beat.tried = f->began;
 	outcome = deliver_post(f, &in, LETTER_BEAT, &p, on_end, &words);
 	phrase_fini(&p);
-	if (outcome != LETTER_TAKEN)
+	if (outcome == LETTER_TAKEN)
+		queue_spend(queue_channel(d->queue, c->id), f->began);
+	else
 		beat_is_over(f, outcome, words.text);
-}
-
-static int64_t newer(int64_t a, int64_t b)
-{
-	return a > b ? a : b;
 }
 
 /* What judgement said last, or what was delivered, is too old. */
 static void look_for_it(struct deliver *d, const struct roster_channel *c, int64_t now)
 {
-	int64_t judged = now - newer(d->beat.judged_at, d->started), came = now - newer(d->beat.at, d->started);
+	int64_t judged = now - d->beat.judged_came, came = now - d->beat.came;
 	char words[400];
 
 	if (judged > MISSING)
@@ -85,12 +84,27 @@ static void look_for_it(struct deliver *d, const struct roster_channel *c, int64
 		deliver_set_matter(d, DELIVER_BEAT, false, "");
 }
 
+void deliver_judged(struct deliver *d, uint64_t number, int64_t at)
+{
+	if (number != d->beat.judged)
+		d->beat.judged_came = clock_mono();
+	d->beat.judged = number;
+	d->beat.judged_at = at;
+}
+
+static bool is_due(const struct deliver *d, int64_t now)
+{
+	return !d->stopping && !d->beat.in_flight && d->beat.judged != 0 && d->beat.judged != d->beat.number &&
+		(d->beat.tried == 0 || now - d->beat.tried >= PAUSE);
+}
+
 void deliver_beat(struct deliver *d)
 {
 	const struct roster *r = d->channels->roster;
 	const struct roster_channel *c = r != NULL && r->beat.channel[0] != '\0' ? roster_channel(r, r->beat.channel) : NULL;
+	int64_t now = clock_mono();
 
-	if (c != NULL && !d->stopping && !d->beat.in_flight && d->beat.judged != 0 && d->beat.judged != d->beat.number)
+	if (c != NULL && is_due(d, now))
 		send_beat(d, c);
-	look_for_it(d, c, clock_real());
+	look_for_it(d, c, now);
 }

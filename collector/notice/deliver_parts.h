@@ -56,7 +56,9 @@ struct deliver {
 	} matters[DELIVER_MATTERS];
 	struct {
 		uint64_t number, judged;   /* newest that was taken; newest of judgement */
-		int64_t at, judged_at;     /* real: when; 0 never */
+		int64_t at, judged_at;     /* real, for people: when; 0 never */
+		int64_t came, judged_came; /* mono: when we saw that; at first when we began */
+		int64_t tried;             /* mono; 0 never */
 		bool in_flight;
 		struct err words;          /* of the newest try that failed */
 	} beat;
@@ -89,6 +91,7 @@ int deliver_move(struct deliver *, const struct queue_plan *, const char *words,
 const struct roster_channel *deliver_channel(const struct deliver *, const char *id); /* NULL: not configured */
 
 /* ---- deliver_beat.c */
+void deliver_judged(struct deliver *, uint64_t number, int64_t at); /* the newest beat of judgement */
 void deliver_beat(struct deliver *);
 
 #endif

@@ -305,6 +305,17 @@ static int take_all(struct intake *t)
 	return deliver_broke(d, t->e);
 }
 
+static int read_beat(struct intake *t)
+{
+	uint64_t number;
+	int64_t at;
+
+	if (outbox_last_beat(t->outbox, &number, &at, t->e) < 0)
+		return -1;
+	deliver_judged(t->deliver, number, at);
+	return 0;
+}
+
 int deliver_intake(struct deliver *d, struct err *e)
 {
 	char *path = mem_format("%s/%s", d->settings->state, BOOK_FILE);
@@ -318,7 +329,7 @@ int deliver_intake(struct deliver *d, struct err *e)
 	if (rc == 1)
 		rc = take_all(&t);
 	if (rc == 0)
-		rc = outbox_last_beat(t.outbox, &d->beat.judged, &d->beat.judged_at, e);
+		rc = read_beat(&t);
 	outbox_close(t.outbox);
 	free(t.affected);
 	return rc;

@@ -422,6 +422,7 @@ struct deliver *deliver_new(struct event_base *base, const struct settings *s, c
 	d->events = *events;
 	d->ctx = ctx;
 	d->started = clock_real();
+	d->beat.came = d->beat.judged_came = clock_mono();
 	d->queue = queue_new();
 	LIST_INIT(&d->flights);
 	d->sender = sender_new(base);

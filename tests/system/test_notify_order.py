@@ -283,7 +283,7 @@ def a_beat_that_does_not_come_through_is_told():
     Receiver.answers["/beat"] = [(200, {})]
     wait("the newest beat", lambda: taken() == [(number,)], 60)
     keys = [k for k, _ in case.got()]
-    assert len(set(keys)) == number and keys[-1] == f"test-beat-{number}-c", keys
+    assert len(keys) <= (time.monotonic() - began) / 30 + 1 and keys[-1] == f"test-beat-{number}-c", keys
     return case
 
 

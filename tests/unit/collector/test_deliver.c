@@ -704,6 +704,80 @@ static void a_fall_back_does_not_begin_the_wait_again(void **state)
 	assert_ledger(b, "a problem 1 moved, b problem 1 failed");
 }
 
+/* ---- the beat */
+
+static void judgement_beats(const struct bench *b)
+{
+	char *words = mem_format("INSERT INTO beat VALUES (1, 1, %lld) ON CONFLICT (one) DO UPDATE SET number = number + 1",
+		(long long)clock_real());
+
+	run_sql(b, BOOK_FILE, words);
+	free(words);
+}
+
+static void a_beat_that_fails_is_tried_twice_a_minute(void **state)
+{
+	struct bench *b = *state;
+
+	configure(b, "channels = ( " HOOK("a", "") ROUTES("\"a\"") " beat = { channel = \"a\"; };");
+	judgement_beats(b);
+	start(b);
+	answer(b, "a beat", LETTER_AGAIN);
+	for (int i = 0; i < 29; i++) {
+		judgement_beats(b);
+		pass(b, S);
+		assert_on_their_way("");
+	}
+	pass(b, S);
+	answer(b, "a beat", LETTER_TAKEN);
+	pass(b, 30 * S);
+	assert_on_their_way("");
+}
+
+static void a_beat_that_cannot_leave_costs_no_letter(void **state)
+{
+	static const char *const text = "channels = ( { id = \"a\"; kind = \"alertmanager\"; url = \"https://127.0.0.1/\"; per_minute = 2; token_file"
+		" = \"%s\"; } ); routes = ( { audience = \"operations\"; channels = \"a\"; } ); beat = { channel = \"a\"; };";
+	struct bench *b = *state;
+	char *without = mem_format(text, "missing"), *with = mem_format(text, "there");
+
+	configure(b, without);
+	judgement_beats(b);
+	start(b);
+	assert_on_their_way("");
+	problem(b, 1);
+	problem(b, 2);
+	reload(b, with);
+	answer(b, "a problem 1", LETTER_TAKEN);
+	free(without);
+	free(with);
+}
+
+static void a_clock_that_is_set_hides_and_makes_no_missing_beat(void **state)
+{
+	struct bench *b = *state;
+
+	configure(b, "channels = ( " HOOK("a", "") ROUTES("\"a\"") " beat = { channel = \"a\"; };");
+	judgement_beats(b);
+	start(b);
+	answer(b, "a beat", LETTER_TAKEN);
+	world.step += HOUR;
+	pass(b, 60 * S);
+	assert_int_equal(world.notes, 0);
+	judgement_beats(b);
+	pass(b, S);
+	answer(b, "a beat", LETTER_TAKEN);
+	world.step -= HOUR;
+	pass(b, 180 * S);
+	assert_int_equal(world.notes, 0);
+	pass(b, S);
+	assert_int_equal(world.notes, 1);
+	judgement_beats(b);
+	pass(b, S);
+	answer(b, "a beat", LETTER_TAKEN);
+	assert_int_equal(world.notes, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -723,6 +797,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_refusal_gives_up_itself_alone, begin, end),
 		cmocka_unit_test_setup_teardown(a_clock_that_is_set_gives_up_nothing, begin, end),
 		cmocka_unit_test_setup_teardown(a_fall_back_does_not_begin_the_wait_again, begin, end),
+		cmocka_unit_test_setup_teardown(a_beat_that_fails_is_tried_twice_a_minute, begin, end),
+		cmocka_unit_test_setup_teardown(a_beat_that_cannot_leave_costs_no_letter, begin, end),
+		cmocka_unit_test_setup_teardown(a_clock_that_is_set_hides_and_makes_no_missing_beat, begin, end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
