@@ -211,10 +211,10 @@ static int move_all(struct deliver *d, const struct queue_plan *p, struct err *e
 	return deliver_move(d, p, "the channel fails", e);
 }
 
-/* Does what is to be done now; when to look again. */
-static int64_t serve(struct deliver *d, struct queue_channel *c)
+/* Does what is to be done now; was there anything? *next: when to look again, if that is sooner. */
+static bool serve(struct deliver *d, struct queue_channel *c, int64_t *next)
 {
-	while (!d->is_broken) {
+	for (bool did = false; !d->is_broken; did = true) {
 		struct queue_plan p;
 		enum queue_step step = queue_next(c, clock_mono(), &p);
 		int64_t at = p.at;
@@ -228,10 +228,28 @@ static int64_t serve(struct deliver *d, struct queue_channel *c)
 		else if (step == QUEUE_MOVE)
 			change(d, move_all, &p);
 		queue_plan_fini(&p);
-		if (step == QUEUE_WAIT)
-			return at;
+		if (step != QUEUE_WAIT)
+			continue;
+		*next = at < *next ? at : *next;
+		return did;
 	}
-	return INT64_MAX;
+	return false;
+}
+
+/* What one channel moves to its fall-back may find that in trouble as well, and stand before it. */
+static int64_t serve_all(struct deliver *d)
+{
+	struct queue_channel *c;
+	int64_t next;
+	bool did;
+
+	do {
+		next = INT64_MAX;
+		did = false;
+		for (size_t i = 0; (c = queue_at(d->queue, i)) != NULL; i++)
+			did |= serve(d, c, &next);
+	} while (did);
+	return next;
 }
 
 static void look_for_trouble(struct deliver *d)
@@ -252,8 +270,7 @@ static void look_for_trouble(struct deliver *d)
 static void on_pump(evutil_socket_t fd, short what, void *ctx)
 {
 	struct deliver *d = ctx;
-	int64_t next = INT64_MAX, now;
-	struct queue_channel *c;
+	int64_t next, now;
 
 	(void)fd, (void)what;
 	if (d->is_broken)
@@ -263,14 +280,7 @@ static void on_pump(evutil_socket_t fd, short what, void *ctx)
 			d->events.stopped(d->ctx);
 		return;
 	}
-	/* A fall-back may stand before the channel whose notices it gets. */
-	for (int round = 0; round < 2; round++) {
-		for (size_t i = 0; (c = queue_at(d->queue, i)) != NULL && !d->is_broken; i++) {
-			int64_t at = serve(d, c);
-
-			next = at < next ? at : next;
-		}
-	}
+	next = serve_all(d);
 	if (d->is_broken)
 		return;
 	look_for_trouble(d);
@@ -304,11 +314,11 @@ void deliver_wake(struct deliver *d)
 		if (d->is_broken)
 			return;
 		cannot_read(d, &e);
-		return;
+	} else {
+		d->unread_since = 0;
+		deliver_beat(d);
 	}
-	d->unread_since = 0;
-	deliver_beat(d);
-	deliver_schedule(d, 0);
+	deliver_schedule(d, 0); /* what waits may be due, whatever is new */
 }
 
 static void forget(struct deliver *d)

@@ -459,6 +459,34 @@ static void what_nothing_leads_anywhere_has_failed(void **state)
 	assert_ledger(b, "a problem 1 failed");
 }
 
+#define KEYED(id, more) "{ id = \"" id "\"; kind = \"alertmanager\"; url = \"https://127.0.0.1/\"; token_file = \"missing\"; " more " }"
+
+static void a_chain_of_fall_backs_is_gone_through_at_once(void **state)
+{
+	struct bench *b = *state;
+
+	configure(b, "channels = ( " HOOK("d", "") ", " KEYED("c", "fallback = \"d\";") ", " KEYED("b", "fallback = \"c\";") ", "
+		KEYED("a", "fallback = \"b\";") ROUTES("\"a\""));
+	problem(b, 1);
+	start(b);
+	answer(b, "d problem 1", LETTER_TAKEN);
+}
+
+static void a_reload_tries_again_while_the_outbox_is_not_there(void **state)
+{
+	struct bench *b = *state;
+	char *path = mem_format("%s/%s", b->folder, BOOK_FILE);
+
+	configure(b, "channels = ( " HOOK("a", "") ROUTES("\"a\""));
+	problem(b, 1);
+	start(b);
+	answer(b, "a problem 1", LETTER_AGAIN);
+	assert_int_equal(unlink(path), 0);
+	reload(b, "channels = ( " HOOK("a", "") ROUTES("\"a\""));
+	answer(b, "a problem 1", LETTER_TAKEN);
+	free(path);
+}
+
 /* ---- ends */
 
 #define WITH_FALL_BACK "channels = ( " HOOK("a", "fallback = \"b\";") ", " HOOK("b", "") ROUTES("\"a\"")
@@ -785,6 +813,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_fall_back_that_is_turned_round_loses_nothing, begin, end),
 		cmocka_unit_test_setup_teardown(who_has_it_already_is_not_told_twice, begin, end),
 		cmocka_unit_test_setup_teardown(what_nothing_leads_anywhere_has_failed, begin, end),
+		cmocka_unit_test_setup_teardown(a_chain_of_fall_backs_is_gone_through_at_once, begin, end),
+		cmocka_unit_test_setup_teardown(a_reload_tries_again_while_the_outbox_is_not_there, begin, end),
 		cmocka_unit_test_setup_teardown(an_end_does_not_stay_behind_its_problem, begin, end),
 		cmocka_unit_test_setup_teardown(an_end_follows_its_problem_through_a_digest, begin, end),
 		cmocka_unit_test_setup_teardown(an_end_follows_a_digest_of_judgement, begin, end),
