@@ -47,7 +47,7 @@ static const struct config_field http_fields[] = {
 		.help = "conditions on a body of JSON: a path alone that must be there, or behind it == != < <= > >= and a value, "
 			"or =~ and a pattern, as in $.queue[0].size < 100 or length($.items) > 0 or $.status == 'ok'"},
 	{.name = "redirects", .kind = CONFIG_INT, .offset = offsetof(struct http_options, redirects),
-		.fallback = "5", .min = 0, .max = 20, .help = "redirects followed at most"},
+		.fallback = "5", .min = 0, .max = 20, .help = "redirects followed at most, with the cookies that they set"},
 	{.name = "body_max", .kind = CONFIG_SIZE, .offset = offsetof(struct http_options, body_max),
 		.fallback = "1MiB", .min = 1024, .max = INT64_C(64) << 20,
 		.help = "bytes of the body that are read at most"},

@@ -59,6 +59,7 @@ struct http_fetch {
 	char error[CURL_ERROR_SIZE];
 	/* over all hops: */
 	bool drops_body; /* it became GET (RFC 9110 section 15.4) */
+	struct curl_slist *cookies; /* that the hops before gave, as libcurl writes them; of a fetch without a jar of its owner's */
 	struct http_times times;
 };
 
@@ -97,7 +98,8 @@ static void easy_give(struct http_fetch *f, CURL *easy)
 		curl_easy_cleanup(easy);
 		return;
 	}
-	curl_easy_reset(easy); /* it names this fetch */
+	curl_easy_setopt(easy, CURLOPT_COOKIELIST, "ALL"); /* forgets them: a reset would not */
+	curl_easy_reset(easy);                             /* it names this fetch */
 	p->idle[p->idle_count++] = easy;
 }
 
@@ -175,6 +177,7 @@ void http_fetch_stop(struct http_fetch *f)
 		return;
 	hop_fini(f);
 	event_free(f->timer);
+	curl_slist_free_all(f->cookies);
 	http_answer_fini(&f->answer);
 	curl_url_cleanup(f->url);
 	curl_url_cleanup(f->first);
@@ -450,6 +453,30 @@ static void set_tls_options(struct http_fetch *f)
 	curl_easy_setopt(f->easy, CURLOPT_SSL_CTX_DATA, f);
 }
 
+/* Without a jar of its owner's cookies go from hop to hop, each to the hosts that it belongs to: a portal that sets one and
+ * sends back to itself would do so for ever. */
+static void set_cookies(struct http_fetch *f)
+{
+	if (f->request.cookies != NULL) {
+		curl_easy_setopt(f->easy, CURLOPT_SHARE, f->request.cookies);
+		curl_easy_setopt(f->easy, CURLOPT_COOKIEFILE, ""); /* none, but it starts the engine */
+	} else if (f->request.redirects > 0) {
+		curl_easy_setopt(f->easy, CURLOPT_COOKIELIST, ""); /* none: the same, and a reset loses no memory */
+		for (const struct curl_slist *c = f->cookies; c != NULL; c = c->next)
+			curl_easy_setopt(f->easy, CURLOPT_COOKIELIST, c->data);
+	}
+}
+
+/* libcurl bounds what one answer may set (50 cookies, from 7.84), HTTP_HEADERS_MAX and the redirects the rest. */
+static void keep_cookies(struct http_fetch *f)
+{
+	if (f->request.cookies != NULL)
+		return;
+	curl_slist_free_all(f->cookies);
+	f->cookies = NULL;
+	curl_easy_getinfo(f->easy, CURLINFO_COOKIELIST, &f->cookies);
+}
+
 static void set_options(struct http_fetch *f)
 {
 	CURL *easy = f->easy;
@@ -471,10 +498,7 @@ static void set_options(struct http_fetch *f)
 	curl_easy_setopt(easy, CURLOPT_HEADERDATA, f);
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, f);
-	if (f->request.cookies != NULL) {
-		curl_easy_setopt(easy, CURLOPT_SHARE, f->request.cookies);
-		curl_easy_setopt(easy, CURLOPT_COOKIEFILE, ""); /* none, but it starts the engine */
-	}
+	set_cookies(f);
 	set_method(f);
 	set_headers(f);
 	if (f->is_https)
@@ -645,6 +669,7 @@ static void follow(struct http_fetch *f)
 		return;
 	}
 	follow_method(f);
+	keep_cookies(f);
 	hop_fini(f);
 	if (curl_url_set(f->url, CURLUPART_URL, a->location, CURLU_URLENCODE) != CURLUE_OK) {
 		fail(f, HTTP_FAILED, "redirected to \"%.*s\", which is no address to follow", plain_length(a->location), a->location);

@@ -4,8 +4,8 @@
  *   http_pool_new -> http_fetch_start ... on_end, or http_fetch_stop -> http_pool_free
  *
  * Each hop is a connection of its own, with the name in Host and SNI; HTTP/1.1, no proxy, no netrc, no content coding asked for (the
- * body is looked at as it comes), no TLS session taken up again, cookies only when a jar is given. HTTP is libcurl's on a socket that
- * dial connected, so that all types fail to connect in the same words.
+ * body is looked at as it comes), no TLS session taken up again. Cookies are carried along its own redirects and then forgotten; a jar of the
+ * owner's carries them further. HTTP is libcurl's on a socket that dial connected, so that all types fail to connect in the same words.
  * A redirect is followed by ourselves, hop by hop: http and https only, no user part, the host resolved by our resolver in the
  * family (that of the request has its address already), may_probe asked, headers sent to the first origin only, a body with a
  * secret as well. Phases are summed over the hops, so that they add up.
@@ -44,7 +44,7 @@ struct http_request {
 	const char *method, *body;           /* body NULL: none */
 	const struct config_texts *headers;  /* NULL: none */
 	bool has_secret;                     /* the body is for the first origin alone */
-	CURLSH *cookies;                     /* NULL: none */
+	CURLSH *cookies;                     /* NULL: those of its own hops alone */
 	int64_t redirects;                   /* followed at most; 0: it is the answer */
 	int64_t timeout;                     /* ns */
 	bool owner_ends;                     /* the owner stops it then, and it does not end by itself */

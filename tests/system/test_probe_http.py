@@ -79,6 +79,7 @@ def by_nginx(folder):
     plain("status 503", "return 503;", "down", "status 503")
     plain("status 404", f"root {folder}/nowhere;", "down", "status 404")
     plain("a redirect loop", "return 302 /again;", "down", "more than 5 redirects")
+    plain("a portal that wants its cookie back", 'location / { if ($cookie_seen = "") { add_header Set-Cookie "seen=1; HttpOnly"; return 302 /; } return 200 "ok"; }', "up", "")
     plain("a wrong page", 'return 200 "maintenance";', "down", "body", "expect_body=welcome")
     plain("a page that must not be", 'return 200 "fatal error";', "down", "body", "forbid_body=fatal")
     answer = """default_type application/json; return 200 '{"state": "ok", "nodes": [{"up": true}, {"up": false}], "queue": 120}';"""

@@ -43,8 +43,8 @@ static int teardown(void **state)
 {
 	struct fixture *f = *state;
 
-	one_run_close(&f->one);
 	script_server_close(&f->server);
+	one_run_close(&f->one);
 	free(f);
 	return 0;
 }
@@ -514,6 +514,36 @@ static void another_host_is_resolved_and_gets_no_secrets(void **state)
 	assert_true(one_run_value(&f->one, 0, HTTP_RESOLVE) > 0);
 }
 
+/* What a hop sets goes to the hops behind it that it is for, and dies with the run. */
+static void cookies_go_along_redirects_to_where_they_belong(void **state)
+{
+	struct fixture *f = *state;
+	char there[300], back[200];
+
+	for (int i = 0; i < 3; i++) {
+		script_set(&f->server, SCRIPT(REQUEST, {SCRIPT_SEND, "HTTP/1.1 302 Found\r\nLocation: /\r\nSet-Cookie: seen=1\r\n" NO_MORE, 0}));
+		script_then(&f->server, SCRIPT({SCRIPT_READ, "Cookie: seen=1\r\n", 0}, {SCRIPT_SEND, OK_HEAD "0\r\n\r\n", 0}));
+		one_run_of(&f->one, &http_probe, f->url, "redirects=1");
+		assert_lines(&f->one, "IPv4 127.0.0.1 up");
+		ANSWER(OK_HEAD "0\r\n\r\n");
+		one_run_of(&f->one, &http_probe, f->url); /* by the same handle */
+		assert_null(strstr(f->server.last, "Cookie"));
+	}
+	snprintf(there, sizeof there, "HTTP/1.1 302 Found\r\nLocation: http://one.test:%u/\r\nSet-Cookie: a=1; Path=/\r\nSet-Cookie: b=2; Domain=test\r\n"
+		"Set-Cookie: c=3; Secure; Domain=one.test\r\nSet-Cookie: d=4; Path=/deep\r\n" NO_MORE, f->server.port);
+	snprintf(back, sizeof back, "HTTP/1.1 302 Found\r\nLocation: %s\r\nSet-Cookie: a=other\r\n" NO_MORE, f->url + 4);
+	script_set(&f->server, SCRIPT(REQUEST, {SCRIPT_SEND, there, 0}));
+	script_then(&f->server, SCRIPT(REQUEST, {SCRIPT_SEND, back, 0}));
+	one_run_of(&f->one, &http_probe, f->url, "redirects=1");
+	assert_null(strstr(f->server.last, "Cookie")); /* of the other host */
+	script_set(&f->server, SCRIPT(REQUEST, {SCRIPT_SEND, there, 0}));
+	script_then(&f->server, SCRIPT(REQUEST, {SCRIPT_SEND, back, 0}));
+	script_then(&f->server, SCRIPT(REQUEST, {SCRIPT_SEND, OK_HEAD "0\r\n\r\n", 0}));
+	one_run_of(&f->one, &http_probe, f->url);
+	assert_lines(&f->one, "IPv4 127.0.0.1 up");
+	assert_non_null(strstr(f->server.last, "Cookie: a=1\r\n"));
+}
+
 static void a_post_becomes_a_get_where_it_must(void **state)
 {
 	static const struct {
@@ -968,6 +998,7 @@ int main(void)
 		TEST(steps_may_be_cancelled_at_any_moment),
 		TEST(a_redirect_is_followed_and_summed),
 		TEST(another_host_is_resolved_and_gets_no_secrets),
+		TEST(cookies_go_along_redirects_to_where_they_belong),
 		TEST(a_post_becomes_a_get_where_it_must),
 		TEST(redirects_end),
 		TEST(a_redirect_is_checked_like_a_check),
