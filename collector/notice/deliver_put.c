@@ -6,6 +6,7 @@
 #include "collector/notice/deliver_parts.h"
 #include "collector/notice/phrase.h"
 #include "collector/settings.h"
+#include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/log.h"
 #include "lib/mem.h"
@@ -239,6 +240,36 @@ static int was_told(struct intake *t, const struct incident_intent *in, bool *wa
 	return 0;
 }
 
+/* What an audience may read of, divided by spaces: of an incident that a thousand units are told of, each keeps its own systems. */
+static char *own_affected(const struct intake *t, const char *audience)
+{
+	struct buf out = {0};
+	char *own;
+
+	for (const char *p = t->affected; *p != '\0';) {
+		size_t len = strcspn(p, " ");
+
+		if (phrase_is_own(t->deliver->inventory, audience, p, len)) {
+			if (out.len > 0)
+				buf_add_u8(&out, ' ');
+			buf_add(&out, p, len);
+		}
+		p += len + strspn(p + len, " ");
+	}
+	own = mem_strdup(buf_text(&out));
+	buf_fini(&out);
+	return own;
+}
+
+static int note(struct intake *t, const struct incident_intent *in, uint64_t *notice)
+{
+	char *affected = own_affected(t, in->audience);
+	int rc = deliveries_note(t->deliver->db, in, affected, t->now, notice, t->e);
+
+	free(affected);
+	return rc;
+}
+
 static int take_intent(struct intake *t, const struct incident_intent *in)
 {
 	struct deliver *d = t->deliver;
@@ -259,7 +290,7 @@ static int take_intent(struct intake *t, const struct incident_intent *in)
 		is_old = !told;
 	}
 	like.state = is_old ? DELIVERY_OLD : DELIVERY_WAITING;
-	rc = deliveries_note(d->db, in, t->affected, t->now, &like.notice, t->e);
+	rc = note(t, in, &like.notice);
 	if (rc <= 0)
 		return rc;
 	d->counts.intents++;

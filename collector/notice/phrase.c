@@ -124,19 +124,24 @@ size_t phrase_cut(const char *text, size_t max)
 
 /* ---- subjects */
 
-static bool is_own(const struct told *t, const char *subject, size_t len)
+bool phrase_is_own(const struct inventory *inventory, const char *audience, const char *subject, size_t len)
 {
 	const struct inventory_system *s;
 	char id[64];
 
-	if (t->intent->audience[0] == '\0')
+	if (audience[0] == '\0')
 		return true;
 	if (len <= 7 || len - 7 >= sizeof id || strncmp(subject, "system/", 7) != 0)
 		return false;
 	memcpy(id, subject + 7, len - 7);
 	id[len - 7] = '\0';
-	s = inventory_system(t->inventory, id);
-	return s != NULL && strcmp(s->unit, t->intent->audience) == 0;
+	s = inventory_system(inventory, id);
+	return s != NULL && strcmp(s->unit, audience) == 0;
+}
+
+static bool is_own(const struct told *t, const char *subject, size_t len)
+{
+	return phrase_is_own(t->inventory, t->intent->audience, subject, len);
 }
 
 static const char *name_in(enum roster_language l, const char *zh, const char *en, const char *id)

@@ -22,6 +22,7 @@
 #include "collector/notice/deliveries.h"
 #include "collector/notice/send.h"
 #include "collector/settings.h"
+#include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/mem.h"
@@ -610,6 +611,35 @@ static void what_waits_behind_a_letter_that_is_taken_at_last_moves_as_well(void 
 	assert_ledger(b, "a problem 1 taken, a close 1 moved, b close 1 taken");
 }
 
+static void add_affected(void *ctx, const struct incident_intent *in, const char *affected)
+{
+	struct buf *out = ctx;
+
+	buf_add_format(out, "%s[%s]", in->audience, affected);
+}
+
+static void a_unit_keeps_its_own_systems_alone(void **state)
+{
+	struct bench *b = *state;
+	char *path = mem_format("%s/%s", b->folder, DELIVERIES_FILE);
+	struct buf seen = {0};
+	struct deliveries *d;
+	struct err e;
+
+	configure(b, "channels = ( " HOOK("a", "") " ); routes = ( { audience = ( \"operations\", \"unit/v\" ); channels = \"a\"; } );");
+	say(b, (struct said){.kind = INTENT_PROBLEM, .incident = 1, .affected = "link/x system/s system/t site/city"});
+	say(b, (struct said){.kind = INTENT_PROBLEM, .incident = 1, .audience = "v", .affected = "link/x system/s system/t site/city"});
+	start(b);
+	d = deliveries_open_file(path, &e);
+	assert_non_null(d);
+	for (uint64_t notice = 1; notice <= 2; notice++)
+		assert_true(deliveries_read(d, notice, add_affected, &seen, &e));
+	assert_string_equal(buf_text(&seen), "[link/x system/s system/t site/city]v[system/t]");
+	deliveries_close(d);
+	buf_fini(&seen);
+	free(path);
+}
+
 /* ---- clocks that are set */
 
 static void an_end_that_is_read_late_is_told_to_who_knows_the_beginning(void **state)
@@ -821,6 +851,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_end_is_told_where_the_incident_became_part_of_another, begin, end),
 		cmocka_unit_test_setup_teardown(what_waits_behind_a_letter_of_a_channel_that_goes_waits_for_it, begin, end),
 		cmocka_unit_test_setup_teardown(what_waits_behind_a_letter_that_is_taken_at_last_moves_as_well, begin, end),
+		cmocka_unit_test_setup_teardown(a_unit_keeps_its_own_systems_alone, begin, end),
 		cmocka_unit_test_setup_teardown(an_end_that_is_read_late_is_told_to_who_knows_the_beginning, begin, end),
 		cmocka_unit_test_setup_teardown(a_clock_that_is_set_back_over_a_restart_mutes_nobody, begin, end),
 		cmocka_unit_test_setup_teardown(what_waited_too_long_is_given_up_with_one_try, begin, end),
