@@ -29,7 +29,7 @@ size_t dns_query_encode(const struct dns_query *q, uint8_t out[DNS_QUERY_MAX])
 
 	assert(q->edns || !q->dnssec_ok);
 	p = put16(p, q->id);
-	p = put16(p, q->recursion ? 0x0100 : 0);
+	p = put16(p, (q->recursion ? 0x0100 : 0) | (q->edns ? 0x0020 : 0)); /* AD in a query: it shall be said (RFC 6840 section 5.7) */
 	p = put16(p, 1);
 	p = put16(p, 0);
 	p = put16(p, 0);

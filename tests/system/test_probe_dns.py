@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The dns probe against Knot DNS (a signed zone) and Unbound (recursion, validation), both families, by its one-shot use.
+"""The dns probe against Knot DNS (a signed zone), Unbound and BIND (recursion, validation), both families, by its one-shot use.
 
 Facts: each kind of record, DNSSEC, truncation over to TCP, NXDOMAIN, NODATA, SERVFAIL of a bogus zone, REFUSED, a lame
 server, a referral, an old server without EDNS, a silent server that delays nothing else, our own faults.
@@ -152,6 +152,49 @@ remote-control:
     return Server(["unbound", "-d", "-p", "-c", f"{folder}/unbound.conf"], f"{folder}/unbound.log")
 
 
+def start_bind(folder, port, knot, anchor):
+    """Recursion for the zones of Knot, and a zone of its own."""
+    tag, algorithm, kind, digest = anchor.split()[-4:]
+    forward = "".join(f'zone "{zone}" {{ type forward; forward only; forwarders {{ 127.0.0.1 port {knot}; }}; }};\n'
+                      for zone in ("gov.example", "other.example"))
+    write(f"{folder}/bind.zone", ZONE.replace("gov.example", "bind.example") + "".join(f'big TXT "{i} {"x" * 200}"\n' for i in range(20)))
+    write(f"{folder}/refused.zone", ZONE.replace("gov.example", "refused.example"))
+    write(f"{folder}/named.conf", f"""options {{
+    directory "{folder}";
+    pid-file none;
+    lock-file none;
+    session-keyfile none;
+    listen-on port {port} {{ 127.0.0.1; }};
+    listen-on-v6 port {port} {{ ::1; }};
+    recursion yes;
+    dnssec-validation yes;
+    notify no;
+}};
+trust-anchors {{
+    gov.example. static-ds {tag} {algorithm} {kind} "{digest}";
+    other.example. static-ds 12345 13 2 "{"ab" * 32}";
+}};
+controls {{ }};
+{forward}
+zone "bind.example" {{ type primary; file "{folder}/bind.zone"; }};
+zone "refused.example" {{ type primary; file "{folder}/refused.zone"; allow-query {{ none; }}; }};
+""")
+    return Server(["named", "-g", "-n", "1", "-c", f"{folder}/named.conf"], f"{folder}/named.log")
+
+
+def of_bind(port):
+    both("BIND: validated", port, ["name=www.gov.example", "dnssec=validated", "expect=192.0.2.1"], "up",
+         judge=lambda r: value(r, "authentic") == 1 and value(r, "authoritative") == 0)
+    both("BIND: its own zone", port, ["name=chain.bind.example", "authoritative=true", "expect=192.0.2.1"], "up",
+         judge=lambda r: value(r, "authoritative") == 1 and value(r, "authentic") == 0)
+    both("BIND: truncated, then whole by TCP", port, ["name=big.bind.example", "record=TXT", "expect=~^19 x"], "up",
+         judge=lambda r: value(r, "truncated") == 1 and value(r, "tcp") == 1 and value(r, "answers") == 20)
+    both("BIND: NXDOMAIN", port, ["name=nowhere.bind.example"], "down", "NXDOMAIN, expected NOERROR")
+    both("BIND: NODATA", port, ["name=www.bind.example", "record=MX"], "down", "no MX record")
+    both("BIND: REFUSED", port, ["name=www.refused.example"], "down", ["REFUSED, expected NOERROR", "REFUSED, expected NOERROR: prohibited"])
+    both("BIND: a bogus zone", port, ["name=www.other.example"], "down", "SERVFAIL, expected NOERROR", judge=lambda r: value(r, "rcode") == 2)
+
+
 def authoritative(port):
     def ask(what, name, record, expect, judge=lambda r: True, more=()):
         both(what, port, [f"name={name}", f"record={record}", *[f"expect={e}" for e in expect], "recursion=false",
@@ -193,6 +236,7 @@ def authoritative(port):
 
 
 def recursive(port):
+    both("what was validated is told unasked", port, ["name=www.gov.example"], "up", judge=lambda r: value(r, "authentic") == 1)
     both("validated", port, ["name=www.gov.example", "dnssec=validated", "expect=192.0.2.1"], "up",
          judge=lambda r: value(r, "authentic") == 1 and value(r, "authoritative") == 0)
     both("validated NXDOMAIN", port, ["name=nowhere.gov.example", "dnssec=validated", "expect_status=NXDOMAIN"], "up")
@@ -263,12 +307,12 @@ class Old:
 
 
 def main():
-    missing = [name for name in ("knotd", "keymgr", "unbound") if shutil.which(name) is None]
+    missing = [name for name in ("knotd", "keymgr", "unbound", "named") if shutil.which(name) is None]
     if missing:
         print(f"not installed: {' '.join(missing)}")
         return 77
     folder, servers = tempfile.mkdtemp(prefix="xunjian-dns-"), []
-    knot, unbound, quiet = pair.free_port(), pair.free_port(), pair.free_port()
+    knot, unbound, bind9, quiet = pair.free_port(), pair.free_port(), pair.free_port(), pair.free_port()
     dead = bind(socket.AF_INET, "127.0.2.7", knot)
     silents = [bind(socket.AF_INET, "127.0.0.1", quiet), bind(socket.AF_INET6, "::1", quiet)]
     try:
@@ -276,18 +320,20 @@ def main():
         servers.append(start_knot(folder, knot))
         anchor = trust_anchor(folder)
         servers.append(start_unbound(folder, unbound, knot, anchor))
-        for port in (knot, unbound):
+        servers.append(start_bind(folder, bind9, knot, anchor))
+        for port in (knot, unbound, bind9):
             pair.wait(f"an answer at port {port}", lambda p=port: all(
                 r["outcome"] == "up" for r in probe("host=localhost", f"port={p}", "name=www.gov.example", timeout="500ms")))
         authoritative(knot)
         recursive(unbound)
+        of_bind(bind9)
         both("without EDNS and in other letters", Old().port, ["name=www.gov.example", "expect=192.0.2.1"], "up")
         silent(quiet, knot)
         own_faults()
     except AssertionError as e:
         failures.append(str(e))
         print(f"FAIL {e}")
-        for name in ("knot", "unbound"):
+        for name in ("knot", "unbound", "named"):
             if os.path.exists(f"{folder}/{name}.log"):
                 print(open(f"{folder}/{name}.log", encoding="utf-8", errors="replace").read()[-2000:])
     finally:

@@ -76,7 +76,7 @@ static void assert_data(unsigned type, const void *data, size_t len, const char 
 
 static void a_query_has_the_bytes_of_the_standards(void **state)
 {
-	static const uint8_t expected[] = "\xab\xcd\1\0\0\1\0\0\0\0\0\1\3wWw\2Cn\0\0\x1c\0\1\0\0\x29\4\xd0\0\0\x80\0\0\0";
+	static const uint8_t expected[] = "\xab\xcd\1\x20\0\1\0\0\0\0\0\1\3wWw\2Cn\0\0\x1c\0\1\0\0\x29\4\xd0\0\0\x80\0\0\0";
 	uint8_t name[DNS_NAME_MAX] = "\3wWw\2Cn", out[DNS_QUERY_MAX];
 	struct dns_query q = {.id = 0xabcd, .type = DNS_AAAA, .name = name, .name_len = 8, .recursion = true,
 		.edns = true, .dnssec_ok = true};
@@ -87,6 +87,7 @@ static void a_query_has_the_bytes_of_the_standards(void **state)
 	q.edns = q.dnssec_ok = q.recursion = false;
 	assert_int_equal(dns_query_encode(&q, out), 12 + 8 + 4);
 	assert_int_equal(out[2], 0);
+	assert_int_equal(out[3], 0);
 	assert_int_equal(out[11], 0);
 }
 
