@@ -243,7 +243,7 @@ static const struct config_field fields[] = {
 		.help = "file of users and communities that devices are asked with, which only its owner can read; to be "
 			"read again by a reload it must be the user's"},
 	{.name = "resolver", .kind = CONFIG_TEXT, .offset = AT(, resolver), .fallback = "", .max = 512,
-		.help = "name servers, as in \"192.0.2.1,[2001:db8::1]:5353\"; none: those of /etc/resolv.conf"},
+		.help = "name servers, as in \"192.0.2.1,[2001:db8::1]:5353\"; none: those of /etc/resolv.conf, as it is now"},
 	{.name = "concurrency", .kind = CONFIG_INT, .offset = AT(, concurrency), .fallback = "256",
 		.min = 1, .max = 4096, .help = "checks under way at a time"},
 	{.name = "checks", .kind = CONFIG_LIST, .offset = AT(, checks), .fallback = "", .max = 20000,

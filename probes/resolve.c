@@ -11,6 +11,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/queue.h>
+#include <sys/stat.h>
 
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -23,6 +24,8 @@
 #define TRIES 3     /* of each server */
 #define RECEIVE_BUFFER (1 << 20)
 #define PARSE_MAX 64
+#define HOSTS_FILE "/etc/resolv.conf"
+#define LOOK_AGAIN NS_PER_S
 
 /* One question, asked once however many want its answer. */
 struct lookup {
@@ -64,6 +67,9 @@ struct resolver {
 	struct lookups waiting, asked, answered;
 	struct map *by_key;
 	size_t active; /* asked lookups that somebody waits for */
+	bool follows_host; /* servers: of HOSTS_FILE */
+	int64_t looked; /* at that file */
+	struct stat seen;
 	bool inside;   /* on_answer is being called */
 	bool closing;
 };
@@ -562,13 +568,34 @@ static struct lookup *lookup_for(struct resolver *r, const char *name, enum fami
 	return l;
 }
 
+/* DHCP and people change it while we run; an agent may even be started before it is written. A file that is gone changes nothing. */
+static void follow_host(struct resolver *r)
+{
+	int64_t now = clock_mono();
+	struct stat s;
+	struct err e;
+
+	if (!r->follows_host || now - r->looked < LOOK_AGAIN)
+		return;
+	r->looked = now;
+	if (stat(HOSTS_FILE, &s) < 0 || (s.st_mtim.tv_sec == r->seen.st_mtim.tv_sec && s.st_mtim.tv_nsec == r->seen.st_mtim.tv_nsec &&
+		s.st_ino == r->seen.st_ino && s.st_size == r->seen.st_size))
+		return;
+	if (resolver_reload(r, NULL, &e) < 0)
+		log_warn("name servers stay as they were until a start: %s", e.text);
+	else
+		log_info("name servers are read again: %s has changed", HOSTS_FILE);
+}
+
 struct resolve_query *resolve_start(struct resolver *r, const char *name, enum family family, int64_t timeout,
 	void (*on_answer)(void *ctx, const struct resolve_answer *), void *ctx)
 {
 	struct timeval tv = {timeout / NS_PER_S, timeout % NS_PER_S / NS_PER_US};
-	struct lookup *l = lookup_for(r, name, family);
 	struct resolve_query *q = mem_alloc(sizeof *q);
+	struct lookup *l;
 
+	follow_host(r);
+	l = lookup_for(r, name, family);
 	*q = (struct resolve_query){
 		.lookup = l, .began = clock_mono(), .on_answer = on_answer, .ctx = ctx};
 	if (LIST_EMPTY(&l->queries) && l->state == LOOKUP_ASKED)
@@ -642,7 +669,7 @@ static int channel_open(struct resolver *r, const char *servers, ares_channel *o
 	int rc = ares_init_options(out, &o, mask);
 
 	if (rc != ARES_SUCCESS)
-		return err_set(e, "resolver: /etc/resolv.conf cannot be used: %s", ares_strerror(rc));
+		return err_set(e, "resolver: " HOSTS_FILE " cannot be used: %s", ares_strerror(rc));
 	if (servers == NULL)
 		return 0;
 	if (servers_are_valid(servers) && ares_set_servers_ports_csv(*out, servers) == ARES_SUCCESS)
@@ -652,12 +679,22 @@ static int channel_open(struct resolver *r, const char *servers, ares_channel *o
 		servers);
 }
 
+/* Before the file is read, so that a change meanwhile is seen. */
+static void watch_host(struct resolver *r, const char *servers)
+{
+	r->follows_host = servers == NULL;
+	r->looked = clock_mono();
+	if (servers == NULL && stat(HOSTS_FILE, &r->seen) < 0)
+		memset(&r->seen, 0, sizeof r->seen);
+}
+
 struct resolver *resolver_new(struct event_base *base, const char *servers, struct err *e)
 {
 	struct resolver *r = mem_alloc(sizeof *r);
 
 	ares_library_init(ARES_LIB_INIT_ALL);
 	r->base = base;
+	watch_host(r, servers);
 	if (channel_open(r, servers, &r->channel, e) < 0) {
 		ares_library_cleanup();
 		free(r);
@@ -677,9 +714,12 @@ struct resolver *resolver_new(struct event_base *base, const char *servers, stru
 int resolver_reload(struct resolver *r, const char *servers, struct err *e)
 {
 	ares_channel old = r->channel;
+	bool followed = r->follows_host;
 
+	watch_host(r, servers);
 	if (channel_open(r, servers, &r->channel, e) < 0) {
 		r->channel = old;
+		r->follows_host = followed;
 		return -1;
 	}
 	ares_destroy(old); /* gives back what was asked, which then waits */

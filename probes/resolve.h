@@ -6,7 +6,7 @@
  *
  * A name is always absolute, with or without a dot at its end: search domains are never put behind it and /etc/hosts
  * and aliases are not read, so that a check means the same on every vantage (where DNS has no answer the check pins
- * addresses). /etc/resolv.conf is read by resolver_new and resolver_reload and at no other time.
+ * addresses). /etc/resolv.conf is read by resolver_new and resolver_reload, and again within a second of use when it has changed.
  * The name "resolvers" stands for the servers that this resolver asks.
  * Never getaddrinfo (it may load modules and block). Thread: the loop's. Limits: RESOLVE_MAX addresses of an answer
  * (the lowest ones; more is logged), RESOLVE_WINDOW queries on the wire at once, the others wait in line.

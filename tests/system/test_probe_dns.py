@@ -270,6 +270,44 @@ def silent(port, knot):
           [("down", "no answer to 3 queries within 600ms")] * 2 and time.monotonic() - began < 3, got)
 
 
+def inside(folder, port):
+    """An agent in a place of its own, whose /etc/resolv.conf changes."""
+    conf, log = f"{folder}/resolv.conf", f"{folder}/agent.log"
+    write(conf, "nameserver 127.0.2.7\nnameserver ::1\n")
+    subprocess.run(["mount", "--bind", conf, "/etc/resolv.conf"], check=True)
+    write(f"{folder}/agent.conf", f"""id = "a"; state = "{folder}/state"; log_level = "debug";
+checks = ( {{ id = "names"; type = "dns"; interval = "1s"; timeout = "900ms"; host = "resolvers"; name = "www.gov.example"; port = {port}; }} );
+""")
+    with open(log, "wb") as f:
+        agent = subprocess.Popen([pair.AGENT, "run", "-c", f"{folder}/agent.conf"], stdin=subprocess.DEVNULL, stdout=f, stderr=f)
+
+    def told(family, outcome):
+        with open(log, encoding="utf-8") as lines:
+            return any(f"result check=names family={family} part= outcome={outcome} " in line for line in lines)
+    try:
+        pair.wait("the dead server to be down", lambda: told(4, "down"))
+        pair.wait("an answer of the other one", lambda: told(6, "up"))
+        write(conf, "nameserver 127.0.0.9\n")
+        pair.wait("an answer of the new server", lambda: told(4, "up"))
+        pair.wait("that there is none of IPv6 any more", lambda: told(6, "unknown"))
+    finally:
+        agent.terminate()
+        agent.wait(20)
+    return 0
+
+
+def resolvers(folder, port):
+    """Each server of the host, and those of a file that has changed."""
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
+        print("  the host's resolvers are left out: that needs root and unshare")
+        return
+    p = subprocess.run(["unshare", "-m", sys.executable, __file__, folder, str(port)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                       text=True, check=False)
+    log = f"{folder}/agent.log"
+    check("the host's resolvers are followed", p.returncode == 0,
+          p.stdout[-800:] + (open(log, encoding="utf-8").read()[-2000:] if os.path.exists(log) else ""))
+
+
 def own_faults():
     got = probe("host=233.252.0.1", "name=a") if subprocess.run(
         ["ip", "route", "get", "233.252.0.1"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode else []
@@ -307,6 +345,8 @@ class Old:
 
 
 def main():
+    if len(sys.argv) > 1:
+        return inside(sys.argv[1], int(sys.argv[2]))
     missing = [name for name in ("knotd", "keymgr", "unbound", "named") if shutil.which(name) is None]
     if missing:
         print(f"not installed: {' '.join(missing)}")
@@ -329,6 +369,7 @@ def main():
         of_bind(bind9)
         both("without EDNS and in other letters", Old().port, ["name=www.gov.example", "expect=192.0.2.1"], "up")
         silent(quiet, knot)
+        resolvers(folder, knot)
         own_faults()
     except AssertionError as e:
         failures.append(str(e))
