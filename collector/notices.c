@@ -117,7 +117,7 @@ static void write_try(void *ctx, const struct delivery_try *t)
 	json_open(j, NULL, '{');
 	json_time(j, "at", t->at);
 	json_number(j, "seconds", (double)t->took / 1e9, 6);
-	json_text(j, "outcome", outcomes[t->outcome]);
+	json_text(j, "outcome", t->is_under_way ? "under way" : outcomes[t->outcome]);
 	json_text(j, "answer", t->words);
 	json_close(j, '}');
 }

@@ -4,8 +4,8 @@
  *
  *   deliver_new -> deliver_wake whenever the outbox may have more, deliver_reload -> deliver_stop -> deliver_free
  *
- * Cursor and deliveries are one transaction, committed before the first try; what a receiver answered is committed before anything
- * else is tried. So none is lost, and one that was taken just before a crash, unconfirmed, comes twice with the same
+ * Cursor and deliveries are one transaction, committed before the first try; so is each try before it leaves, and what a receiver
+ * answered before anything else is tried. So none is lost, and one that was taken just before a crash, unconfirmed, comes twice with the same
  * key. The end of an incident goes to the channel that took its problem, and tells both when the problem never came through.
  * Thread: the loop's. After an error of the database `broken` is called: end the process, the next one goes on.
  */

@@ -132,7 +132,7 @@ static int conclude(struct deliver *d, struct flight *f, enum letter_outcome out
 	struct queue_item *i = f->item;
 	int64_t now = clock_mono();
 
-	if (deliveries_try(d->db, i->id, &(struct delivery_try){.at = f->began_real, .took = now - f->began, .outcome = outcome,
+	if (deliveries_try(d->db, i->id, &(struct delivery_try){.took = now - f->began, .outcome = outcome,
 		.words = words}, e) < 0)
 		return -1;
 	queue_ended(i, outcome, now, chance());
@@ -211,6 +211,11 @@ static int move_all(struct deliver *d, const struct queue_plan *p, struct err *e
 	return deliver_move(d, p, "the channel fails", e);
 }
 
+static int depart(struct deliver *d, const struct queue_plan *p, struct err *e)
+{
+	return deliveries_depart(d->db, p->item->id, clock_real(), e);
+}
+
 /* Does what is to be done now; was there anything? *next: when to look again, if that is sooner. */
 static bool serve(struct deliver *d, struct queue_channel *c, int64_t *next)
 {
@@ -219,7 +224,7 @@ static bool serve(struct deliver *d, struct queue_channel *c, int64_t *next)
 		enum queue_step step = queue_next(c, clock_mono(), &p);
 		int64_t at = p.at;
 
-		if (step == QUEUE_SEND)
+		if (step == QUEUE_SEND && change(d, depart, &p) == 0)
 			send_one(d, p.item);
 		else if (step == QUEUE_MERGE)
 			change(d, deliver_merge, &p);

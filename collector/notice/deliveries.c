@@ -13,6 +13,7 @@
 #include "lib/err.h"
 #include "lib/mem.h"
 
+#define UNDER_WAY "-1" /* outcome of a try that has not ended */
 #define WAIT_MS 5000 /* for somebody who looks just when the database is opened; later nobody is in the way of the other */
 
 static const char *const tables =
@@ -37,10 +38,11 @@ static const char *const tables =
 	"CREATE TABLE IF NOT EXISTS attempt (delivery INTEGER NOT NULL, number INTEGER NOT NULL, at INTEGER NOT NULL, took INTEGER NOT"
 	" NULL, outcome INTEGER NOT NULL, words TEXT NOT NULL, PRIMARY KEY (delivery, number));"
 	"CREATE INDEX IF NOT EXISTS attempt_at ON attempt (at);"
+	"CREATE INDEX IF NOT EXISTS attempt_under_way ON attempt (delivery) WHERE outcome = " UNDER_WAY ";"
 	"CREATE TABLE IF NOT EXISTS place (one INTEGER PRIMARY KEY CHECK (one = 1), key INTEGER NOT NULL);"
 	"CREATE TABLE IF NOT EXISTS beat (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL, at INTEGER NOT NULL);";
 
-enum statement { GET_PLACE, PUT_PLACE, NOTE, KNOWN, ADD, FOUND, TOLD, AGAIN, END, TRY, COUNT_TRY, LOAD, RECENT, READ, WHERE, TOLD_WHERE, WAS_TOLD,
+enum statement { GET_PLACE, PUT_PLACE, NOTE, KNOWN, ADD, FOUND, TOLD, AGAIN, END, DEPART, TRY, COUNT_TRY, COUNT_CUT, CUT, LOAD, RECENT, READ, WHERE, TOLD_WHERE, WAS_TOLD,
 	FIRST, BEGINS, GET_BEAT, PUT_BEAT, LIST, TRIES, FORGET_TRIES, FORGET_DELIVERIES, FORGET_BEGINS, FORGET_NOTICES, STATEMENTS };
 
 #define COLUMNS "d.id, d.notice, d.incident, d.audience, d.route, d.channel, d.kind, d.language, d.is_part, d.state, d.tries, d.created"
@@ -67,9 +69,13 @@ static const char *const texts[STATEMENTS] = {
 		 " FROM way WHERE state IN (0, 1) LIMIT 1",
 	[AGAIN] = "UPDATE delivery SET state = 0, goes_into = 0, ended = 0 WHERE id = ?1",
 	[END] = "UPDATE delivery SET state = ?2, goes_into = ?3, ended = ?4, words = CASE ?5 WHEN '' THEN words ELSE ?5 END WHERE id = ?1",
-	[TRY] = "INSERT INTO attempt (delivery, number, at, took, outcome, words) SELECT ?1, tries + 1, ?2, ?3, ?4, ?5 FROM delivery WHERE"
-		" id = ?1",
+	[DEPART] = "INSERT INTO attempt (delivery, number, at, took, outcome, words) SELECT ?1, ifnull(max(number), 0) + 1, ?2, 0, " UNDER_WAY
+		   ", '' FROM attempt WHERE delivery = ?1",
+	[TRY] = "UPDATE attempt SET took = ?2, outcome = ?3, words = ?4 WHERE delivery = ?1 AND outcome = " UNDER_WAY,
 	[COUNT_TRY] = "UPDATE delivery SET tries = tries + 1, words = ?2 WHERE id = ?1",
+	[COUNT_CUT] = "UPDATE delivery SET tries = tries + 1, words = ?2 WHERE state = 0 AND id IN (SELECT delivery FROM attempt WHERE outcome"
+		      " = " UNDER_WAY ")",
+	[CUT] = "UPDATE attempt SET outcome = ?1, words = ?2 WHERE outcome = " UNDER_WAY,
 	[LOAD] = "SELECT " COLUMNS " FROM delivery d WHERE d.state = 0 ORDER BY d.id",
 	[RECENT] = "SELECT d.channel, a.at FROM attempt a JOIN delivery d ON d.id = a.delivery WHERE a.at >= ? ORDER BY a.at",
 	[READ] = "SELECT id, kind, incident, other, state, faults, level, since, at, audience, subject, author, text, reason, items, affected"
@@ -110,7 +116,12 @@ const char *delivery_state_name(enum delivery_state s)
 
 static int failed(struct deliveries *d, const char *what, struct err *e)
 {
-	return err_set(e, "deliveries: %s: %s", what, sqlite3_errmsg(d->db));
+	const char *path = sqlite3_db_filename(d->db, "main");
+	int rc = sqlite3_extended_errcode(d->db), reason = sqlite3_system_errno(d->db);
+	bool is_of_system = (rc & 0xff) == SQLITE_IOERR || (rc & 0xff) == SQLITE_CANTOPEN;
+
+	return err_set(e, "%.200s: %.200s: %s (%d)%s%s", path != NULL ? path : "deliveries", what, sqlite3_errmsg(d->db), rc,
+		is_of_system && reason != 0 ? ": " : "", is_of_system && reason != 0 ? strerror(reason) : "");
 }
 
 static int execute(struct deliveries *d, const char *sql, struct err *e)
@@ -319,11 +330,16 @@ int deliveries_end(struct deliveries *d, uint64_t id, enum delivery_state state,
 	return run(d, bound(d, END, (const int64_t[]){(int64_t)id, state, (int64_t)into, now}, 4, &words, 1), "an end is not kept", e);
 }
 
+int deliveries_depart(struct deliveries *d, uint64_t id, int64_t now, struct err *e)
+{
+	return run(d, bound(d, DEPART, (const int64_t[]){(int64_t)id, now}, 2, NULL, 0), "a try is not kept", e);
+}
+
 int deliveries_try(struct deliveries *d, uint64_t id, const struct delivery_try *t, struct err *e)
 {
-	const int64_t numbers[] = {(int64_t)id, t->at, t->took, t->outcome};
+	const int64_t numbers[] = {(int64_t)id, t->took, t->outcome};
 
-	if (run(d, bound(d, TRY, numbers, 4, &t->words, 1), "a try is not kept", e) < 0)
+	if (run(d, bound(d, TRY, numbers, 3, &t->words, 1), "a try is not kept", e) < 0)
 		return -1;
 	return run(d, bound(d, COUNT_TRY, numbers, 1, &t->words, 1), "a try is not kept", e);
 }
@@ -350,11 +366,25 @@ static struct delivery delivery_of(sqlite3_stmt *s)
 		.tries = (unsigned)sqlite3_column_int(s, 10), .created = sqlite3_column_int64(s, 11)};
 }
 
+/* Of a process that died with letters under way: nobody knows whether they were taken. */
+static int cut_off(struct deliveries *d, struct err *e)
+{
+	static const char *const words = "cut off: it may have been taken";
+	const int64_t outcome = LETTER_AGAIN;
+
+	if (deliveries_begin(d, e) < 0 || run(d, bound(d, COUNT_CUT, &outcome, 1, &words, 1), "tries are not kept", e) < 0 ||
+		run(d, bound(d, CUT, &outcome, 1, &words, 1), "tries are not kept", e) < 0)
+		return -1;
+	return deliveries_commit(d, e);
+}
+
 int deliveries_load(struct deliveries *d, void (*on_delivery)(void *ctx, const struct delivery *), void *ctx, struct err *e)
 {
 	sqlite3_stmt *s = statement(d, LOAD);
 	int rc;
 
+	if (cut_off(d, e) < 0)
+		return -1;
 	while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
 		struct delivery one = delivery_of(s);
 
@@ -504,7 +534,9 @@ int deliveries_tries(struct deliveries *d, uint64_t id, void (*on_try)(void *ctx
 
 	while ((rc = sqlite3_step(s)) == SQLITE_ROW)
 		on_try(ctx, &(struct delivery_try){.at = sqlite3_column_int64(s, 0), .took = sqlite3_column_int64(s, 1),
-			.outcome = (enum letter_outcome)sqlite3_column_int(s, 2), .words = text(s, 3)});
+			.is_under_way = sqlite3_column_int(s, 2) < 0,
+			.outcome = sqlite3_column_int(s, 2) < 0 ? LETTER_AGAIN : (enum letter_outcome)sqlite3_column_int(s, 2),
+			.words = text(s, 3)});
 	sqlite3_reset(s);
 	return rc == SQLITE_DONE ? 0 : failed(d, "not readable", e);
 }

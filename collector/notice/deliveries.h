@@ -66,15 +66,20 @@ int deliveries_note(struct deliveries *, const struct incident_intent *, const c
 int deliveries_add(struct deliveries *, const struct delivery *, uint64_t *id, struct err *);
 /* It waits no more. into: 0 none. */
 int deliveries_end(struct deliveries *, uint64_t id, enum delivery_state, uint64_t into, int64_t now, const char *words, struct err *);
+/* A try begins: committed before anything leaves, so that nobody is told what cannot be written down, again and again. One that no
+ * deliveries_try ended is found by the next process (deliveries_load), counts, and comes again. */
+int deliveries_depart(struct deliveries *, uint64_t id, int64_t now, struct err *);
 struct delivery_try {
 	int64_t at, took; /* real; ns */
+	bool is_under_way; /* or was when the process died: nothing else is known */
 	enum letter_outcome outcome;
 	const char *words;
 };
+/* at: not looked at. */
 int deliveries_try(struct deliveries *, uint64_t id, const struct delivery_try *, struct err *);
 int deliveries_forget(struct deliveries *, int64_t before, struct err *); /* notices noted before then that wait no more */
 
-/* What waits, in order. Texts during the call. */
+/* What waits, in order. Texts during the call. Once, by who delivers: tries of the process before have ended. */
 int deliveries_load(struct deliveries *, void (*on_delivery)(void *ctx, const struct delivery *), void *ctx, struct err *);
 /* Tries since then, for quotas. */
 int deliveries_recent(struct deliveries *, int64_t since, void (*on_try)(void *ctx, const char *channel, int64_t at), void *ctx,

@@ -5,11 +5,13 @@
 #include "collector/notice/deliver.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -640,6 +642,54 @@ static void a_unit_keeps_its_own_systems_alone(void **state)
 	free(path);
 }
 
+/* ---- deaths, and a disk that is full */
+
+static void set_disk_full(bool is_full)
+{
+	struct rlimit limit;
+
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	limit.rlim_cur = is_full ? 0 : limit.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void nobody_is_told_what_cannot_be_written_down(void **state)
+{
+	struct bench *b = *state;
+
+	configure(b, "channels = ( " HOOK("a", "") ROUTES("\"a\""));
+	problem(b, 1);
+	start(b);
+	answer(b, "a problem 1", LETTER_AGAIN);
+	set_disk_full(true);
+	pass(b, 10 * S);
+	set_disk_full(false);
+	assert_true(world.is_broken);
+	assert_on_their_way("");
+	stop(b);
+	start(b);
+	answer(b, "a problem 1", LETTER_TAKEN);
+	assert_ledger(b, "a problem 1 taken");
+}
+
+static void letters_that_deaths_cut_off_count_for_the_limit(void **state)
+{
+	struct bench *b = *state;
+
+	configure(b, "channels = ( { id = \"a\"; kind = \"alertmanager\"; url = \"http://127.0.0.1/\"; per_minute = 2; } " ROUTES("\"a\""));
+	problem(b, 1);
+	start(b);
+	assert_on_their_way("a problem 1");
+	for (int i = 0; i < 3; i++) {
+		stop(b);
+		start(b);
+		assert_on_their_way(i == 0 ? "a problem 1" : "");
+	}
+	pass(b, 60 * S);
+	answer(b, "a problem 1", LETTER_TAKEN);
+}
+
 /* ---- clocks that are set */
 
 static void an_end_that_is_read_late_is_told_to_who_knows_the_beginning(void **state)
@@ -852,6 +902,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_waits_behind_a_letter_of_a_channel_that_goes_waits_for_it, begin, end),
 		cmocka_unit_test_setup_teardown(what_waits_behind_a_letter_that_is_taken_at_last_moves_as_well, begin, end),
 		cmocka_unit_test_setup_teardown(a_unit_keeps_its_own_systems_alone, begin, end),
+		cmocka_unit_test_setup_teardown(nobody_is_told_what_cannot_be_written_down, begin, end),
+		cmocka_unit_test_setup_teardown(letters_that_deaths_cut_off_count_for_the_limit, begin, end),
 		cmocka_unit_test_setup_teardown(an_end_that_is_read_late_is_told_to_who_knows_the_beginning, begin, end),
 		cmocka_unit_test_setup_teardown(a_clock_that_is_set_back_over_a_restart_mutes_nobody, begin, end),
 		cmocka_unit_test_setup_teardown(what_waited_too_long_is_given_up_with_one_try, begin, end),

@@ -2,11 +2,13 @@
 #include "collector/notice/deliveries.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -148,7 +150,8 @@ static void one_delivery_to_a_channel_and_what_waits_is_found_again(void **state
 
 	assert_int_equal(deliveries_add(f->d, &(struct delivery){.notice = notice, .audience = "", .route = "x", .channel = "a"}, &id, &e), 0);
 	assert_int_equal(id, a);
-	assert_int_equal(deliveries_try(f->d, a, &(struct delivery_try){NOW, S, LETTER_AGAIN, "status 500"}, &e), 0);
+	assert_int_equal(deliveries_depart(f->d, a, NOW, &e), 0);
+	assert_int_equal(deliveries_try(f->d, a, &(struct delivery_try){.took = S, .outcome = LETTER_AGAIN, .words = "status 500"}, &e), 0);
 	finish(f, b, DELIVERY_TAKEN, 0);
 	assert_int_equal(deliveries_move_cursor(f->d, 77, &e), 0);
 	deliveries_close(f->d);
@@ -237,7 +240,8 @@ static void people_see_what_came_of_it(void **state)
 	assert_lists(f, (struct deliveries_wish){.incident = 0}, "2 waiting ;1 waiting ;");
 	assert_lists(f, (struct deliveries_wish){.incident = 10}, "2 waiting ;");
 	assert_lists(f, (struct deliveries_wish){.failed_only = true}, "");
-	assert_int_equal(deliveries_try(f->d, a, &(struct delivery_try){NOW, S, LETTER_AGAIN, "status 500"}, &e), 0);
+	assert_int_equal(deliveries_depart(f->d, a, NOW, &e), 0);
+	assert_int_equal(deliveries_try(f->d, a, &(struct delivery_try){.took = S, .outcome = LETTER_AGAIN, .words = "status 500"}, &e), 0);
 	assert_lists(f, (struct deliveries_wish){.failed_only = true}, "1 waiting status 500;");
 	assert_lists(f, (struct deliveries_wish){.unit = "jyj"}, "");
 	assert_lists(f, (struct deliveries_wish){.unit = ""}, "2 waiting ;1 waiting status 500;");
@@ -246,6 +250,66 @@ static void people_see_what_came_of_it(void **state)
 	/* What waits stays, whatever its age. */
 	assert_int_equal(deliveries_forget(f->d, NOW + S, &e), 0);
 	assert_lists(f, (struct deliveries_wish){.incident = 0}, "2 waiting ;");
+}
+
+static void on_try(void *ctx, const struct delivery_try *t)
+{
+	struct buf *out = ctx;
+
+	buf_add_format(out, "%lld %d %d %s;", (long long)((t->at - NOW) / S), t->is_under_way, (int)t->outcome, t->words);
+}
+
+static void assert_tries(struct fixture *f, uint64_t id, const char *want)
+{
+	struct buf seen = {0};
+	struct err e;
+
+	assert_int_equal(deliveries_tries(f->d, id, on_try, &seen, &e), 0);
+	assert_string_equal(buf_text(&seen), want);
+	buf_fini(&seen);
+}
+
+static void a_try_that_a_death_cut_off_is_known_and_counts(void **state)
+{
+	struct fixture *f = *state;
+	struct incident_intent in = intent_of(1, INTENT_PROBLEM, 9);
+	uint64_t a = add(f, note(f, &in), INTENT_PROBLEM, 9, "a", "a");
+	struct buf seen = {0};
+	struct err e;
+
+	assert_int_equal(deliveries_depart(f->d, a, NOW, &e), 0);
+	assert_tries(f, a, "0 1 1 ;");
+	deliveries_close(f->d);
+	f->d = deliveries_open(f->folder, &e);
+	assert_int_equal(deliveries_load(f->d, collect, &seen, &e), 0);
+	assert_string_equal(buf_text(&seen), "1:a:1 ");
+	assert_tries(f, a, "0 0 1 cut off: it may have been taken;");
+	assert_lists(f, (struct deliveries_wish){.failed_only = true}, "1 waiting cut off: it may have been taken;");
+	assert_int_equal(deliveries_depart(f->d, a, NOW + S, &e), 0);
+	assert_int_equal(deliveries_try(f->d, a, &(struct delivery_try){.took = S, .outcome = LETTER_TAKEN, .words = ""}, &e), 0);
+	finish(f, a, DELIVERY_TAKEN, 0);
+	assert_tries(f, a, "0 0 1 cut off: it may have been taken;1 0 0 ;");
+	buf_fini(&seen);
+}
+
+static void an_error_says_where_and_which(void **state)
+{
+	struct fixture *f = *state;
+	struct incident_intent in = intent_of(1, INTENT_PROBLEM, 9);
+	char *want = mem_format("%s/%s: COMMIT: disk I/O error (778)", f->folder, DELIVERIES_FILE);
+	struct rlimit before, none;
+	struct err e;
+
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	none = (struct rlimit){.rlim_cur = 0, .rlim_max = before.rlim_max};
+	assert_int_equal(deliveries_begin(f->d, &e), 0);
+	note(f, &in);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+	assert_int_equal(deliveries_commit(f->d, &e), -1);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	assert_string_equal(e.text, want);
+	free(want);
 }
 
 static void items_are_read_as_they_were_written(void **state)
@@ -281,6 +345,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_is_not_committed_is_not_there, begin, end),
 		cmocka_unit_test_setup_teardown(the_end_follows_the_problem, begin, end),
 		cmocka_unit_test_setup_teardown(people_see_what_came_of_it, begin, end),
+		cmocka_unit_test_setup_teardown(a_try_that_a_death_cut_off_is_known_and_counts, begin, end),
+		cmocka_unit_test_setup_teardown(an_error_says_where_and_which, begin, end),
 		cmocka_unit_test(items_are_read_as_they_were_written),
 	};
 
