@@ -17,6 +17,7 @@
 #include "probes/heartbeat.h"
 
 #define MISSED_MAX 1000000 /* a larger jump is a counter that was set anew */
+#define WAYS 4 /* over UDP and HTTPS, by IPv4 and IPv6 */
 #define OTHERS (S_IRWXG | S_IRWXO)
 
 static int check_token(const char *token, struct err *e)
@@ -82,11 +83,17 @@ struct window {
 	bool has_mark;              /* of the last datagram taken: */
 	int64_t mark_time, mark_counter;
 	struct heartbeat_seen seen;
+	int64_t hearing[WAYS]; /* as of the book, at its last report */
+	size_t way;            /* of that */
 };
 
 struct beat_book {
 	struct map *windows;
 	int64_t skew;
+	struct {
+		int64_t last;    /* mono, of a report; 0: none, or interrupted since */
+		int64_t hearing; /* ns in which anybody was heard */
+	} ways[WAYS];
 };
 
 static void free_window(void *p)
@@ -114,12 +121,19 @@ void beat_book_free(struct beat_book *b)
 	free(b);
 }
 
-static struct window *new_window(const char *token, int64_t mono)
+static void note_hearing(const struct beat_book *b, struct window *w)
+{
+	for (size_t i = 0; i < WAYS; i++)
+		w->hearing[i] = b->ways[i].hearing;
+}
+
+static struct window *new_window(const struct beat_book *b, const char *token, int64_t mono)
 {
 	struct window *w = mem_alloc(sizeof *w);
 
 	w->token = mem_strdup(token);
 	w->seen.listening = mono;
+	note_hearing(b, w);
 	return w;
 }
 
@@ -137,7 +151,7 @@ void beat_book_set(struct beat_book *b, const struct beat_windows *now, int64_t 
 			free_window(w); /* another token is another end point */
 			w = NULL;
 		}
-		map_set(b->windows, items[i].id, w != NULL ? w : new_window(items[i].token, mono));
+		map_set(b->windows, items[i].id, w != NULL ? w : new_window(b, items[i].token, mono));
 	}
 	map_free(old, free_window);
 }
@@ -163,10 +177,36 @@ static bool is_sealed(const struct window *w, const struct beat_packet *p, const
 	return CRYPTO_memcmp(mac, p->mac, BEAT_MAC_LEN) == 0;
 }
 
-static void note(struct window *w, const struct beat_report *r, const struct beat_arrival *at)
+static void hear(struct beat_book *b, const struct beat_arrival *at, size_t i)
+{
+	int64_t gap = at->mono - b->ways[i].last;
+
+	if (b->ways[i].last != 0 && gap <= BEAT_GAP)
+		b->ways[i].hearing += gap;
+	b->ways[i].last = at->mono;
+}
+
+/* Of one that was never heard nobody knows the way. */
+static int64_t missing(const struct beat_book *b, const struct window *w)
+{
+	int64_t most = 0;
+
+	for (size_t i = 0; i < WAYS; i++) {
+		int64_t since = b->ways[i].hearing - w->hearing[i];
+
+		if (since > most && (w->seen.heard == 0 || i == w->way))
+			most = since;
+	}
+	return most;
+}
+
+static void note(struct beat_book *b, struct window *w, const struct beat_report *r, const struct beat_arrival *at, bool is_packet)
 {
 	struct heartbeat_seen *s = &w->seen;
 
+	w->way = (at->family == FAMILY_V6 ? 1u : 0) + (is_packet ? 2u : 0);
+	hear(b, at, w->way);
+	note_hearing(b, w);
 	s->heard = at->mono;
 	s->is_up = r->is_up;
 	memcpy(s->text, r->text, sizeof s->text);
@@ -202,10 +242,16 @@ enum beat_end beat_book_hear_packet(struct beat_book *b, const struct beat_packe
 	w->has_mark = true;
 	w->mark_time = p->time;
 	w->mark_counter = p->counter;
-	note(w, &p->report, at);
+	note(b, w, &p->report, at, true);
 	w->seen.has_clock = true;
 	w->seen.clock = (double)ahead / NS_PER_S;
 	return BEAT_TAKEN;
+}
+
+void beat_book_interrupt(struct beat_book *b)
+{
+	for (size_t i = 0; i < 2; i++)
+		b->ways[i].last = 0;
 }
 
 bool beat_book_knows(const struct beat_book *b, const char *window, const char *token)
@@ -220,7 +266,7 @@ enum beat_end beat_book_hear_report(struct beat_book *b, const char *window, con
 {
 	if (!beat_book_knows(b, window, token))
 		return BEAT_FOREIGN;
-	note(map_find(b->windows, window), r, at);
+	note(b, map_find(b->windows, window), r, at, false);
 	return BEAT_TAKEN;
 }
 
@@ -231,6 +277,7 @@ bool beat_book_ask(struct beat_book *b, const char *window, struct heartbeat_see
 	if (w == NULL)
 		return false;
 	*out = w->seen;
+	out->missing = missing(b, w);
 	w->seen.reports = w->seen.missed = 0;
 	return true;
 }

@@ -13,6 +13,9 @@
  * reckoned by the clock as it is when a datagram arrives, so that a clock that is set right after a start neither shuts
  * windows out nor lets old datagrams in. By as much as the clock of this host was set back since a datagram was taken, or skew made
  * smaller, one of before the restart could be taken again.
+ * Others who are heard by the same way (UDP or HTTPS, IPv4 or IPv6) prove that we hear: time without a report of anybody for
+ * BEAT_GAP, or in which connections could not be taken (beat_book_interrupt), is not counted as silence of a window in `missing`
+ * of struct heartbeat_seen.
  * A sender whose clock was set back is refused until it has passed the last time that was taken: skew at most, or it is
  * out of bounds.
  * Limit: BEAT_WINDOWS_MAX. Thread: any one.
@@ -23,11 +26,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lib/clock.h"
 #include "lib/config.h"
 #include "lib/sample.h"
 
 #define BEAT_WINDOWS_MAX 20000
 #define BEAT_TOKEN_MIN 32
+#define BEAT_GAP (120 * NS_PER_S) /* windows report each minute */
 
 struct beat_book;
 struct beat_packet;
@@ -67,6 +72,8 @@ enum beat_end beat_book_hear_packet(struct beat_book *, const struct beat_packet
 /* Over HTTPS. */
 enum beat_end beat_book_hear_report(struct beat_book *, const char *window, const char *token, const struct beat_report *,
 	const struct beat_arrival *);
+/* Connections cannot be taken: from the last report over HTTPS, whoever it was from, to the next one nobody counts as silent. */
+void beat_book_interrupt(struct beat_book *);
 /* Whether the token is that of the window, in a time that does not tell how much of it is right. */
 bool beat_book_knows(const struct beat_book *, const char *window, const char *token);
 /* False: no such window. Counting begins anew. */

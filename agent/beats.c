@@ -16,6 +16,7 @@
 #include "agent/beat_book.h"
 #include "agent/beat_packet.h"
 #include "agent/settings.h"
+#include "lib/accept.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/mem.h"
@@ -197,11 +198,20 @@ static bool decode_body(struct evhttp_request *r, struct beat_report *out)
 	return len <= BEAT_PACKET_MAX && beat_report_decode(len > 0 ? (const char *)evbuffer_pullup(body, -1) : "", len, out);
 }
 
+/* Without a descriptor that is free we keep others silent ourselves, whoever has a connection. */
+static bool can_take_connections(int fd)
+{
+	int spare = dup(fd);
+
+	if (spare >= 0)
+		close(spare);
+	return spare >= 0;
+}
+
 /* Who reports once a minute keeps its connection, and is the last to be ended for a new one. */
-static void keep_connection(struct beats *b, struct evhttp_request *r)
+static void keep_connection(struct beats *b, struct evhttp_request *r, struct bufferevent *bev)
 {
 	const struct timeval idle = {KEPT_S, 0};
-	struct bufferevent *bev = evhttp_connection_get_bufferevent(evhttp_request_get_connection(r));
 	struct connection *c = SSL_get_ex_data(bufferevent_openssl_get_ssl(bev), b->connection_index);
 
 	move_to_end(c, true);
@@ -213,6 +223,7 @@ static void on_request(struct evhttp_request *r, void *ctx)
 {
 	struct beats *b = ctx;
 	const char *window = find_window(r), *token = find_token(r);
+	struct bufferevent *bev = evhttp_connection_get_bufferevent(evhttp_request_get_connection(r));
 	struct beat_arrival at = arrival(family_of(r));
 	struct beat_report report;
 
@@ -224,8 +235,10 @@ static void on_request(struct evhttp_request *r, void *ctx)
 		b->stats.malformed++;
 		evhttp_send_reply(r, HTTP_BADREQUEST, "Bad Request", NULL);
 	} else {
+		if (!can_take_connections(bufferevent_getfd(bev)))
+			beat_book_interrupt(b->book);
 		count(b, beat_book_hear_report(b->book, window, token, &report, &at));
-		keep_connection(b, r);
+		keep_connection(b, r, bev);
 		evhttp_send_reply(r, HTTP_NOCONTENT, "No Content", NULL);
 	}
 }
@@ -337,14 +350,21 @@ struct beats *beats_listen(const struct agent_settings_heartbeat *s, struct err 
 	return NULL;
 }
 
+static int start_accepting(struct beats *b, struct listener *l, struct err *e)
+{
+	struct evhttp_bound_socket *bound = evhttp_accept_socket_with_handle(b->http, l->fd);
+
+	if (bound == NULL)
+		return err_set(e, "heartbeat: cannot accept connections");
+	l->fd = -1;
+	accept_rest(evhttp_bound_socket_get_listener(bound));
+	return 0;
+}
+
 static int start_listener(struct beats *b, struct listener *l, struct err *e)
 {
-	if (!l->is_udp) {
-		if (evhttp_accept_socket_with_handle(b->http, l->fd) == NULL)
-			return err_set(e, "heartbeat: cannot accept connections");
-		l->fd = -1;
-		return 0;
-	}
+	if (!l->is_udp)
+		return start_accepting(b, l, e);
 	l->readable = event_new(b->base, l->fd, EV_READ | EV_PERSIST, on_readable, l);
 	if (l->readable == NULL)
 		abort(); /* no memory */

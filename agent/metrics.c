@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "agent/settings.h"
+#include "lib/accept.h"
 #include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -238,13 +239,16 @@ static void on_ready(struct evhttp_request *r, void *ctx)
 
 static int bind_to(struct metrics *m, const char *text, struct err *e)
 {
+	struct evhttp_bound_socket *bound;
 	char host[64];
 	uint16_t port;
 
 	if (agent_settings_parse_listen(text, host, &port, e) < 0)
 		return -1;
-	if (evhttp_bind_socket_with_handle(m->http, host, port) == NULL)
+	bound = evhttp_bind_socket_with_handle(m->http, host, port);
+	if (bound == NULL)
 		return err_errno(e, "cannot listen on %s", text);
+	accept_rest(evhttp_bound_socket_get_listener(bound));
 	return 0;
 }
 

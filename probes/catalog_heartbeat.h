@@ -10,7 +10,7 @@ enum { HEARTBEAT_AGE = 1200, HEARTBEAT_REPORTS, HEARTBEAT_MISSED, HEARTBEAT_CLOC
 
 struct heartbeat_options {
 	const char *window;
-	int64_t silent; /* ns */
+	int64_t silent, down_after; /* ns */
 };
 
 #endif

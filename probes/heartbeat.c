@@ -30,7 +30,9 @@ static void tell(struct run *r, const struct heartbeat_seen *s)
 
 	tell_values(r, s);
 	format_silence(run_started(r) - since, silence);
-	if (s->heard == 0)
+	if (s->missing >= (o->down_after != 0 ? o->down_after : 3 * o->silent))
+		run_down(r, "%s%s, others are heard", s->heard != 0 ? "silent for " : "no report yet, listening for ", silence);
+	else if (s->heard == 0)
 		run_unknown(r, "no report yet, listening for %s", silence);
 	else if (run_started(r) - since >= o->silent)
 		run_unknown(r, "silent for %s", silence);

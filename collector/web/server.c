@@ -20,9 +20,9 @@
 #include <zlib.h>
 
 #include "collector/web/json.h"
+#include "lib/accept.h"
 #include "lib/buf.h"
 #include "lib/err.h"
-#include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/num.h"
 #include "lib/sample.h"
@@ -531,24 +531,6 @@ struct server *server_new(struct event_base *base, const struct server_route *ro
 	return s;
 }
 
-static void on_accept_again(evutil_socket_t fd, short what, void *listener)
-{
-	(void)fd, (void)what;
-	evconnlistener_enable(listener);
-}
-
-/* Out of descriptors: the listener would call again at once, for ever, so it has a rest. */
-static void on_accept_failed(struct evconnlistener *listener, void *ctx)
-{
-	int error = EVUTIL_SOCKET_ERROR();
-	const struct timeval rest = {0, 200000};
-
-	(void)ctx;
-	log_warn("cannot accept a connection error=\"%s\"", evutil_socket_error_to_string(error));
-	evconnlistener_disable(listener);
-	event_base_once(evconnlistener_get_base(listener), -1, EV_TIMEOUT, on_accept_again, listener, &rest);
-}
-
 int server_listen(struct server *s, const char *address, struct err *e)
 {
 	struct sockaddr_storage a;
@@ -565,7 +547,7 @@ int server_listen(struct server *s, const char *address, struct err *e)
 		return err_errno(e, "cannot listen on %s", address);
 	/* Accepted sockets inherit it; without it heads and bodies wait for each other's acknowledgement. */
 	setsockopt(evconnlistener_get_fd(listener), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	evconnlistener_set_error_cb(listener, on_accept_failed);
+	accept_rest(listener);
 	if (evhttp_bind_listener(s->http, listener) == NULL) {
 		evconnlistener_free(listener);
 		return err_set(e, "cannot serve on %s", address);

@@ -48,7 +48,7 @@ class Hall:
         subprocess.run([COLLECTOR, "ca", "issue", "--ca", p.path("pki"), "--ip", "127.0.0.1", "--ip", "::1", "hall"], check=True,
                        stdout=subprocess.DEVNULL)
         checks = ",\n".join(f'  {{ id = "window-{i:04}"; type = "heartbeat"; subject = "system/portal"; vantages = [ "agent-1" ]; '
-                            f'interval = "1s"; timeout = "900ms"; window = "window-{i:04}"; silent = "3s"; }}' for i in range(1, 5))
+                            f'interval = "1s"; timeout = "900ms"; window = "window-{i:04}"; silent = "2s"; down_after = "3s"; }}' for i in range(1, 5))
         p.write("inventory.d/all.conf", f'''units = ( {{ id = "unit"; }} );
 systems = ( {{ id = "portal"; unit = "unit"; }} );
 sites = ( {{ id = "city"; level = "city"; }} );
@@ -129,6 +129,39 @@ def test_replay(hall):
 
 def test_silence(hall):
     wait("silence is unknown, and says how long", lambda: re.search(r"silent for \d+s", hall.rows(3)))
+
+
+def test_told(hall):
+    """Others who are heard by the same way tell that it is not the agent who does not hear; those by another way do not."""
+    counters = iter(range(1000000))
+
+    def others_speak(of, family):
+        hall.send(datagram(of, next(counters), at=time.time() + 1), family)
+    wait("silence while others are heard is down", lambda: others_speak(1, 4) or re.search(
+        r'"outcome": "down", "reason": "silent for \d+s, others are heard"', hall.rows(3)))
+    counted(hall, "taken", 1, lambda: hall.send(datagram(3, 60, at=time.time() + 1)))
+    wait("it is up again", lambda: '"outcome": "up"' in hall.rows(3))
+    wait("silence while others are heard by another family is unknown", lambda: others_speak(2, 6) or re.search(
+        r'"outcome": "unknown", "reason": "silent for [4-9]s"', hall.rows(3)))
+
+
+def test_no_descriptors(hall):
+    """Connections wait, and cost nothing meanwhile; afterwards all is well."""
+    pid = hall.pair.processes["agent"].pid
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, resource.prlimit(pid, resource.RLIMIT_NOFILE)[1]))
+    waiting = socket.create_connection(("127.0.0.1", hall.https), 60)
+    wait("it says so", lambda: "cannot accept a connection" in hall.pair.log("agent"))
+    before = cpu_of(pid)
+    time.sleep(1)
+    check("it does not try at once, for ever", cpu_of(pid) - before < 0.5, cpu_of(pid) - before)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (resource.prlimit(pid, resource.RLIMIT_NOFILE)[1],) * 2)
+    check("afterwards it is served", hall.curl(1) == "204")
+    waiting.close()
+
+
+def cpu_of(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+        return sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13])) / os.sysconf("SC_CLK_TCK")
 
 
 def engine_cpu(hall):
@@ -251,7 +284,7 @@ def main():
         hall.pair.start("agent")
         wait("the agent hears", lambda: hall.pair.ask("/-/ready", hall.pair.metrics))
         wait("the clock has passed the start", lambda: hall.send(datagram(3, 0)) or hall.ends()["taken"] > 0, SKEW + 6)
-        for test in (test_reports, test_strangers, test_replay, test_silence, test_cost, test_connections, test_patience, test_reload):
+        for test in (test_reports, test_strangers, test_replay, test_silence, test_told, test_no_descriptors, test_cost, test_connections, test_patience, test_reload):
             test(hall)
     except AssertionError as e:
         print(f"FAILED: {e}\n{hall.pair.log('collector')[-1500:]}\n{hall.pair.log('agent')[-1500:]}")

@@ -165,6 +165,55 @@ static void a_clock_that_is_set_right_after_the_start_changes_nothing(void **sta
 	}
 }
 
+/* ns in which others were heard, of one of the two windows. */
+static int64_t missing(struct beat_book *b, const char *window)
+{
+	struct heartbeat_seen s;
+
+	assert_true(beat_book_ask(b, window, &s));
+	return s.missing / NS_PER_S;
+}
+
+static void report(struct beat_book *b, const char *window, const char *token, int64_t mono_s, enum family family)
+{
+	const struct beat_arrival at = {.mono = mono_s * NS_PER_S, .real = BEGIN * NS_PER_S, .family = family};
+	const struct beat_report up = {.is_up = true};
+
+	assert_int_equal(beat_book_hear_report(b, window, token, &up, &at), BEAT_TAKEN);
+}
+
+static void silence_counts_while_others_are_heard_by_the_same_way(void **state)
+{
+	struct beat_book *b = new_book(BEGIN);
+
+	(void)state;
+	report(b, "b", TOKEN_B, 100, FAMILY_V4);
+	assert_int_equal(missing(b, "a"), 0); /* once is no time */
+	report(b, "b", TOKEN_B, 160, FAMILY_V4);
+	assert_int_equal(missing(b, "a"), 60); /* which was never heard */
+	report(b, "a", TOKEN_A, 170, FAMILY_V4);
+	report(b, "b", TOKEN_B, 290, FAMILY_V4);
+	assert_int_equal(missing(b, "a"), 120);
+	assert_int_equal(missing(b, "b"), 0);
+	report(b, "b", TOKEN_B, 411, FAMILY_V4); /* perhaps we did not hear */
+	assert_int_equal(missing(b, "a"), 120);
+	beat_book_interrupt(b);
+	report(b, "b", TOKEN_B, 421, FAMILY_V4);
+	assert_int_equal(missing(b, "a"), 120);
+	report(b, "b", TOKEN_B, 430, FAMILY_V6);
+	report(b, "b", TOKEN_B, 432, FAMILY_V6);
+	assert_int_equal(hear(b, "xunjian1 b 1000430 1 up", TOKEN_B, 1000430), BEAT_TAKEN);
+	assert_int_equal(hear(b, "xunjian1 b 1000440 1 up", TOKEN_B, 1000440), BEAT_TAKEN);
+	assert_int_equal(missing(b, "a"), 120);
+	report(b, "b", TOKEN_B, 460, FAMILY_V4);
+	assert_int_equal(missing(b, "a"), 159);
+	report(b, "a", TOKEN_A, 461, FAMILY_V6);
+	assert_int_equal(missing(b, "a"), 0);
+	report(b, "b", TOKEN_B, 470, FAMILY_V4);
+	assert_int_equal(missing(b, "a"), 0);
+	beat_book_free(b);
+}
+
 static void a_window_that_comes_back_takes_nothing_of_before(void **state)
 {
 	struct beat_book *b = new_book(BEGIN);
@@ -257,6 +306,7 @@ int main(void)
 		cmocka_unit_test(a_time_out_of_bounds_is_foreign),
 		cmocka_unit_test(nothing_is_taken_again_after_a_restart),
 		cmocka_unit_test(a_clock_that_is_set_right_after_the_start_changes_nothing),
+		cmocka_unit_test(silence_counts_while_others_are_heard_by_the_same_way),
 		cmocka_unit_test(a_window_that_comes_back_takes_nothing_of_before),
 		cmocka_unit_test(another_token_is_another_end_point),
 		cmocka_unit_test(a_request_needs_the_token_of_its_window),

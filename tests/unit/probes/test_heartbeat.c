@@ -74,6 +74,28 @@ static void silence_is_unknown(void **state)
 	one_run_close(&o);
 }
 
+static void silence_while_others_are_heard_is_down(void **state)
+{
+	struct one_run o;
+
+	(void)state;
+	one_run_open(&o);
+	o.env.heartbeat = ask;
+	set_seen(600 * NS_PER_S, true, "");
+	seen.missing = 539 * NS_PER_S;
+	one_run_of(&o, &heartbeat_probe, "window=window-1");
+	assert_lines(&o, "-  unknown: silent for 10m");
+	seen.missing = 540 * NS_PER_S;
+	one_run_of(&o, &heartbeat_probe, "window=window-1");
+	assert_lines(&o, "-  down: silent for 10m, others are heard");
+	one_run_of(&o, &heartbeat_probe, "window=window-1", "down_after=541s");
+	assert_lines(&o, "-  unknown: silent for 10m");
+	seen.heard = 0;
+	one_run_of(&o, &heartbeat_probe, "window=window-1", "silent=1m", "down_after=9m");
+	assert_lines(&o, "-  down: no report yet, listening for 1h, others are heard");
+	one_run_close(&o);
+}
+
 static void who_is_not_heard_here_is_unknown(void **state)
 {
 	struct one_run o;
@@ -93,6 +115,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_newest_report_is_the_result),
 		cmocka_unit_test(silence_is_unknown),
+		cmocka_unit_test(silence_while_others_are_heard_is_down),
 		cmocka_unit_test(who_is_not_heard_here_is_unknown),
 	};
 

@@ -1,0 +1,14 @@
+/*
+ * accept: what a listener of libevent does when no connection can be taken, mostly for want of descriptors: it has a rest. By itself
+ * it would try again at once, for ever, with all of a processor.
+ *
+ * Thread: the listener's. The base outlives it, or ends with it.
+ */
+#ifndef LIB_ACCEPT_H
+#define LIB_ACCEPT_H
+
+struct evconnlistener;
+
+void accept_rest(struct evconnlistener *);
+
+#endif
