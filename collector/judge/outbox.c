@@ -123,23 +123,30 @@ static int put(struct outbox *o, enum statement which, const int64_t *numbers, i
 
 void outbox_format_items(const struct incident_intent *in, struct buf *out)
 {
-	for (size_t i = 0; i < in->items_count; i++)
-		buf_add_format(out, "%s %" PRIu64 " %s\n", incident_intent_name(in->items[i].kind), in->items[i].incident,
-			in->items[i].subject);
+	for (size_t i = 0; i < in->items_count; i++) {
+		const struct incident_item *item = &in->items[i];
+
+		buf_add_format(out, "%s %" PRIu64, incident_intent_name(item->kind), item->incident);
+		if (item->other != 0)
+			buf_add_format(out, ">%" PRIu64, item->other);
+		buf_add_format(out, " %s\n", item->subject);
+	}
 }
 
 static int parse_item(char *line, struct incident_item *out)
 {
-	char *number = strchr(line, ' '), *subject = number != NULL ? strchr(number + 1, ' ') : NULL;
+	char *number = strchr(line, ' '), *subject = number != NULL ? strchr(number + 1, ' ') : NULL, *end;
+	uint64_t incident;
 
 	if (subject == NULL)
 		return -1;
 	*number = '\0';
+	incident = strtoull(number + 1, &end, 10);
 	for (int kind = INTENT_PROBLEM; kind < INTENT_PROBE; kind++) {
 		if (strcmp(line, incident_intent_name((enum incident_intent_kind)kind)) != 0)
 			continue;
-		*out = (struct incident_item){.kind = (enum incident_intent_kind)kind, .incident = strtoull(number + 1, NULL, 10),
-			.subject = subject + 1};
+		*out = (struct incident_item){.kind = (enum incident_intent_kind)kind, .incident = incident,
+			.other = *end == '>' ? strtoull(end + 1, NULL, 10) : 0, .subject = subject + 1};
 		return 0;
 	}
 	return -1;

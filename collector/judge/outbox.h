@@ -59,7 +59,7 @@ int outbox_end(struct outbox *, uint64_t *key, struct err *); /* of the newest i
 /* The greatest that are used; 0: none. */
 int outbox_numbers(struct outbox *, uint64_t *incident, uint64_t *key, struct err *);
 
-/* Items of a digest as a text, "problem 7 system/portal" a line each. */
+/* Items of a digest as a text, "problem 7 system/portal" a line each, "merged 7>9 system/portal" of what is a part of another. */
 void outbox_format_items(const struct incident_intent *, struct buf *out);
 struct outbox_items {
 	struct incident_item *items;

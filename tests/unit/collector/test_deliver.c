@@ -578,6 +578,22 @@ static void an_end_is_told_where_the_incident_became_part_of_another(void **stat
 	assert_on_their_way("");
 }
 
+static void an_end_is_told_where_a_digest_said_what_became_part_of_it(void **state)
+{
+	static const struct incident_item items[] = {{INTENT_MERGED, 1, 2, "system/s"}, {INTENT_PROBLEM, 3, 0, "system/t"}};
+	struct bench *b = *state;
+
+	configure(b, WITH_FALL_BACK);
+	say(b, (struct said){.kind = INTENT_DIGEST, .items = items, .items_count = 2});
+	start(b);
+	answer(b, "a digest 0", LETTER_REFUSED);
+	answer(b, "b digest 0", LETTER_TAKEN);
+	close_of(b, 2);
+	wake(b);
+	answer(b, "b close 2", LETTER_TAKEN);
+	assert_on_their_way("");
+}
+
 static void what_waits_behind_a_letter_of_a_channel_that_goes_waits_for_it(void **state)
 {
 	struct bench *b = *state;
@@ -899,6 +915,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_end_follows_its_problem_through_a_digest, begin, end),
 		cmocka_unit_test_setup_teardown(an_end_follows_a_digest_of_judgement, begin, end),
 		cmocka_unit_test_setup_teardown(an_end_is_told_where_the_incident_became_part_of_another, begin, end),
+		cmocka_unit_test_setup_teardown(an_end_is_told_where_a_digest_said_what_became_part_of_it, begin, end),
 		cmocka_unit_test_setup_teardown(what_waits_behind_a_letter_of_a_channel_that_goes_waits_for_it, begin, end),
 		cmocka_unit_test_setup_teardown(what_waits_behind_a_letter_that_is_taken_at_last_moves_as_well, begin, end),
 		cmocka_unit_test_setup_teardown(a_unit_keeps_its_own_systems_alone, begin, end),

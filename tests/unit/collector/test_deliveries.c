@@ -314,7 +314,7 @@ static void an_error_says_where_and_which(void **state)
 
 static void items_are_read_as_they_were_written(void **state)
 {
-	static const struct incident_item items[] = {{INTENT_PROBLEM, 3, 0, "system/a"}, {INTENT_MERGED, UINT64_MAX, 0, "link/b"}};
+	static const struct incident_item items[] = {{INTENT_PROBLEM, 3, 0, "system/a"}, {INTENT_MERGED, UINT64_MAX, UINT64_MAX - 1, "link/b"}};
 	struct incident_intent in = {.items = items, .items_count = 2};
 	struct outbox_items read;
 	struct buf text = {0};
@@ -325,7 +325,7 @@ static void items_are_read_as_they_were_written(void **state)
 	assert_int_equal(read.count, 2);
 	for (size_t i = 0; i < 2; i++) {
 		assert_int_equal(read.items[i].kind, items[i].kind);
-		assert_true(read.items[i].incident == items[i].incident);
+		assert_true(read.items[i].incident == items[i].incident && read.items[i].other == items[i].other);
 		assert_string_equal(read.items[i].subject, items[i].subject);
 	}
 	outbox_items_fini(&read);
