@@ -19,8 +19,9 @@ int confine_helper(struct err *e)
 
 int confine_spawner(struct err *e)
 {
+	/* A program with file capabilities (ping) is not even started where they could not be had: EPERM, no_new_privs or not. */
 	return fence_keep_capabilities(UINT64_C(1) << CAP_SETUID | UINT64_C(1) << CAP_SETGID | UINT64_C(1) << CAP_KILL |
-		UINT64_C(1) << CAP_SYS_ADMIN, e);
+		UINT64_C(1) << CAP_SYS_ADMIN | UINT64_C(1) << CAP_NET_RAW | UINT64_C(1) << CAP_NET_BIND_SERVICE, e);
 }
 
 /* What stream it connects to is bounded by the rights of its user alone: Landlock does not look at that. */

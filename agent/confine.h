@@ -2,7 +2,7 @@
  * confine: the fences of the agent's processes (design §10), each whole in one call: what lib/fence is told for it.
  *
  *   helper: ICMP sockets, answers over its channel; no file, no program, CAP_NET_RAW alone
- *   spawner: starts plugins as another user, who inherit its fence: no filter of calls, four capabilities
+ *   spawner: starts plugins as another user, who inherit its fence: no filter of calls, six capabilities
  *   units: streams of UNIX; no file, no network, no program; its keeper makes processes and reads nothing
  *   engine: network, its state folder, the files that its settings name; no program, no process, no capability
  *   probe:  the one-shot command; as the engine, but reads what its user can and writes no file

@@ -25,6 +25,8 @@ static const struct config_field plugin_fields[] = {
 		.max = EXEC_ARGS_MAX, .help = "its first arguments, before those of a check"},
 	{.name = "takes_args", .kind = CONFIG_BOOL, .offset = offsetof(struct plugin, takes_args), .fallback = "true",
 		.help = "whether a check may give arguments"},
+	{.name = "raw_sockets", .kind = CONFIG_BOOL, .offset = offsetof(struct plugin, raw_sockets), .fallback = "false",
+		.help = "whether it may open raw sockets and low ports (CAP_NET_RAW, CAP_NET_BIND_SERVICE)"},
 	{.name = NULL},
 };
 static const struct config_schema plugin_schema = {sizeof(struct plugin), plugin_fields,

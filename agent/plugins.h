@@ -27,6 +27,7 @@ struct plugin {
 	const char *name, *path;
 	struct config_texts argv; /* its first arguments, before those of a check */
 	bool takes_args;          /* false: a check may give none */
+	bool raw_sockets;         /* it gets CAP_NET_RAW and CAP_NET_BIND_SERVICE */
 	struct config_where where;
 };
 

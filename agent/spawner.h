@@ -7,9 +7,9 @@
  *
  * It treats the engine as hostile: a call names a plugin of its own table and gives arguments, of bounded number and
  * length, clean texts; anything else ends it, and with it all plugins. So does the end of the channel.
- * It keeps CAP_SETUID, SETGID, KILL and SYS_ADMIN. It has no filter of calls, as plugins would inherit that.
+ * It keeps CAP_SETUID, SETGID, KILL and SYS_ADMIN, and NET_RAW and NET_BIND_SERVICE to pass them on. It has no filter of calls, as plugins would inherit that.
  *
- * A plugin runs as a user of its own with no_new_privs, without capabilities and groups, with limits, in a process
+ * A plugin runs as a user of its own with no_new_privs, without groups and capabilities (but the last two where the table says so), with limits, in a process
  * namespace of its own, whose first process (spawner_run.h) is killed at the deadline: the kernel then ends all that is in
  * it, whatever it forked or ignores. Without the right to namespaces that first process adopts all orphans
  * and ends them itself. What a plugin left running goes when the plugin ends.

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -32,6 +33,7 @@
 #define LOOK_AGAIN (500 * NS_PER_MS)
 #define PROCESSES_MAX 192u /* of the user of plugins, with */
 #define PROCESSES_ROOM 64u /* for each that runs */
+#define RAW_SOCKETS (UINT64_C(1) << CAP_NET_RAW | UINT64_C(1) << CAP_NET_BIND_SERVICE)
 
 static const char *const environment[] = {"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL=C", "LANG=C",
 	"HOME=/", NULL};
@@ -78,12 +80,14 @@ static void set_limits(const struct spawner_rights *rights, const struct spawner
 	set_limit(RLIMIT_AS, (rlim_t)4 << 30);
 }
 
-static int become(const struct spawner_rights *rights, struct err *e)
+static int become(const struct spawner_rights *rights, bool keeps_raw, struct err *e)
 {
+	if (keeps_raw && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0)
+		return err_errno(e, "keeping capabilities");
 	if (rights->has_user && (setgroups(0, NULL) != 0 || setresgid(rights->gid, rights->gid, rights->gid) != 0 ||
 		setresuid(rights->uid, rights->uid, rights->uid) != 0))
 		return err_errno(e, "becoming user %u", (unsigned)rights->uid);
-	return fence_keep_capabilities(0, e);
+	return fence_pass_capabilities(keeps_raw ? RAW_SOCKETS : 0, e);
 }
 
 static void say(int fd, enum exec_how what, int status)
@@ -129,7 +133,7 @@ static void plugin_main(const struct spawner_rights *rights, const struct spawne
 	umask(077);
 	offer_to_the_killer();
 	if (chdir("/") != 0 || nothing < 0 || status < 0 || dup2(nothing, STDIN_FILENO) < 0 ||
-		dup2(ends->out, STDOUT_FILENO) < 0 || dup2(ends->err, STDERR_FILENO) < 0 || become(rights, &e) < 0) {
+		dup2(ends->out, STDOUT_FILENO) < 0 || dup2(ends->err, STDERR_FILENO) < 0 || become(rights, job->plugin->raw_sockets, &e) < 0) {
 		say(ends->status, EXEC_FAILED, errno);
 		_exit(127);
 	}

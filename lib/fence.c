@@ -105,6 +105,26 @@ int fence_keep_capabilities(uint64_t mask, struct err *e)
 	return 0;
 }
 
+int fence_pass_capabilities(uint64_t mask, struct err *e)
+{
+	struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
+	struct __user_cap_data_struct data[2] = {{0, 0, 0}, {0, 0, 0}};
+
+	if (fence_keep_capabilities(mask, e) < 0)
+		return -1;
+	if (syscall(SYS_capget, &head, data) < 0)
+		return err_errno(e, "looking at capabilities");
+	for (int i = 0; i < 2; i++)
+		data[i].inheritable = data[i].permitted;
+	if (syscall(SYS_capset, &head, data) < 0)
+		return err_errno(e, "passing capabilities on");
+	for (unsigned cap = 0; cap <= 63; cap++) {
+		if ((data[cap / 32].permitted >> cap % 32 & 1) != 0 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
+			return err_errno(e, "passing capability %u on", cap);
+	}
+	return 0;
+}
+
 int fence_drop_rights(const char *user, struct err *e)
 {
 	if (user != NULL && *user != '\0' && become(user, e) < 0)

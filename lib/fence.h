@@ -37,6 +37,8 @@ int fence_drop_rights(const char *user, struct err *);
 /* Gives up all capabilities but those of the mask (1 << CAP_...), which are kept as far as they are there; sets
  * no_new_privs. */
 int fence_keep_capabilities(uint64_t mask, struct err *);
+/* Gives those of the mask that are there to the programs which the process executes, without a way back to others. */
+int fence_pass_capabilities(uint64_t mask, struct err *);
 
 /* Landlock: reads below `readable`, writes below `writable` (NULL-terminated lists; what is not there is left out),
  * nothing else of the file system. 0 also where the kernel has no Landlock: *active says. */

@@ -2,6 +2,7 @@
 """The exec probe with Debian's monitoring-plugins and with hostile ones: from the shell, and in a running agent through the
 collector to the page. What a plugin started is looked for by its user, whom nobody else is."""
 
+import concurrent.futures
 import http.server
 import json
 import os
@@ -19,8 +20,7 @@ import faults  # noqa: E402
 from pair import AGENT, FULL, Pair, wait  # noqa: E402
 
 PLUGINS = "/usr/lib/nagios/plugins"
-REAL = ("check_dummy", "check_tcp", "check_http", "check_disk", "check_load", "check_procs", "check_users", "check_swap",
-        "check_file_age", "check_ssh", "check_ntp_time", "check_cluster")
+RAW = ("check_icmp", "check_ping")
 USER = 61239
 HOSTILE = {  # name: (program, outcome's words)
     "bomb": ("#!/usr/bin/python3\nimport os\nwhile True:\n  try:\n    os.fork()\n  except OSError:\n    pass\n", "did not end within"),
@@ -36,6 +36,7 @@ HOSTILE = {  # name: (program, outcome's words)
     "left": ("#!/bin/sh\n(setsid sleep 1000 &)\nsetsid sleep 1000 &\necho OK\n", None),
 }
 ENDS = ("hungry", "endless", "left")  # before their time is over
+SET = sorted(n for n in os.listdir(PLUGINS) if n.startswith("check_")) if os.path.isdir(PLUGINS) else []
 failures = []
 
 
@@ -63,7 +64,7 @@ def of_user():
 def write_table(folder):
     """agent.conf and plugins.conf, with the scripts that it names."""
     os.chmod(folder, 0o755)
-    table = [(n, f"{PLUGINS}/{n}", "") for n in REAL]
+    table = [(n, f"{PLUGINS}/{n}", "") for n in SET]
     for name, (text, _) in HOSTILE.items():
         path = f"{folder}/{name}"
         with open(path, "w", encoding="utf-8") as f:
@@ -72,6 +73,11 @@ def write_table(folder):
         table.append((name, path, ""))
     table.append(("fixed", "/bin/echo", 'argv = [ "FIXED" ]; takes_args = false;'))
     table.append(("echo", "/bin/echo", ""))
+    with open(f"{folder}/rights", "w", encoding="utf-8") as f:
+        f.write("#!/bin/sh\ngrep -E '^(CapPrm|NoNewPrivs):' /proc/self/status | tr -d '\\t\\n'\nexit 3\n")
+    os.chmod(f"{folder}/rights", 0o755)
+    table += [("rights", f"{folder}/rights", ""), ("rights-raw", f"{folder}/rights", "raw_sockets = true;")]
+    table += [(f"{n}-raw", f"{PLUGINS}/{n}", "raw_sockets = true;") for n in RAW]
     with open(f"{folder}/plugins.conf", "w", encoding="utf-8") as f:
         f.write("plugins = (\n" + ",\n".join(f'{{ name = "{n}"; path = "{p}"; {more} }}' for n, p, more in table) + "\n);\n")
     with open(f"{folder}/agent.conf", "w", encoding="utf-8") as f:
@@ -161,8 +167,38 @@ def test_real(folder):
                                                       silent.getsockname()[1]), "down", "Socket timeout after 1 seconds")
 
 
+def test_whole_set(folder):
+    """Each plugin of Debian's set starts, with the rights it has here, and ends as it does from a shell of that user."""
+    def differs(plugin):
+        p = subprocess.run([*AS_USER, f"{PLUGINS}/{plugin}", "--version"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                           text=True, env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"}, check=False)
+        r = probe(folder, plugin, "--version", timeout="60s")[0]
+        good = value(r, "state") == p.returncode if p.returncode in range(4) else r["outcome"] == "unknown"
+        return None if good else (plugin, p.returncode, p.stdout[:200], r)
+    names = SET if FULL else sorted({*SET[::4], "check_icmp", "check_dhcp", "check_file_age"} & set(SET))
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        wrong = [w for w in pool.map(differs, names) if w]
+    check("each plugin of the set starts and ends as from a shell", len(SET) > 40 and not wrong, wrong)
+    print(f"  figure: exec: {len(names)} of {len(SET)} plugins of Debian's set, {len(names) - len(wrong)} as from a shell")
+
+
+def test_raw(folder):
+    """Sockets of ICMP for plugins that the table gives them, and nothing else."""
+    has = subprocess.run(["sh", "-c", "grep CapBnd /proc/self/status"], stdout=subprocess.PIPE, text=True, check=False).stdout.split()[-1]
+    for plugin, rights in (("rights", 0), ("rights-raw", int(has, 16) & 0x2400)):
+        expect(plugin, probe(folder, plugin), "unknown", f"CapPrm:{rights:016x}NoNewPrivs:1")
+    if subprocess.run([f"{PLUGINS}/check_icmp", "-H", "127.0.0.1", "-n", "1"], stdout=subprocess.DEVNULL, check=False).returncode != 0:
+        print("  ICMP is left out: root has no raw sockets here")
+        return
+    for address in ("127.0.0.1", "::1"):
+        expect(f"check_ping {address}", probe(folder, "check_ping-raw", "-H", address, "-w", "900,90%", "-c", "999,99%", "-p", "1"), "up",
+               parts=["rta [s]", "pl [%]"])
+    expect("check_icmp", probe(folder, "check_icmp-raw", "-H", "127.0.0.1", "-n", "1"), "up", parts=["rta [s]"])
+    expect("check_icmp without", probe(folder, "check_icmp", "-H", "127.0.0.1", "-n", "1"), "unknown", "ermi")
+
+
 def test_refused(folder):
-    expect("not in the table", probe(folder, "check_snmp"), "unknown", "plugin check_snmp is not allowed on this host")
+    expect("not in the table", probe(folder, "check_nothing"), "unknown", "plugin check_nothing is not allowed on this host")
     expect("no arguments allowed", probe(folder, "fixed", "x"), "unknown", "takes no arguments of a check here")
     expect("fixed arguments", probe(folder, "fixed"), "up")
     marker = f"{folder}/marker"
@@ -251,7 +287,7 @@ def test_in_agent():
         agent = pair.processes["agent"].pid
         names = below(agent)
         check("the keeper has the same", names["xj-keeper"]["CapEff"] == names["xj-spawner"]["CapEff"], names)
-        check("the spawner keeps four capabilities", int(names["xj-spawner"]["CapEff"], 16) == 1 << 5 | 1 << 6 | 1 << 7 | 1 << 21, names)
+        check("the spawner keeps six capabilities", int(names["xj-spawner"]["CapEff"], 16) == sum(1 << c for c in (5, 6, 7, 10, 13, 21)), names)
         check("the helper has not more than before", int(names["xj-helper"]["CapEff"], 16) == 1 << 13, names)
         os.kill(int(names["xj-spawner"]["Pid"]), signal.SIGKILL)
         wait("a spawner is there again", lambda: "is there again" in pair.log("agent"))
@@ -288,7 +324,7 @@ def main():
     folder = tempfile.mkdtemp(prefix="xunjian-exec-")
     try:
         write_table(folder)
-        for test in (test_real, test_refused, test_hostile):
+        for test in (test_real, test_whole_set, test_raw, test_refused, test_hostile):
             began = time.monotonic()
             test(folder)
             print(f"  {test.__name__}: {time.monotonic() - began:.1f} s", flush=True)
