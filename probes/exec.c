@@ -12,9 +12,11 @@
 #include "lib/mem.h"
 #include "lib/num.h"
 #include "probes/catalog_exec.h"
+#include "probes/datagram.h"
 #include "probes/exec_output.h"
 #include "probes/resolve.h"
 
+#define DISCARD 9 /* a port that nothing is sent to */
 #define SEEN_MAX 20000 /* items remembered; then all are forgotten */
 
 /* An item of performance data the time before. */
@@ -144,6 +146,24 @@ static const char *words_of(const struct exec_output *o, const struct exec_end *
 	return room[0] != '\0' ? room : "it wrote nothing";
 }
 
+/* A plugin takes our own want of a way for the fault of what it asks; of a plugin with a host we know where to. */
+static void tell_critical(struct run *r, const char *words)
+{
+	const struct datagram_events none = {0};
+	struct datagram *d = NULL;
+	socklen_t len;
+	const struct sockaddr *to = run_address(r, &len);
+	int error = 0;
+
+	if (to != NULL)
+		d = datagram_open(run_env(r)->base, to, len, DISCARD, &none, &error);
+	datagram_close(d);
+	if (error != 0)
+		run_unknown(r, "%s: %s", datagram_refusal_words(error), words);
+	else
+		run_down(r, "%s", words);
+}
+
 static void tell_exit(struct exec *x, const struct exec_end *end, const struct exec_output *o)
 {
 	char room[SAMPLE_TEXT_MAX + 1];
@@ -159,7 +179,7 @@ static void tell_exit(struct exec *x, const struct exec_end *end, const struct e
 		run_up(r);
 		break;
 	case 2:
-		run_down(r, "%s", words);
+		tell_critical(r, words);
 		break;
 	case 3:
 		run_unknown(r, "%s", words);

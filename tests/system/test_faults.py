@@ -99,6 +99,9 @@ zone:
     write(f"{folder}/chrony.conf", f"port 123\nallow\ncmdport 0\nbindcmdaddress /\npidfile {folder}/chrony.pid\nlocal stratum 3\n")
     start(n, [nginx.BINARY, "-c", f"{folder}/nginx.conf", "-p", folder, "-e", f"{folder}/nginx.log"], f"{folder}/nginx.out")
     start(n, ["knotd", "-c", f"{folder}/knot.conf"], f"{folder}/knot.log")
+    write(f"{folder}/snmpd.conf", "rocommunity everybody\nrocommunity6 everybody\n")
+    start(n, ["env", "MIBS=", f"SNMP_PERSISTENT_DIR={folder}", "snmpd", "-f", "-Lo", "-C", "-c", f"{folder}/snmpd.conf", "-p", f"{folder}/snmpd.pid",
+              f"udp:{B4}:161", f"udp6:[{B6}]:161"], f"{folder}/snmpd.log")
     start(n, ["chronyd", "-d", "-x", "-U", "-u", "root", "-f", f"{folder}/chrony.conf"], f"{folder}/chrony.log")
     for family, address in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
         greeter = n.call("target", lambda f=family, a=address: socket.create_server((a, 22), family=f))
@@ -226,7 +229,32 @@ def by_mtu(n):
 # ---------------------------------------------------------------- faults of our own, in the agent itself
 
 
-RESULT = re.compile(r'result check=(\S+) family=(\d) part=\S* outcome=(\w+) reason="([^"]*)"')
+RESULT = re.compile(r'result check=(\S+) family=(\d) part= outcome=(\w+) reason="([^"]*)"')
+PINS = f'host = "{NAME}"; ipv4 = "{B4}"; ipv6 = "{B6}"; '
+# Types that an agent does besides those above; with a plugin that is written here, and snmpd.
+WINDOW = 'window = "w"; silent = "2s";'
+MORE = {
+    "path": PINS + 'type = "path"; hops = 4; wait = "200ms"; spacing = "5ms"; mtu = 0;',
+    "path-udp": PINS + 'type = "path"; mode = "udp"; hops = 4; wait = "200ms"; spacing = "5ms";',
+    "http-steps": PINS.replace(f'host = "{NAME}"; ', "") + f'type = "http-steps"; url = "http://{NAME}/"; steps = [ "a: GET /" ];',
+    "snmp": PINS + 'type = "snmp"; credentials = "all"; what = [ "system" ];',
+    "exec": PINS + 'type = "exec"; plugin = "greeting"; args = [ "{address}" ];',
+    "resolvers": 'type = "dns"; host = "resolvers"; families = "ipv4"; name = "%s";' % NAME,
+    "named": f'type = "tcp"; host = "{NAME}"; port = 22;',
+    "scorecard": f'type = "scorecard"; url = "http://{NAME}/"; attempts = 1; links2 = 0; delay = "0s"; ports = "80";',
+}
+# Of the host that it stands on. A heartbeat is unknown here all the time, as nobody reports.
+OWN = ("cpu", "memory", "load", "disk", "interface", "protocol", "process", "descriptors", "entropy", "uptime", "self", "users", "systemd",
+       "heartbeat")
+GREETING = """#!/usr/bin/python3
+import socket, sys
+try:
+    socket.create_connection((sys.argv[1], 22), 1)
+except OSError as e:
+    print("CRITICAL:", e)
+    sys.exit(2)
+print("OK")
+"""
 
 
 class Agent:
@@ -241,12 +269,29 @@ class Agent:
             host = "" if probe_type == "http" else f'host = "{NAME}"; '
             checks += (f'{{ id = "{kind}"; type = "{probe_type}"; subject = "system/portal"; vantages = [ "agent-1" ]; interval = "1s"; '
                        f'timeout = "{TIMEOUT}"; {host}ipv4 = "{B4}"; ipv6 = "{B6}"; {more}}},\n')
+        begin = '{ id = "%s"; subject = "system/portal"; vantages = [ "agent-1" ]; interval = "1s"; timeout = "900ms"; '
+        checks += "".join(begin % kind + text + " },\n" for kind, text in MORE.items())
+        checks += "".join(begin % f"own-{t}" + f'type = "{t}"; {WINDOW if t == "heartbeat" else ""} }},\n' for t in OWN)
         with open(self.pair.path("inventory.d", "all.conf"), encoding="utf-8") as f:
             head = f.read().split("checks = (")[0]
         self.pair.write("inventory.d/all.conf", f"{head}checks = ({checks.rstrip().rstrip(',')});\n")
-        self.pair.write_agent("agent", 'log_level = "debug";')
+        self.files()
+        self.pair.write_agent("agent", f'''log_level = "debug"; resolver = "{B4}"; credentials = "credentials.conf"; plugins = "plugins.conf";
+plugin_user = "61241"; heartbeat = {{ listen_udp = [ "127.0.0.1:8445" ]; tokens = "windows.conf"; }};
+''')
         for name in ("collector", "agent"):
             self.pair.start(name, wrap=n.argv("prober"))
+
+    def files(self):
+        p = self.pair
+        os.chmod(p.folder, 0o755)
+        p.write("greeting", GREETING)
+        os.chmod(p.path("greeting"), 0o755)
+        p.write("plugins.conf", f'plugins = ( {{ name = "greeting"; path = "{p.path("greeting")}"; }} );\n')
+        p.write("credentials.conf", 'credentials = ( { id = "all"; community = "everybody"; } );\n')
+        p.write("windows.conf", f'windows = ( {{ id = "w"; token = "{"t" * 32}"; }} );\n')
+        for name in ("credentials.conf", "windows.conf"):
+            os.chmod(p.path(name), 0o600)
 
     def results(self, since):
         """By check and family, what came after that place of the log."""
@@ -258,7 +303,7 @@ class Agent:
     def measures(self):
         """Whether each check was up last: before that, it may not even have its checks from the collector."""
         got = self.results(0)
-        return len(got) == 2 * len(SMALL) and all(said[-1][0] == "up" for said in got.values())
+        return got.keys() == EXPECTED and all(said[-1][0] == "up" or kind.startswith("own-") for (kind, _), said in got.items())
 
     def rounds(self, what, judge):
         """Some rounds of all checks, behind the one that may have been under way when things changed."""
@@ -267,16 +312,18 @@ class Agent:
 
         def enough():
             got = self.results(since)
-            return got if len(got) == 2 * len(SMALL) and all(len(v) > ROUNDS for v in got.values()) else None
+            return got if got.keys() == EXPECTED and all(len(v) > ROUNDS for v in got.values()) else None
         got = pair.wait(f"results while {what}", enough, 60)
         if pair.FULL:
             first = sum(said[0][0] == "down" for said in got.values())
             print(f"  figure: {what}: {first} of {len(got)} runs that may have been under way when it began ended down")
         for (kind, family), said in sorted(got.items()):
-            count += family == 6
-            check(f"{kind} IPv{family}, {what}", all(judge(kind, outcome) for outcome, _ in said[1:]), said)
-            if family == 6:
-                faults.record(kind, what, [{"family": f, "outcome": got[kind, f][-1][0], "reason": got[kind, f][-1][1]} for f in (4, 6)])
+            of = [f for f in (0, 4, 6) if (kind, f) in got]
+            good = is_own(kind, said) if kind.startswith("own-") else all(judge(kind, outcome) for outcome, _ in said[1:])
+            check(f"{kind} IPv{family}, {what}", good, said)
+            if family == of[-1]:
+                count += 1
+                faults.record(kind, what, [{"family": f, "outcome": got[kind, f][-1][0], "reason": got[kind, f][-1][1]} for f in of])
 
     def limit(self, descriptors):
         """The soft limit of all its processes."""
@@ -288,8 +335,18 @@ class Agent:
                 continue
 
 
+# Family 0 where the type has none.
+EXPECTED = ({(k, f) for k in [*SMALL, *(m for m in MORE if m not in ("resolvers", "scorecard"))] for f in (4, 6)} |
+            {("resolvers", 4), ("scorecard", 0)} | {(f"own-{t}", 0) for t in OWN})
+
+
 def is_up(kind, outcome):
     return outcome == "up"
+
+
+def is_own(kind, said):
+    """What it sees of its own host goes on, or is unknown."""
+    return not any(outcome == "down" for outcome, _ in said)
 
 
 def by_ourselves(n, a):
@@ -304,12 +361,18 @@ def by_ourselves(n, a):
         n.sh("prober", "nft", "flush ruleset")
         a.limit(3)
         # Raw sockets for icmp are there already, and those of dns wait for their next use.
-        a.rounds("no descriptor is left", lambda kind, outcome: outcome == ("up" if kind in ("icmp", "dns") else "unknown"))
+        there = ("icmp", "path", "dns", "resolvers")
+        a.rounds("no descriptor is left", lambda kind, outcome: outcome == ("up" if kind in there else "unknown"))
         a.limit(1024)
         if pair.FULL:
             a.rounds("descriptors are there again", is_up)
         n.sh("prober", "ip", "link", "set", "uplink", "down")
         a.rounds("the probing interface is down", lambda kind, outcome: outcome == "unknown")
+    except AssertionError as e:
+        failures.append(str(e))
+        got = a.results(0)
+        print(f"FAIL {e}: {sorted(EXPECTED - got.keys())} say nothing, of others last", {k: v[-1] for k, v in got.items() if v[-1][0] != "up"},
+              a.pair.log("agent")[:1500], a.pair.log("collector")[:1500], sep="\n")
     finally:
         a.pair.clear()
 
@@ -407,7 +470,7 @@ def main():
     if "--inside" in sys.argv:
         return inside()
     reason = box.namespaces_work()
-    missing = [name for name in ("knotd", "chronyd", "nft") if shutil.which(name) is None] + [nginx.BINARY] * (not os.path.exists(nginx.BINARY))
+    missing = [name for name in ("knotd", "chronyd", "snmpd", "nft") if shutil.which(name) is None] + [nginx.BINARY] * (not os.path.exists(nginx.BINARY))
     if reason or os.geteuid() != 0 or missing:
         print(f"network namespaces cannot be made here: {reason or 'not root'}" if not missing else f"not installed: {' '.join(missing)}")
         return 77
