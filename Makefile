@@ -157,9 +157,13 @@ sim-quick: $(patsubst %.c,$(B)/%,$(SIM))
 deps:
 	$(Q)tests/deps build
 
+# What is built uses all processors, what then runs says itself how much of it runs at a time.
+all-jobs = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
+TEST_PROGRAMS := $(UNIT_BIN) $(patsubst %.c,$(B)/%,$(TOOLS) $(SIM))
 check: deps
 	$(Q)tests/deps test
-	$(Q)$(MAKE) --no-print-directory floors all unit sim-quick system-quick browser
+	$(Q)$(MAKE) --no-print-directory $(all-jobs) floors all $(TEST_PROGRAMS)
+	$(Q)$(MAKE) --no-print-directory -j1 unit sim-quick system-quick browser
 
 SYSTEM := $(sort $(wildcard tests/system/test_*.py))
 # In check: a slice of each system test; `make system` runs them at length.
@@ -191,7 +195,7 @@ bench-%:
 
 demo: deps
 	$(Q)tests/deps test
-	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(MAKE) --no-print-directory $(all-jobs) all
 	$(Q)python3 tests/city/demo.py
 
 install: all

@@ -441,8 +441,6 @@ static void a_check_removed_while_it_runs_or_waits_gives_its_place_back(void **s
 	timetable_free(t);
 }
 
-/* Random life: add, change, remove, stall; whatever happens, no run overlaps itself, the limit holds, and the
- * count of what runs and waits is right. */
 static void haste_begins_a_check_at_once_but_not_more_often_than_every_five_seconds(void **state)
 {
 	struct check *c;
@@ -473,10 +471,13 @@ static void haste_begins_a_check_at_once_but_not_more_often_than_every_five_seco
 	sim_close(&s);
 }
 
+/* Random life: add, change, remove, stall; whatever happens, no run overlaps itself, the limit holds, and the
+ * count of what runs and waits is right. */
 static void random_lives_keep_the_rules(void **state)
 {
 	unsigned seed = (unsigned)time(NULL);
 	struct sim s;
+	int64_t from;
 
 	(void)state;
 	print_message("seed %u\n", seed);
@@ -507,8 +508,10 @@ static void random_lives_keep_the_rules(void **state)
 		assert_int_equal(stats.items, s.count);
 		assert_in_range(s.most_running, 0, 7);
 	}
+	from = s.now; /* nothing jumps any more: each has its turn, also with more to do than can be done at once */
+	sim_run(&s, s.now + 200 * SECOND);
 	for (size_t i = 0; i < s.count; i++)
-		assert_true(s.now - s.checks[i].last_start < 200 * SECOND || s.checks[i].starts == 0);
+		assert_true(s.checks[i].last_start > from);
 	sim_close(&s);
 }
 
