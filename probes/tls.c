@@ -25,6 +25,7 @@ struct shared {
 	struct certificate_stores *stores;
 };
 
+enum { TLS_SM4_GCM_SM3 = 0x00c6, TLS_SM4_CCM_SM3 = 0x00c7 };
 enum { ASK_1_0, ASK_1_1, ASK_1_2, ASK_1_3, ASK_SUITES, ASK_TLCP, ASKS };
 
 struct ask {
@@ -156,10 +157,20 @@ static enum outcome judge_suites(const struct tls *t, char why[300])
 	return down(why, "accepts %s, %s", tls_suite_name(suite, name), lack_words(tls_suite_strength(suite)));
 }
 
+/* It agrees with a hello by hand on a suite of RFC 8998, which OpenSSL does not have. */
+static bool speaks_sm(const struct tls *t)
+{
+	return is_agreed(t, ASK_1_3) && (t->asks[ASK_1_3]->suite == TLS_SM4_GCM_SM3 || t->asks[ASK_1_3]->suite == TLS_SM4_CCM_SM3);
+}
+
 static enum outcome judge_tls(const struct tls *t, char why[300])
 {
 	const struct tls_options *o = options_of(t);
 
+	if (t->broken[0] != '\0' && speaks_sm(t)) {
+		down(why, "TLS 1.3 with suites of SM alone (RFC 8998), which this agent does not speak");
+		return OUTCOME_UNKNOWN;
+	}
 	if (t->broken[0] != '\0')
 		return down(why, "TLS handshake failed: %s", t->broken);
 	if (o->verify && t->certificate.words[0] != '\0')
@@ -366,7 +377,7 @@ static void on_answer(void *ctx, const struct tls_peek_end *e)
 
 static size_t fill_suites(const struct tls *t, int i, uint16_t out[TLS_SUITES_MAX])
 {
-	static const uint16_t of_1_3[] = {0x1302, 0x1303, 0x1301, 0x1304, 0x1305, 0x00c6, 0x00c7};
+	static const uint16_t of_1_3[] = {0x1302, 0x1303, 0x1301, 0x1304, 0x1305, TLS_SM4_GCM_SM3, TLS_SM4_CCM_SM3};
 	/* ECDHE comes last: its server must ask for a certificate of the client. RSA_SM4_CBC_SHA256 is 0xe01c or 0xe01e. */
 	static const uint16_t of_tlcp[] = {0xe053, 0xe013, 0xe059, 0xe05a, 0xe019, 0xe01c, 0xe01e, 0xe057, 0xe017,
 		0xe055, 0xe015, 0xe051, 0xe011};

@@ -68,6 +68,7 @@ struct peer {
 	SSL_CTX *ctx;      /* NULL: an alert for every hello that is not TLCP's */
 	struct buf tlcp;   /* the answer to a hello of TLCP; empty: an alert */
 	struct evconnlistener *listeners[2];
+	bool speaks_sm;    /* TLS 1.3 of RFC 8998: asks for a key share on the curve SM2 */
 	unsigned accepted;
 	char port[32];
 };
@@ -83,7 +84,11 @@ static void on_peer_event(struct bufferevent *b, short what, void *ctx)
 static void on_hello(evutil_socket_t fd, short what, void *ctx)
 {
 	static const uint8_t alert[] = {21, 3, 1, 0, 2, 2, 70};
+	static const uint8_t retry[] = {22, 3, 3, 0, 56, 2, 0, 0, 52, 3, 3, 0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02,
+		0x1e, 0x65, 0xb8, 0x91, 0xc2, 0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c, 0, 0, 0xc6, 0,
+		0, 12, 0, 43, 0, 2, 3, 4, 0, 51, 0, 2, 0, 41};
 	struct peer *p = ctx;
+	ssize_t n;
 	uint8_t head[11] = {0}, rest[4096];
 	struct bufferevent *b;
 
@@ -96,8 +101,11 @@ static void on_hello(evutil_socket_t fd, short what, void *ctx)
 		bufferevent_enable(b, EV_READ | EV_WRITE);
 		return;
 	}
-	assert_true(recv(fd, rest, sizeof rest, 0) > 0);
-	if (head[9] == 1 && p->tlcp.len > 0)
+	n = recv(fd, rest, sizeof rest, 0);
+	assert_true(n > 0);
+	if (p->speaks_sm && memmem(rest, (size_t)n, "\0\xc6\0\xc7", 4) != NULL)
+		assert_int_equal(send(fd, retry, sizeof retry, 0), sizeof retry);
+	else if (head[9] == 1 && p->tlcp.len > 0)
 		assert_int_equal(send(fd, p->tlcp.data, p->tlcp.len, 0), p->tlcp.len);
 	else
 		assert_int_equal(send(fd, alert, sizeof alert, 0), sizeof alert);
@@ -535,6 +543,22 @@ static void tlcp_is_seen_with_both_certificates(void **state)
 	pki_free(&root);
 }
 
+static void a_server_of_sm_alone_is_not_ours_to_judge(void **state)
+{
+	struct fixture *f = *state;
+	struct peer p;
+
+	peer_open(&p, f, NULL, NULL);
+	p.speaks_sm = true;
+	one_run_of(&f->one, &tls_probe, "host=127.0.0.1", p.port);
+	assert_lines(&f->one, "IPv4 127.0.0.1 unknown: TLS 1.3 with suites of SM alone (RFC 8998), which this agent does not speak");
+	assert_int_equal(one_run_value(&f->one, 0, TLS_1_3), 1);
+	assert_int_equal(one_run_value(&f->one, 0, TLS_1_2), 0);
+	one_run_of(&f->one, &tls_probe, "host=127.0.0.1", p.port, "versions=false");
+	assert_lines(&f->one, "IPv4 127.0.0.1 down: TLS handshake failed: alert: protocol version");
+	peer_close(&p);
+}
+
 static void tlcp_beside_tls_names_both_kinds(void **state)
 {
 	struct pki_spec spec = {SERVER, .subject = "localhost", .from = -DAY, .until = 9 * DAY};
@@ -578,6 +602,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(nothing_is_held_after_a_cancel, setup, teardown),
 		cmocka_unit_test_setup_teardown(dialogues_come_before_tls, setup, teardown),
 		cmocka_unit_test_setup_teardown(tlcp_is_seen_with_both_certificates, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_server_of_sm_alone_is_not_ours_to_judge, setup, teardown),
 		cmocka_unit_test_setup_teardown(tlcp_beside_tls_names_both_kinds, setup, teardown),
 	};
 
