@@ -7,6 +7,7 @@
 
 enum { PDU_TRAP_V1 = 0xa4, PDU_INFORM = 0xa6, PDU_TRAP = 0xa7 };
 enum { VERSION_1 = 0, VERSION_2C = 1, VERSION_3 = 3 };
+#define ENTERPRISE_SPECIFIC 6
 #define REPORTABLE 0x04 /* of msgFlags: what wants an answer */
 
 static bool is_bytes(const struct cursor *c, const void *bytes, size_t len)
@@ -14,11 +15,13 @@ static bool is_bytes(const struct cursor *c, const void *bytes, size_t len)
 	return cursor_left(c) == len && memcmp(c->at, bytes, len) == 0;
 }
 
+/* upsTraps (RFC 1628) */
+static const uint8_t ups[] = {0x2b, 6, 1, 2, 1, 33, 2};
+
 /* The second varbind is snmpTrapOID.0 (RFC 3416 section 4.2.6). */
 enum trap_kind trap_packet_kind(struct cursor *pdu)
 {
 	static const uint8_t trap_oid[] = {0x2b, 6, 1, 6, 3, 1, 1, 4, 1, 0}, standard[] = {0x2b, 6, 1, 6, 3, 1, 1, 5};
-	static const uint8_t ups[] = {0x2b, 6, 1, 2, 1, 33, 2};
 	struct cursor all, second, name, value;
 
 	for (int i = 0; i < 3; i++) /* request-id, error-status, error-index */
@@ -46,16 +49,18 @@ enum trap_kind trap_packet_kind(struct cursor *pdu)
 	}
 }
 
-/* RFC 1157 section 4.1.6 */
+/* RFC 1157 section 4.1.6; what is of an enterprise has the rest of its name there (RFC 3584 section 3.1). */
 static enum trap_kind kind_of_v1(struct cursor *pdu)
 {
+	struct cursor enterprise = trap_ber_enter(pdu, BER_OID);
 	int64_t generic;
 
-	trap_ber_enter(pdu, BER_OID);
 	trap_ber_enter(pdu, BER_ADDRESS);
 	generic = trap_ber_number(pdu);
 	if (pdu->failed || generic < 0)
 		return TRAP_NONE;
+	if (generic == ENTERPRISE_SPECIFIC && is_bytes(&enterprise, ups, sizeof ups))
+		return TRAP_UPS;
 	return generic <= 1 ? TRAP_START : generic <= 3 ? TRAP_LINK : TRAP_OTHER;
 }
 

@@ -57,6 +57,19 @@ static void test_a_ups_is_told_by_its_mib(void **state)
 	assert_int_equal(kind(on_battery, sizeof on_battery), TRAP_UPS);
 }
 
+static void test_a_ups_of_v1_is_told_by_its_enterprise(void **state)
+{
+	static const uint8_t v1[] = {0x30, 41, 2, 1, 0, 4, 1, 'c', 0xa4, 33, 6, 7, 0x2b, 6, 1, 2, 1, 33, 2, 0x40, 4, 127, 0, 0, 1, 2, 1, 6, 2, 1, 1,
+		0x43, 1, 9, 0x30, 7, 0x30, 5, 6, 1, 0, 5, 0};
+	uint8_t other[sizeof v1];
+
+	(void)state;
+	assert_int_equal(kind(v1, sizeof v1), TRAP_UPS);
+	memcpy(other, v1, sizeof v1);
+	other[17] = 34;
+	assert_int_equal(kind(other, sizeof other), TRAP_OTHER);
+}
+
 static void test_v1_and_v3_are_known(void **state)
 {
 	static const uint8_t v1[] = {0x30, 38, 2, 1, 0, 4, 1, 'c', 0xa4, 30, 6, 4, 0x2b, 6, 1, 4, 0x40, 4, 127, 0, 0, 1, 2, 1, 2, 2, 1, 0,
@@ -97,6 +110,7 @@ int main(void)
 		cmocka_unit_test(test_notifications_of_v2c_are_told_apart),
 		cmocka_unit_test(test_the_answer_to_an_inform_is_the_inform_with_another_tag),
 		cmocka_unit_test(test_a_ups_is_told_by_its_mib),
+		cmocka_unit_test(test_a_ups_of_v1_is_told_by_its_enterprise),
 		cmocka_unit_test(test_v1_and_v3_are_known),
 		cmocka_unit_test(test_what_is_cut_is_no_notification),
 	};
