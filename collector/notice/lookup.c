@@ -68,7 +68,7 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
 }
 
 /* Signals are for the loop's thread. */
-static int start_thread(struct question *q)
+int lookup_start_thread(void *(*main)(void *ctx), void *ctx)
 {
 	pthread_attr_t attributes;
 	sigset_t all, before;
@@ -79,7 +79,7 @@ static int start_thread(struct question *q)
 	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(&thread, &attributes, thread_main, q);
+	error = pthread_create(&thread, &attributes, main, ctx);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attributes);
 	return error;
@@ -98,7 +98,7 @@ struct lookup *lookup_start(struct event_base *base, const char *host, void (*on
 	assert(l->event != NULL);
 	*q = (struct question){.fd = fds[1]};
 	snprintf(q->host, sizeof q->host, "%s", host);
-	if (has_pair && start_thread(q) == 0) {
+	if (has_pair && lookup_start_thread(thread_main, q) == 0) {
 		event_add(l->event, NULL);
 		return l;
 	}

@@ -37,6 +37,9 @@ struct lookup *lookup_start(struct event_base *, const char *host, void (*on_ans
 void lookup_cancel(struct lookup *); /* accepts NULL */
 const char *lookup_words(int error);
 
+/* A thread that nobody waits for and that takes no signals. 0, or a number of errno. */
+int lookup_start_thread(void *(*main)(void *ctx), void *ctx);
+
 /* "tls://host:6514", "udp://[2001:db8::1]:162": host without brackets, port; scheme with its "://". */
 int lookup_parse_url(const char *url, const char *scheme, char host[LOOKUP_HOST_MAX + 1], uint16_t *port, struct err *);
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,8 @@
 #include "lib/mem.h"
 #include "probes/snmp_talk.h"
 
+#define THREADS_MS 3000
+
 struct send {
 	const struct send_kind *kind;
 	void *state;
@@ -31,7 +34,7 @@ struct send {
 };
 
 static const struct send_kind *const kinds[ROSTER_KINDS] = {
-	[ROSTER_SMTP] = &send_web,
+	[ROSTER_SMTP] = &send_mail,
 	[ROSTER_WECOM] = &send_web,
 	[ROSTER_DINGTALK] = &send_web,
 	[ROSTER_FEISHU] = &send_web,
@@ -76,8 +79,27 @@ struct sender *sender_new(struct event_base *base)
 	struct sender *s = mem_alloc(sizeof *s);
 
 	s->base = base;
-	s->runner = -1;
+	s->runner = s->threads[0] = s->threads[1] = -1;
 	return s;
+}
+
+int sender_thread(struct sender *s)
+{
+	if (s->threads[0] < 0 && pipe2(s->threads, O_CLOEXEC) < 0)
+		s->threads[0] = s->threads[1] = -1;
+	return s->threads[1] >= 0 ? fcntl(s->threads[1], F_DUPFD_CLOEXEC, 3) : -1;
+}
+
+/* A thread inside a library while the process ends would find half of that gone. */
+static void wait_for_threads(struct sender *s)
+{
+	struct pollfd p = {.fd = s->threads[0], .events = POLLIN};
+
+	if (s->threads[0] < 0)
+		return;
+	close(s->threads[1]);
+	poll(&p, 1, THREADS_MS);
+	close(s->threads[0]);
 }
 
 void sender_give_runner(struct sender *s, int fd)
@@ -91,6 +113,7 @@ void sender_free(struct sender *s)
 {
 	if (s == NULL)
 		return;
+	wait_for_threads(s);
 	http_client_free(s->http);
 	snmp_stack_close(s->snmp);
 	sender_give_runner(s, -1);

@@ -5,7 +5,7 @@
  *
  * Nothing blocks the loop. on_end comes exactly once, from the loop, never from inside send_start; what did not end within
  * `timeout` is cut then and ends as LETTER_AGAIN. Trying again, quotas and fall-backs are the caller's.
- * No redirect is followed, no proxy of the environment used; TLS from 1.2 with the roots of the channel or of the machine, and
+ * A mail has a thread of its own, which libcurl keeps waiting for the server (send_mail.c). No redirect is followed, no proxy of the environment used; TLS from 1.2 with the roots of the channel or of the machine, and
  * mail leaves in the clear only towards the machine itself. Answers beyond LETTER_ANSWER_MAX are cut. Thread: the loop's.
  */
 #ifndef COLLECTOR_NOTICE_SEND_H

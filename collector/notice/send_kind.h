@@ -35,16 +35,22 @@ struct send_kind {
 	void (*stop)(void *); /* gives up what is under way, and frees */
 };
 
-extern const struct send_kind send_web; /* libcurl: mail, bots, webhooks, short messages */
-extern const struct send_kind send_syslog, send_inform, send_command;
+extern const struct send_kind send_web; /* libcurl: bots, webhooks, short messages */
+extern const struct send_kind send_mail, send_syslog, send_inform, send_command;
 
 /* Shared by sends; made when the first one needs it. */
 struct sender {
 	struct event_base *base;
 	struct http_client *http;
 	struct snmp_stack *snmp;
-	int runner; /* -1: no commands */
+	int runner;     /* -1: no commands */
+	int threads[2]; /* a pipe whose writing end each thread that sends has as well; -1: none was made yet */
 };
+/* For a thread that sends to close when it ends: who frees the sender waits for that, some seconds at most. -1: there is none. */
+int sender_thread(struct sender *);
+
+/* What all that libcurl sends have in common: TLS, roots, no proxy. */
+void send_set_curl(void *easy, const struct roster_channel *, const char *url);
 
 void send_ended(struct send *, enum letter_outcome, const char *words);
 

@@ -1,10 +1,8 @@
 /* Channels that libcurl speaks to: a letter as a request, and its answer. */
 #include <curl/curl.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "collector/notice/lookup.h"
 #include "collector/notice/send_kind.h"
 #include "lib/err.h"
 #include "lib/http.h"
@@ -18,13 +16,7 @@ struct web {
 	struct http_client *http;
 	struct letter letter;
 	CURL *easy;
-	struct curl_slist *lines; /* headers, or who gets a mail */
-	size_t sent;              /* of the body of a mail */
-	size_t named;             /* receivers of a mail that the server has been told */
-	bool is_naming;           /* it has not answered for the last of them yet */
-	size_t refused;           /* of them */
-	bool is_for_now;          /* one of them for now only */
-	struct buf refusals;
+	struct curl_slist *lines; /* headers */
 	struct buf answer;
 	char words[CURL_ERROR_SIZE];
 };
@@ -38,67 +30,6 @@ static size_t on_body(char *data, size_t size, size_t count, void *ctx)
 	return len;
 }
 
-static size_t on_read(char *out, size_t size, size_t count, void *ctx)
-{
-	struct web *w = ctx;
-	size_t left = w->letter.body.len - w->sent, len = size * count < left ? size * count : left;
-
-	memcpy(out, w->letter.body.data + w->sent, len);
-	w->sent += len;
-	return len;
-}
-
-/* What the server says of one receiver: address and words. */
-static void note_refusal(struct web *w, const char *line, size_t len)
-{
-	const char *to = w->named <= w->channel->to.count ? w->channel->to.items[w->named - 1] : "?";
-
-	while (len > 0 && (line[len - 1] == '\r' || line[len - 1] == '\n'))
-		len--;
-	w->refused++;
-	w->is_for_now = w->is_for_now || line[0] != '5';
-	buf_add_format(&w->refusals, "%s%s: %.*s", w->refusals.len > 0 ? "; " : "", to, (int)len, line);
-}
-
-/* libcurl goes on without receivers whom the server refuses, and tells nobody who they are: the talk shows it. */
-static int on_talk(CURL *easy, curl_infotype type, char *data, size_t size, void *ctx)
-{
-	struct web *w = ctx;
-
-	(void)easy;
-	if (type == CURLINFO_HEADER_OUT) {
-		w->is_naming = size > 8 && memcmp(data, "RCPT TO:", 8) == 0;
-		w->named += w->is_naming;
-	} else if (type == CURLINFO_HEADER_IN && w->is_naming && size > 3 && data[3] != '-') {
-		w->is_naming = false;
-		if (data[0] != '2')
-			note_refusal(w, data, size);
-	}
-	return 0;
-}
-
-static void set_mail(struct web *w, const char *password)
-{
-	const struct roster_channel *c = w->channel;
-
-	for (size_t i = 0; i < c->to.count; i++)
-		w->lines = curl_slist_append(w->lines, c->to.items[i]);
-	curl_easy_setopt(w->easy, CURLOPT_USE_SSL, lookup_is_this_machine(c->url) ? (long)CURLUSESSL_TRY : (long)CURLUSESSL_ALL);
-	curl_easy_setopt(w->easy, CURLOPT_MAIL_FROM, c->from);
-	curl_easy_setopt(w->easy, CURLOPT_MAIL_RCPT, w->lines);
-	curl_easy_setopt(w->easy, CURLOPT_MAIL_RCPT_ALLLOWFAILS, 1L); /* one mailbox that is gone keeps no others from reading */
-	curl_easy_setopt(w->easy, CURLOPT_DEBUGFUNCTION, on_talk);
-	curl_easy_setopt(w->easy, CURLOPT_DEBUGDATA, w);
-	curl_easy_setopt(w->easy, CURLOPT_VERBOSE, 1L);
-	if (c->user[0] != '\0') {
-		curl_easy_setopt(w->easy, CURLOPT_USERNAME, c->user);
-		curl_easy_setopt(w->easy, CURLOPT_PASSWORD, password);
-	}
-	curl_easy_setopt(w->easy, CURLOPT_UPLOAD, 1L);
-	curl_easy_setopt(w->easy, CURLOPT_READFUNCTION, on_read);
-	curl_easy_setopt(w->easy, CURLOPT_READDATA, w);
-}
-
 static void set_post(struct web *w)
 {
 	w->lines = curl_slist_append(w->lines, "Expect:");
@@ -109,44 +40,33 @@ static void set_post(struct web *w)
 	curl_easy_setopt(w->easy, CURLOPT_POSTFIELDS, w->letter.body.data);
 }
 
-static void set_all(struct web *w, const char *password)
+void send_set_curl(CURL *easy, const struct roster_channel *c, const char *url)
 {
-	const struct roster_channel *c = w->channel;
+	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(easy, CURLOPT_PROXY, "");
+	curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
+	curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
+	curl_easy_setopt(easy, CURLOPT_USERAGENT, "xunjian");
+	curl_easy_setopt(easy, CURLOPT_URL, url);
+	if (c->ca[0] != '\0') {
+		curl_easy_setopt(easy, CURLOPT_CAINFO, c->ca);
+		curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+	}
+}
 
-	curl_easy_setopt(w->easy, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(w->easy, CURLOPT_PROXY, "");
-	curl_easy_setopt(w->easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-	curl_easy_setopt(w->easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	curl_easy_setopt(w->easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
-	curl_easy_setopt(w->easy, CURLOPT_USERAGENT, "xunjian");
-	curl_easy_setopt(w->easy, CURLOPT_URL, buf_text(&w->letter.url));
+static void set_all(struct web *w)
+{
+	send_set_curl(w->easy, w->channel, buf_text(&w->letter.url));
 	curl_easy_setopt(w->easy, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(w->easy, CURLOPT_WRITEDATA, w);
 	curl_easy_setopt(w->easy, CURLOPT_ERRORBUFFER, w->words);
-	if (c->ca[0] != '\0') {
-		curl_easy_setopt(w->easy, CURLOPT_CAINFO, c->ca);
-		curl_easy_setopt(w->easy, CURLOPT_CAPATH, NULL);
-	}
-	if (c->kind == ROSTER_SMTP)
-		set_mail(w, password);
-	else
-		set_post(w);
-}
-
-/* A mail server that refuses says so by its code; all else did not arrive. */
-static enum letter_outcome failed(struct web *w, long status, CURLcode rc, struct err *words)
-{
-	if (w->refused > 0 && w->refused == w->channel->to.count) {
-		err_set(words, "no receiver is taken: %.300s", buf_text(&w->refusals));
-		return w->is_for_now ? LETTER_AGAIN : LETTER_REFUSED;
-	}
-	err_set(words, "%.200s", w->words[0] != '\0' ? w->words : curl_easy_strerror(rc));
-	return w->channel->kind == ROSTER_SMTP && status >= 500 ? LETTER_REFUSED : LETTER_AGAIN;
+	set_post(w);
 }
 
 static void on_done(void *ctx, CURL *easy, CURLcode rc)
 {
-	enum letter_outcome outcome;
+	enum letter_outcome outcome = LETTER_AGAIN;
 	struct web *w = ctx;
 	struct err words;
 	long status = 0;
@@ -155,10 +75,7 @@ static void on_done(void *ctx, CURL *easy, CURLcode rc)
 	if (rc == CURLE_OK)
 		outcome = letter_answer(w->channel, status, w->answer.data, w->answer.len, &words);
 	else
-		outcome = failed(w, status, rc, &words);
-	if (outcome == LETTER_TAKEN && w->refused > 0)
-		err_set(&words, "for %zu of %zu receivers, refused for %.300s", w->channel->to.count - w->refused,
-			w->channel->to.count, buf_text(&w->refusals));
+		err_set(&words, "%.200s", w->words[0] != '\0' ? w->words : curl_easy_strerror(rc));
 	send_ended(w->send, outcome, words.text);
 }
 
@@ -174,7 +91,7 @@ static void *web_start(struct sender *sender, struct send *send, const struct se
 	w->easy = curl_easy_init();
 	if (w->easy == NULL)
 		abort(); /* no memory */
-	set_all(w, o->facts->token);
+	set_all(w);
 	http_start(w->http, w->easy, on_done, w);
 	return w;
 }
@@ -196,7 +113,6 @@ static void web_stop(void *state)
 	curl_easy_cleanup(w->easy);
 	curl_slist_free_all(w->lines);
 	letter_fini(&w->letter);
-	buf_fini(&w->refusals);
 	buf_fini(&w->answer);
 	free(w);
 }

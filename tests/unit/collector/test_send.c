@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -79,12 +81,13 @@ static void on_end(void *ctx, enum letter_outcome outcome, const char *words)
 
 static struct roster_channel channel_of(const struct bed *b, enum roster_kind kind, char url[64])
 {
-	snprintf(url, 64, "%s://127.0.0.1:%u", kind == ROSTER_SYSLOG ? "tls" : kind == ROSTER_INFORM ? "udp" : "http", b->port);
+	snprintf(url, 64, "%s://127.0.0.1:%u", kind == ROSTER_SYSLOG ? "tls" : kind == ROSTER_INFORM ? "udp" :
+		kind == ROSTER_SMTP ? "smtp" : "http", b->port);
 	return (struct roster_channel){.id = "c", .kind = kind, .url = url, .from = "", .user = "xj", .token_file = "", .secret_file = "",
 		.ca = "", .certificate = "", .key = "", .enterprise = "8072.9.1", .body = "{text}", .success = "code=0"};
 }
 
-static const enum roster_kind kinds[] = {ROSTER_ALERTMANAGER, ROSTER_SYSLOG, ROSTER_INFORM};
+static const enum roster_kind kinds[] = {ROSTER_ALERTMANAGER, ROSTER_SYSLOG, ROSTER_INFORM, ROSTER_SMTP};
 
 static void silence_ends_at_the_deadline(void **state)
 {
@@ -215,12 +218,100 @@ static void words_of_others_are_cleaned(void **state)
 	assert_non_null(strstr(b->words, "/nowhere/ [31m ?＜b＞/ca.pem"));
 }
 
+/* ---- a mail server that looks at a mail until it is told to take it, and answers no goodbye */
+
+struct slow {
+	int listener, came, go;
+	bool was_told;
+};
+
+static void say(FILE *f, const char *line)
+{
+	fprintf(f, "%s\r\n", line);
+	fflush(f);
+}
+
+static void take_mail(struct slow *s, FILE *f)
+{
+	struct pollfd p = {.fd = s->go, .events = POLLIN};
+	char line[1024];
+
+	say(f, "354 go on");
+	while (fgets(line, sizeof line, f) != NULL && strcmp(line, ".\r\n") != 0)
+		;
+	if (write(s->came, "x", 1) == 1)
+		s->was_told = poll(&p, 1, 20000) == 1;
+	say(f, "250 taken");
+}
+
+static void *slow_main(void *ctx)
+{
+	struct slow *s = ctx;
+	FILE *f = fdopen(accept(s->listener, NULL, NULL), "r+");
+	char line[1024];
+
+	say(f, "220 slow");
+	while (fgets(line, sizeof line, f) != NULL && strncmp(line, "QUIT", 4) != 0) {
+		if (strncmp(line, "DATA", 4) == 0)
+			take_mail(s, f);
+		else
+			say(f, "250 fine");
+	}
+	fclose(f);
+	return NULL;
+}
+
+static void on_came(evutil_socket_t fd, short what, void *ctx)
+{
+	char byte;
+
+	(void)what;
+	assert_int_equal(read(fd, &byte, 1), 1);
+	assert_int_equal(write(*(int *)ctx, "x", 1), 1);
+}
+
+static void a_server_that_looks_at_mail_for_long_holds_up_nothing(void **state)
+{
+	struct bed *b = *state;
+	struct slow slow = {.listener = b->silent};
+	const char *to = "a@example.cn";
+	char url[64];
+	struct roster_channel c = channel_of(b, ROSTER_SMTP, url);
+	int came[2], go[2];
+	struct event *event;
+	pthread_t server;
+
+	assert_true(pipe(came) == 0 && pipe(go) == 0);
+	slow.came = came[1];
+	slow.go = go[0];
+	assert_int_equal(pthread_create(&server, NULL, slow_main, &slow), 0);
+	c.from = "xj@example.cn";
+	c.user = "";
+	c.to = (struct config_texts){.items = &to, .count = 1};
+	b->ends = 0;
+	event = event_new(b->base, came[0], EV_READ, on_came, &go[1]);
+	event_add(event, NULL);
+	send_start(b->sender, &(struct send_order){&c, &intent, &phrase, &facts, 60 * NS_PER_S}, on_end, b);
+	while (b->ends == 0)
+		event_base_loop(b->base, EVLOOP_ONCE);
+	assert_string_equal(b->words, "status 250");
+	assert_int_equal(b->outcome, LETTER_TAKEN);
+	assert_int_equal(pthread_join(server, NULL), 0);
+	assert_true(slow.was_told);
+	event_free(event);
+	close(came[0]);
+	close(came[1]);
+	close(go[0]);
+	close(go[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(silence_ends_at_the_deadline, begin, end),
 		cmocka_unit_test_setup_teardown(one_that_is_cancelled_is_heard_of_no_more, begin, end),
 		cmocka_unit_test_setup_teardown(what_cannot_begin_ends_from_the_loop, begin, end),
+		cmocka_unit_test_setup_teardown(a_server_that_looks_at_mail_for_long_holds_up_nothing, begin, end),
 		cmocka_unit_test_setup_teardown(words_of_others_are_cleaned, begin, end),
 		cmocka_unit_test(only_this_machine_is_this_machine),
 		cmocka_unit_test(a_secret_is_one_whole_line_of_a_file),
