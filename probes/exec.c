@@ -17,6 +17,7 @@
 #include "probes/resolve.h"
 
 #define DISCARD 9 /* a port that nothing is sent to */
+#define WORDS_MAX (SAMPLE_TEXT_MAX + EXEC_LONG_MAX + 4)
 #define SEEN_MAX 20000 /* items remembered; then all are forgotten */
 
 /* An item of performance data the time before. */
@@ -135,13 +136,15 @@ static void tell_all_perf(struct exec *x, const struct exec_output *o)
 
 /* ---- how it ended */
 
-/* Its first line; where it wrote none, what else it said. */
-static const char *words_of(const struct exec_output *o, const struct exec_end *end, char room[SAMPLE_TEXT_MAX + 1])
+/* Its first line and behind it the others, of which a result has what there is room for; where it wrote none, what else it said. */
+static const char *words_of(const struct exec_output *o, const struct exec_end *end, char room[WORDS_MAX])
 {
+	if (o->line[0] != '\0' && o->long_text[0] != '\0')
+		snprintf(room, WORDS_MAX, "%s / %s", o->line, o->long_text);
+	if (o->long_text[0] != '\0')
+		return o->line[0] != '\0' ? room : o->long_text;
 	if (o->line[0] != '\0')
 		return o->line;
-	if (o->long_text[0] != '\0')
-		return o->long_text;
 	exec_output_line(end->err, end->err_len, room);
 	return room[0] != '\0' ? room : "it wrote nothing";
 }
@@ -166,7 +169,7 @@ static void tell_critical(struct run *r, const char *words)
 
 static void tell_exit(struct exec *x, const struct exec_end *end, const struct exec_output *o)
 {
-	char room[SAMPLE_TEXT_MAX + 1];
+	char room[WORDS_MAX];
 	const char *words = words_of(o, end, room);
 	struct run *r = x->run;
 
@@ -175,8 +178,10 @@ static void tell_exit(struct exec *x, const struct exec_end *end, const struct e
 	tell_all_perf(x, o);
 	switch (end->status) {
 	case 0:
-	case 1:
 		run_up(r);
+		break;
+	case 1:
+		run_up_noting(r, "%s", words);
 		break;
 	case 2:
 		tell_critical(r, words);
@@ -201,7 +206,7 @@ static void tell_late(struct run *r)
 static void tell_end(struct exec *x, const struct exec_end *end, struct exec_output *o)
 {
 	struct run *r = x->run;
-	char words[SAMPLE_TEXT_MAX + 1];
+	char words[WORDS_MAX];
 
 	if (end->how != EXEC_FAILED)
 		run_value(r, EXEC_TIME, (double)end->elapsed / NS_PER_S);

@@ -3,8 +3,8 @@
  * hands back what it wrote, which is hostile text.
  *
  *   0 OK        up
- *   1 WARNING   up, state is 1
- *   2 CRITICAL  down, with the first line that it wrote
+ *   1 WARNING   up, state is 1; noting its words
+ *   2 CRITICAL  down, with what it wrote: the first line, and of the long output what there is room for
  *   3 UNKNOWN, anything else, a signal, no end in time, not allowed, not started: unknown
  *
  * Each item of its performance data is a part by its label. With a host it runs once for each address, which stands in

@@ -111,7 +111,7 @@ static void the_four_states_are_told_apart(void **state)
 	assert_true(one_run_value(o, 0, EXEC_STATE) == 0 && one_run_value(o, 0, EXEC_TIME) == 0.25);
 	ends(EXEC_EXITED, 1, "WARNING - soon\n", "");
 	one_run_of(o, &exec_probe, "plugin=check_x");
-	assert_lines(o, "-  up");
+	assert_lines(o, "-  up: WARNING - soon");
 	assert_true(one_run_value(o, 0, EXEC_STATE) == 1);
 	ends(EXEC_EXITED, 2, "CRITICAL - 100% | a=1\n", "");
 	one_run_of(o, &exec_probe, "plugin=check_x");
@@ -121,6 +121,25 @@ static void the_four_states_are_told_apart(void **state)
 	one_run_of(o, &exec_probe, "plugin=check_x");
 	assert_lines(o, "-  unknown: UNKNOWN - what?");
 	assert_true(one_run_value(o, 0, EXEC_STATE) == 3);
+}
+
+static void long_output_stands_behind_the_first_line(void **state)
+{
+	struct one_run *o = &fake.run;
+	char text[700];
+
+	(void)state;
+	ends(EXEC_EXITED, 2, "CRITICAL - 2 of 3 | n=2\nmail: silent\nweb: 503\n", "");
+	one_run_of(o, &exec_probe, "plugin=x");
+	assert_string_equal(o->lines[0], "-  down: CRITICAL - 2 of 3 / mail: silent web: 503");
+	ends(EXEC_EXITED, 3, "\nno first line\n", "");
+	one_run_of(o, &exec_probe, "plugin=x");
+	assert_lines(o, "-  unknown: no first line");
+	snprintf(text, sizeof text, "short\n%0600d\n", 7);
+	ends(EXEC_EXITED, 2, text, "");
+	one_run_of(o, &exec_probe, "plugin=x");
+	assert_int_equal(strlen(o->reasons[0]), SAMPLE_TEXT_MAX);
+	assert_memory_equal(o->reasons[0], "short / 000", 11);
 }
 
 static void what_is_no_state_is_unknown(void **state)
@@ -343,6 +362,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(the_four_states_are_told_apart, begin, end),
+		cmocka_unit_test_setup_teardown(long_output_stands_behind_the_first_line, begin, end),
 		cmocka_unit_test_setup_teardown(what_is_no_state_is_unknown, begin, end),
 		cmocka_unit_test_setup_teardown(performance_data_are_parts_in_base_units, begin, end),
 		cmocka_unit_test_setup_teardown(a_value_that_could_not_be_taken_is_of_the_same_part, begin, end),
