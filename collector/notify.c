@@ -196,27 +196,20 @@ static void on_stop(void *ctx)
 	deliver_stop(n->deliver);
 }
 
-/* The files that channels name are known only from their list. */
-static int confine(const struct process *p, struct err *e)
-{
-	const struct settings *s = process_settings(p);
-	struct roster *r = s->notice[0] != '\0' ? roster_load(s->notice, process_inventory(p), e) : NULL;
-	int rc = r == NULL && s->notice[0] != '\0' ? -1 : confine_notify(s, r, e);
-
-	roster_free(r);
-	return rc;
-}
-
 int notify_run(struct process *p)
 {
 	static const struct process_events events = {on_peer, on_reload, on_stop, on_runner};
 	static const struct deliver_events said = {note, broken, stopped};
+	struct roster *roster = process_take_roster(p);
 	struct notify n = {.process = p};
 	struct err e;
 	int status;
 
-	if (confine(p, &e) == 0)
-		n.deliver = deliver_new(process_base(p), process_settings(p), process_inventory(p), &said, &n, &e);
+	/* The files that channels name are known only from their list. */
+	if (confine_notify(process_settings(p), roster, &e) == 0)
+		n.deliver = deliver_new(process_base(p), process_settings(p), process_inventory(p), roster, &said, &n, &e);
+	else
+		roster_free(roster);
 	if (n.deliver == NULL) {
 		log_error("delivery cannot begin: %s", e.text);
 		return 1;

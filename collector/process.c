@@ -79,6 +79,7 @@ struct process {
 	const char *settings_path;
 	struct settings *settings;
 	struct inventory *inventory;
+	struct roster *roster;
 	struct event_base *base;
 	struct ipc *control;
 	struct process_events events;
@@ -100,6 +101,14 @@ const struct settings *process_settings(const struct process *p)
 const struct inventory *process_inventory(const struct process *p)
 {
 	return p->inventory;
+}
+
+struct roster *process_take_roster(struct process *p)
+{
+	struct roster *r = p->roster;
+
+	p->roster = NULL;
+	return r;
 }
 
 int process_died_of(const struct process *p)
@@ -220,6 +229,7 @@ struct parent {
 	const char *settings_path;
 	struct settings *settings;
 	struct inventory *inventory;
+	struct roster *roster; /* of channels; NULL: nobody is told */
 	struct event_base *base;
 	struct event *signals[4];
 	struct child children[PROCESS_ROLES];
@@ -244,7 +254,7 @@ static void close_all_but(int keep)
 static int child_main(struct parent *parent, enum process_role role, int control_fd)
 {
 	struct process p = {.role = role, .settings_path = parent->settings_path,
-		.settings = parent->settings, .inventory = parent->inventory,
+		.settings = parent->settings, .inventory = parent->inventory, .roster = parent->roster,
 		.died_of = parent->children[role].died_of};
 	int status;
 
@@ -263,6 +273,7 @@ static int child_main(struct parent *parent, enum process_role role, int control
 	event_base_free(p.base);
 	settings_free(p.settings);
 	inventory_free(p.inventory);
+	roster_free(p.roster);
 	return status;
 }
 
@@ -455,7 +466,7 @@ static void on_sigterm(evutil_socket_t sig, short what, void *ctx)
 }
 
 /* Judgement and delivery read them: what is wrong is to be told here, with the old ones still in use. */
-static int check_others(const struct settings *s, const struct inventory *inventory, struct err *e)
+static int read_others(const struct settings *s, const struct inventory *inventory, struct roster **out, struct err *e)
 {
 	struct calendar *c = s->calendar[0] != '\0' ? calendar_load(s->calendar, e) : NULL;
 	bool is_good = c != NULL || s->calendar[0] == '\0';
@@ -463,7 +474,9 @@ static int check_others(const struct settings *s, const struct inventory *invent
 
 	is_good = is_good && (r != NULL ? commands_check(r, s->commands, e) == 0 : s->notice[0] == '\0');
 	calendar_free(c);
-	roster_free(r);
+	if (!is_good)
+		roster_free(r);
+	*out = is_good ? r : NULL;
 	return is_good ? 0 : -1;
 }
 
@@ -471,21 +484,21 @@ static int load_generation(struct parent *parent, struct err *e)
 {
 	struct settings *settings = settings_load(parent->settings_path, e);
 	struct inventory *inventory = settings != NULL ? inventory_load(settings->inventory, e) : NULL;
+	struct roster *roster = NULL;
 
-	if (inventory == NULL || check_others(settings, inventory, e) < 0) {
+	if (inventory == NULL || read_others(settings, inventory, &roster, e) < 0 ||
+		(parent->settings != NULL && confine_holds(parent->settings, settings, e) < 0)) {
 		settings_free(settings);
 		inventory_free(inventory);
-		return -1;
-	}
-	if (parent->settings != NULL && confine_holds(parent->settings, settings, e) < 0) {
-		settings_free(settings);
-		inventory_free(inventory);
+		roster_free(roster);
 		return -1;
 	}
 	settings_free(parent->settings);
 	inventory_free(parent->inventory);
+	roster_free(parent->roster);
 	parent->settings = settings;
 	parent->inventory = inventory;
+	parent->roster = roster;
 	return 0;
 }
 
@@ -545,6 +558,7 @@ static void parent_fini(struct parent *parent)
 	close(parent->lock);
 	settings_free(parent->settings);
 	inventory_free(parent->inventory);
+	roster_free(parent->roster);
 }
 
 /* A second collector would take the socket and the journal from the first. A lock of this process alone: no child holds it after
@@ -585,6 +599,7 @@ int process_parent_run(const char *settings_path)
 		log_error("%s", e.text);
 		settings_free(parent.settings);
 		inventory_free(parent.inventory);
+		roster_free(parent.roster);
 		return 3;
 	}
 	/* The parent's fence makes no such socket. */
@@ -596,6 +611,7 @@ int process_parent_run(const char *settings_path)
 		log_error("%s", e.text);
 		settings_free(parent.settings);
 		inventory_free(parent.inventory);
+		roster_free(parent.roster);
 		return 1;
 	}
 	parent_init(&parent);

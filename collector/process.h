@@ -24,6 +24,7 @@ struct event_base;
 struct inventory;
 struct ipc;
 struct process;
+struct roster;
 struct settings;
 
 enum process_role { PROCESS_INGEST, PROCESS_SERIES, PROCESS_JUDGE, PROCESS_WEB, PROCESS_RENDER, PROCESS_NOTIFY, PROCESS_ROLES };
@@ -37,6 +38,9 @@ int process_parent_run(const char *settings_path);
 struct event_base *process_base(struct process *);
 const struct settings *process_settings(const struct process *);   /* this generation */
 const struct inventory *process_inventory(const struct process *); /* this generation */
+/* Channels and routes as the parent has read them, so that a process that is started again does not need a file that somebody is just
+ * writing; NULL: there are none. Once: who takes it frees it. */
+struct roster *process_take_roster(struct process *);
 int process_died_of(const struct process *); /* signal that ended this role's process before this one; 0 none */
 
 struct process_events {

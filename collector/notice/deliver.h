@@ -19,6 +19,7 @@ struct deliver;
 struct err;
 struct event_base;
 struct inventory;
+struct roster;
 struct settings;
 
 enum deliver_matter { DELIVER_NOTICES, DELIVER_BEAT, DELIVER_MATTERS };
@@ -30,15 +31,16 @@ struct deliver_events {
 	void (*stopped)(void *ctx); /* after deliver_stop, perhaps from inside: nothing is under way */
 };
 
-/* Both are borrowed until the next deliver_reload. NULL with err: the database, or the file of channels. */
-struct deliver *deliver_new(struct event_base *, const struct settings *, const struct inventory *, const struct deliver_events *,
-	void *ctx, struct err *);
+/* Settings and inventory are borrowed until the next deliver_reload; it takes the roster (NULL: nobody is told). NULL with err: the
+ * database. */
+struct deliver *deliver_new(struct event_base *, const struct settings *, const struct inventory *, struct roster *,
+	const struct deliver_events *, void *ctx, struct err *);
 /* Without a word to anybody; accepts NULL. */
 void deliver_free(struct deliver *);
 void deliver_wake(struct deliver *);
 /* Takes the socket of the runner of commands. */
 void deliver_give_runner(struct deliver *, int fd);
-/* -1: the channels stay as they were (the inventory is taken). What waits is tried at once. */
+/* Reads the file of channels. -1: they stay as they were (the inventory is taken). What waits is tried at once. */
 int deliver_reload(struct deliver *, const struct settings *, const struct inventory *, struct err *);
 /* Waits some seconds for what is under way. */
 void deliver_stop(struct deliver *);

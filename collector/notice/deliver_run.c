@@ -354,25 +354,29 @@ static void on_watch(evutil_socket_t fd, short what, void *ctx)
 
 /* ---- life */
 
-static int read_channels(struct deliver *d, const struct settings *s, const struct inventory *inventory, struct err *e)
+static void set_channels(struct deliver *d, struct roster *r)
 {
 	struct generation *g = mem_alloc(sizeof *g), *old = d->channels;
 
-	if (s->notice[0] != '\0') {
-		g->roster = roster_load(s->notice, inventory, e);
-		if (g->roster == NULL) {
-			free(g);
-			return -1;
-		}
-	}
+	g->roster = r;
 	d->channels = g;
-	if (old != NULL) {
-		old->is_old = true;
-		if (old->users == 0) {
-			roster_free(old->roster);
-			free(old);
-		}
-	}
+	if (old == NULL)
+		return;
+	old->is_old = true;
+	if (old->users > 0)
+		return;
+	roster_free(old->roster);
+	free(old);
+}
+
+static int read_channels(struct deliver *d, struct err *e)
+{
+	const char *path = d->settings->notice;
+	struct roster *r = path[0] != '\0' ? roster_load(path, d->inventory, e) : NULL;
+
+	if (r == NULL && path[0] != '\0')
+		return -1;
+	set_channels(d, r);
 	return 0;
 }
 
@@ -414,10 +418,10 @@ static void on_recent(void *ctx, const char *channel, int64_t at)
 	queue_spend(queue_channel(d->queue, channel), clock_mono() - (ago > 0 ? ago : 0)); /* the clock may have been set back since */
 }
 
-static int open_all(struct deliver *d, const struct settings *s, const struct inventory *inventory, struct err *e)
+static int open_all(struct deliver *d, struct err *e)
 {
-	d->db = deliveries_open(s->state, e);
-	if (d->db == NULL || read_channels(d, s, inventory, e) < 0)
+	d->db = deliveries_open(d->settings->state, e);
+	if (d->db == NULL)
 		return -1;
 	if (deliveries_load(d->db, on_waiting, d, e) < 0 || deliveries_recent(d->db, d->started - 60 * NS_PER_S, on_recent, d, e) < 0 ||
 		deliveries_beat(d->db, &d->beat.number, &d->beat.at, e) < 0)
@@ -426,7 +430,7 @@ static int open_all(struct deliver *d, const struct settings *s, const struct in
 }
 
 struct deliver *deliver_new(struct event_base *base, const struct settings *s, const struct inventory *inventory,
-	const struct deliver_events *events, void *ctx, struct err *e)
+	struct roster *roster, const struct deliver_events *events, void *ctx, struct err *e)
 {
 	const struct timeval watch = {WATCH_S, 0};
 	struct deliver *d = mem_alloc(sizeof *d);
@@ -443,7 +447,8 @@ struct deliver *deliver_new(struct event_base *base, const struct settings *s, c
 	d->sender = sender_new(base);
 	d->pump = evtimer_new(base, on_pump, d);
 	d->watch = event_new(base, -1, EV_PERSIST, on_watch, d);
-	if (open_all(d, s, inventory, e) < 0) {
+	set_channels(d, roster);
+	if (open_all(d, e) < 0) {
 		deliver_free(d);
 		return NULL;
 	}
@@ -487,7 +492,7 @@ int deliver_reload(struct deliver *d, const struct settings *s, const struct inv
 
 	d->settings = s;
 	d->inventory = inventory;
-	if (read_channels(d, s, inventory, e) < 0)
+	if (read_channels(d, e) < 0)
 		return -1;
 	queue_refresh(d->queue);
 	if (fit_queue(d, &words) < 0)

@@ -19,6 +19,7 @@
 #include "collector/judge/book.h"
 #include "collector/judge/outbox.h"
 #include "collector/notice/deliver.h"
+#include "collector/notice/roster.h"
 #include "collector/settings.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -117,6 +118,7 @@ static int run(const char *path)
 	static const struct deliver_events events = {note, broken, stopped};
 	struct settings *settings;
 	struct inventory *inventory = NULL;
+	struct roster *roster = NULL;
 	struct host h = {.status = 1};
 	struct err e;
 
@@ -126,7 +128,9 @@ static int run(const char *path)
 		inventory = inventory_load(settings->inventory, &e);
 	h.base = event_base_new();
 	if (inventory != NULL)
-		h.deliver = deliver_new(h.base, settings, inventory, &events, &h, &e);
+		roster = roster_load(settings->notice, inventory, &e);
+	if (roster != NULL)
+		h.deliver = deliver_new(h.base, settings, inventory, roster, &events, &h, &e);
 	if (h.deliver == NULL) {
 		fprintf(stderr, "notify_host: %s\n", e.text);
 		return 1;

@@ -22,6 +22,7 @@
 #include "collector/judge/book.h"
 #include "collector/judge/outbox.h"
 #include "collector/notice/deliveries.h"
+#include "collector/notice/roster.h"
 #include "collector/notice/send.h"
 #include "collector/settings.h"
 #include "lib/buf.h"
@@ -272,10 +273,14 @@ static void wake(struct bench *b)
 static void start(struct bench *b)
 {
 	static const struct deliver_events events = {note, broken, stopped};
+	struct roster *roster;
 	struct err e;
 
 	read_settings(b);
-	b->deliver = deliver_new(b->base, b->settings, b->inventory, &events, b, &e);
+	roster = roster_load(b->settings->notice, b->inventory, &e);
+	if (roster == NULL)
+		fail_msg("%s", e.text);
+	b->deliver = deliver_new(b->base, b->settings, b->inventory, roster, &events, b, &e);
 	if (b->deliver == NULL)
 		fail_msg("%s", e.text);
 	wake(b);
