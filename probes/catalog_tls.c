@@ -43,7 +43,8 @@ static const struct config_field tls_fields[] = {
 			"good, or the same with no TLS beside it"},
 	{.name = "certificates", .kind = CONFIG_BOOL, .offset = offsetof(struct tls_options, certificates),
 		.fallback = "false",
-		.help = "whether each certificate, named by its subject and issuer, is a part of its own"},
+		.help = "whether each certificate, named by its subject and issuer, is a part of its own, and the names that the "
+			"first one is for are told"},
 	{.name = NULL},
 };
 

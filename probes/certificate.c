@@ -150,8 +150,7 @@ void certificate_format_day(const struct asn1_string_st *t, char out[16])
 		snprintf(out, 16, "an unknown day");
 }
 
-/* The names it is for, as many as there is room for. */
-static void list_names(X509 *leaf, char *out, size_t room)
+void certificate_list_names(struct x509_st *leaf, char *out, size_t room)
 {
 	GENERAL_NAMES *names = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
 	size_t n = 0;
@@ -178,7 +177,7 @@ static void tell_name(X509 *leaf, char *out, size_t room)
 {
 	char names[160];
 
-	list_names(leaf, names, sizeof names);
+	certificate_list_names(leaf, names, sizeof names);
 	if (names[0] != '\0')
 		snprintf(out, room, "certificate is for other names: %s", names);
 	else
@@ -360,7 +359,7 @@ void certificate_format_names(struct x509_st *x, char *out, size_t room)
 
 	format_name(X509_get_subject_name(x), subject, sizeof subject);
 	if (subject[0] == '\0')
-		list_names(x, subject, sizeof subject);
+		certificate_list_names(x, subject, sizeof subject);
 	format_name(X509_get_issuer_name(x), issuer, sizeof issuer);
 	snprintf(out, room, "%s, from %s", subject, issuer);
 	ERR_clear_error();

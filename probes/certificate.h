@@ -47,5 +47,7 @@ void certificate_format_day(const struct asn1_string_st *moment, char out[16]); 
 bool certificate_is_sm2(const struct x509_st *);
 /* "portal.gov.example, from Some CA": common names, or what else names them. */
 void certificate_format_names(struct x509_st *, char *out, size_t room);
+/* "portal.gov.example, www.gov.example": the names of the DNS that it is for, as many as there is room for. Outside text. */
+void certificate_list_names(struct x509_st *, char *out, size_t room);
 
 #endif

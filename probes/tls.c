@@ -51,6 +51,7 @@ struct tls {
 	struct tls_ocsp ocsp;
 	struct ask *asks[ASKS]; /* NULL: not asked */
 	size_t pending;
+	char names[200];            /* that the leaf is for, when certificates are told */
 	struct certificate tlcp[2]; /* signing, encryption */
 	unsigned tlcp_count;
 };
@@ -205,11 +206,16 @@ static enum outcome judge_tlcp(const struct tls *t, char why[300])
 	return OUTCOME_UP;
 }
 
+/* Of what is up the names are worth a note. */
 static enum outcome judge(const struct tls *t, char why[300])
 {
 	enum outcome outcome = options_of(t)->tlcp == TLS_TLCP_ONLY ? OUTCOME_UP : judge_tls(t, why);
 
-	return outcome == OUTCOME_UP ? judge_tlcp(t, why) : outcome;
+	if (outcome == OUTCOME_UP)
+		outcome = judge_tlcp(t, why);
+	if (outcome == OUTCOME_UP && t->names[0] != '\0')
+		snprintf(why, 300, "certificate for %s", t->names);
+	return outcome;
 }
 
 /* ---- what is told */
@@ -237,7 +243,9 @@ static void tell_asks(const struct tls *t)
 
 static void tell_outcome(struct run *r, enum outcome outcome, const char *why)
 {
-	if (outcome == OUTCOME_UP)
+	if (outcome == OUTCOME_UP && *why != '\0')
+		run_up_noting(r, "%s", why);
+	else if (outcome == OUTCOME_UP)
 		run_up(r);
 	else if (outcome == OUTCOME_DOWN)
 		run_down(r, "%s", why);
@@ -273,7 +281,7 @@ static void add_certificate(struct run *r, const char *role, X509 *x)
 	run_part_value(p, TLS_SM2, certificate_is_sm2(x));
 }
 
-static void tell_chain(const struct tls *t, const struct tls_facts *f)
+static void tell_chain(struct tls *t, const struct tls_facts *f)
 {
 	STACK_OF(X509) *chain = f->verified != NULL ? f->verified : f->sent;
 	double fewest = 0, days;
@@ -289,11 +297,13 @@ static void tell_chain(const struct tls *t, const struct tls_facts *f)
 	if (has_fewest)
 		run_value(t->run, TLS_CHAIN_DAYS, fewest);
 	run_value(t->run, TLS_SM2, certificate_is_sm2(sk_X509_value(f->sent, 0)));
+	if (options_of(t)->certificates)
+		certificate_list_names(sk_X509_value(f->sent, 0), t->names, sizeof t->names);
 	for (int i = 0; options_of(t)->certificates && i < sk_X509_num(f->sent); i++)
 		add_certificate(t->run, "", sk_X509_value(f->sent, i));
 }
 
-static void tell_facts(const struct tls *t, const struct tls_facts *f)
+static void tell_facts(struct tls *t, const struct tls_facts *f)
 {
 	struct run *r = t->run;
 
@@ -333,6 +343,8 @@ static void read_tlcp_certificate(struct tls *t, size_t i, X509 *x, STACK_OF(X50
 		certificate_judge(roots, x, all, &t->tlcp[i]);
 		t->tlcp_count++;
 	}
+	if (options_of(t)->certificates && t->names[0] == '\0')
+		certificate_list_names(x, t->names, sizeof t->names);
 	if (options_of(t)->certificates)
 		add_certificate(t->run, roles[i < 2 ? i : 2], x);
 }

@@ -209,6 +209,7 @@ static void certificates_are_parts_with_names(void **state)
 		"versions=false");
 	assert_int_equal(p.accepted, 1);
 	assert_int_equal(f->one.count, 3);
+	assert_string_equal(f->one.lines[0], "IPv4 127.0.0.1 up: certificate for localhost");
 	assert_float_equal(one_run_value(&f->one, 1, TLS_CERT_DAYS), 30, 0.01);
 	assert_int_equal(one_run_value(&f->one, 1, TLS_SM2), 0);
 	peer_close(&p);
@@ -571,7 +572,7 @@ static void tlcp_beside_tls_names_both_kinds(void **state)
 	p.tlcp = tlcp_flight((const struct pki *const[]){&sign, &enc, &root}, 3);
 	one_run_of(&f->one, &tls_probe, "host=127.0.0.1", "server_name=localhost", p.port, f->ca, "tlcp=offered",
 		"certificates=true");
-	assert_string_equal(f->one.lines[0], "IPv4 127.0.0.1 up");
+	assert_string_equal(f->one.lines[0], "IPv4 127.0.0.1 up: certificate for localhost");
 	assert_int_equal(f->one.count, 5);
 	assert_int_equal(one_run_value(&f->one, 0, TLS_TLCP), 1);
 	assert_int_equal(one_run_value(&f->one, 0, TLS_SM2), 0);
