@@ -132,6 +132,7 @@ static void attach(struct incidents *c, uint32_t node, struct incident *i)
 
 	n->role = ROLE_MEMBER;
 	n->incident = i;
+	n->hold_until = 0;
 	n->slot_changed = false; /* it is the cause that flaps */
 	i->attached++;
 	incident_add_member(c, i, node);
@@ -201,16 +202,38 @@ static bool judge_root(struct incidents *c, uint32_t node, const struct incident
 	return true;
 }
 
+/* Nobody could tell in time. */
+static bool is_expired(const struct incidents *c, const struct incident_node *n, const struct incident_cause *cause)
+{
+	if (cause->cause != CAUSE_WAIT || cause->is_firm || n->hold_until == 0 || c->steady < n->hold_until)
+		return false;
+	return n->role == ROLE_MEMBER || (n->role == ROLE_HELD && c->is_tick);
+}
+
+/* It hangs on its incident by one fault; of another one nobody may ever tell. That wait has an end, too: as long as for the fault
+ * that outlasts its cause. */
+static void limit_wait(struct incidents *c, uint32_t node, const struct incident_cause *cause)
+{
+	struct incident_node *n = &c->nodes[node];
+	bool waits = cause->cause == CAUSE_WAIT;
+
+	if (waits == (n->hold_until != 0))
+		return;
+	n->hold_until = waits ? c->steady + INCIDENT_SETTLE + 2 * cause->wait + VERDICT_GRACE : 0;
+	incident_touch(c, n);
+}
+
 static bool judge_failed(struct incidents *c, uint32_t node)
 {
 	struct incident_node *n = &c->nodes[node];
 	struct incident_cause cause = incident_find_cause(c, node);
 	struct incident *old;
-	bool expired = n->role == ROLE_HELD && c->is_tick && c->steady >= n->hold_until && !cause.is_firm;
 
 	if (n->role == ROLE_ROOT)
 		return judge_root(c, node, &cause);
-	if (cause.cause == CAUSE_WAIT && !expired) {
+	if (n->role == ROLE_MEMBER)
+		limit_wait(c, node, &cause);
+	if (cause.cause == CAUSE_WAIT && !is_expired(c, n, &cause)) {
 		if (n->role != ROLE_NONE)
 			return false;
 		hold(c, node, cause.wait);
@@ -371,10 +394,12 @@ static void on_seen(struct incidents *c, const struct incident_event *e)
 	uint32_t node = topology_find(c->topology, e->subject);
 	int family = verdict_family_index(e->family);
 	struct incident_node *n;
+	bool is_old;
 
 	if (node == TOPOLOGY_NONE)
 		return;
 	n = &c->nodes[node];
+	is_old = e->measured < n->seen_at;
 	incident_touch(c, n);
 	newer(&n->seen_at, e->measured);
 	if (!e->is_up) {
@@ -383,7 +408,7 @@ static void on_seen(struct incidents *c, const struct incident_event *e)
 		n->up_at[family] = e->measured;
 		n->blip_at[family] = n->down_at[family];
 	}
-	if (c->steady >= n->slot_ends)
+	if (c->steady >= n->slot_ends && !is_old)
 		flap_slot(c, node);
 	if (n->role == ROLE_MEMBER)
 		incident_queue(c, node);

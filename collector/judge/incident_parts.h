@@ -37,7 +37,7 @@ struct incident_node {
 	enum incident_role role;
 	struct incident *incident; /* member, root */
 	uint64_t incident_id;      /* of a record, until all are there */
-	int64_t hold_until;        /* steady */
+	int64_t hold_until;        /* steady; of a member: when one of its faults waits for another cause, 0 not */
 	int64_t probe_asked;       /* steady; 0 never */
 	int64_t told[INCIDENT_TELLS]; /* steady times of the last notices about it, oldest first */
 	struct flap_icinga flap;
@@ -144,6 +144,7 @@ void incident_digests(struct incidents *);
 /* Frees what was closed before the last clear. */
 void incident_forget_closed(struct incidents *);
 void incident_free(struct incident *);
+void incident_window_add(struct incidents *, struct incident_window *);
 void incident_window_free(struct incident_window *);
 
 /* ---- requests */

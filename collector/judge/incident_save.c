@@ -413,8 +413,7 @@ static void restore_window(struct incidents *c, struct cursor *in)
 		incident_window_free(w);
 		return;
 	}
-	c->windows = mem_resize(c->windows, c->windows_count + 1, sizeof(struct incident_window *));
-	c->windows[c->windows_count++] = w;
+	incident_window_add(c, w);
 }
 
 static void restore_plan(struct incidents *c, struct cursor *in)

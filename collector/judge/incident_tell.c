@@ -48,6 +48,17 @@ static void emit(struct incidents *c, const struct incident_intent *intent)
 
 /* ---- one audience at a time: at most so many a minute, then a digest */
 
+/* By name, so that digests of one moment come in the same order after a restart. */
+void incident_window_add(struct incidents *c, struct incident_window *w)
+{
+	size_t at = c->windows_count++;
+
+	c->windows = mem_resize(c->windows, c->windows_count, sizeof(struct incident_window *));
+	for (; at > 0 && strcmp(c->windows[at - 1]->name, w->name) > 0; at--)
+		c->windows[at] = c->windows[at - 1];
+	c->windows[at] = w;
+}
+
 static struct incident_window *get_window(struct incidents *c, const char *name)
 {
 	struct incident_window *w;
@@ -57,8 +68,7 @@ static struct incident_window *get_window(struct incidents *c, const char *name)
 			return c->windows[i];
 	w = mem_alloc(sizeof *w);
 	w->name = mem_strdup(name);
-	c->windows = mem_resize(c->windows, c->windows_count + 1, sizeof(struct incident_window *));
-	c->windows[c->windows_count++] = w;
+	incident_window_add(c, w);
 	return w;
 }
 
@@ -362,6 +372,7 @@ static void move_members(struct incidents *c, struct incident *from, struct inci
 		n = &c->nodes[from->members[k].node];
 		n->role = ROLE_MEMBER;
 		n->incident = into;
+		n->hold_until = 0;
 		incident_touch(c, n);
 		into->attached++;
 		incident_add_member(c, into, from->members[k].node);

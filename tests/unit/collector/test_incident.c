@@ -1007,6 +1007,28 @@ static void who_is_not_heard_of_when_the_cause_is_over_is_let_go(void **state)
 	told(b, "problem:system/portal@ problem:system/portal@a ");
 }
 
+/* Of what stands between nobody can tell: that one fault is explained hides the other one for a while alone. */
+static void a_fault_beside_an_explained_one_is_told_in_the_end(void **state)
+{
+	struct bench *b = *state;
+
+	fault(b, "link/n", FAULT_V6);
+	step(b, &(struct incident_event){.kind = INCIDENT_STATE, .subject = "system/portal", .state = STATE_UNKNOWN,
+		.since = b->now, .measured = b->now, .reason = "not measured"});
+	fault(b, "system/tax", FAULT_V6);
+	assert_int_equal(incidents_of(b->c, "system/tax"), incidents_of(b->c, "link/n"));
+	pass(b, INCIDENT_GROUP);
+	buf_clear(&b->said);
+	fault(b, "system/tax", BOTH);
+	for (int i = 0; i < 5; i++) {
+		pass(b, MINUTE);
+		step(b, &(struct incident_event){.kind = INCIDENT_SEEN, .subject = "link/n", .family = FAMILY_V4, .is_up = true,
+			.measured = b->now});
+		seen(b, "system/tax", false);
+	}
+	told(b, "problem:system/tax@ problem:system/tax@b ");
+}
+
 static void a_hundred_reloads_change_nothing(void **state)
 {
 	struct bench *b = *state;
@@ -1104,6 +1126,7 @@ int main(void)
 		ON_BENCH(a_reload_that_removes_the_root_closes_what_was_told),
 		ON_BENCH(a_reload_that_brings_the_cause_merges_what_was_on_its_own),
 		ON_BENCH(who_is_not_heard_of_when_the_cause_is_over_is_let_go),
+		ON_BENCH(a_fault_beside_an_explained_one_is_told_in_the_end),
 		ON_BENCH(a_hundred_reloads_change_nothing),
 		ON_BENCH(a_jump_of_the_clock_tells_nobody),
 	};
