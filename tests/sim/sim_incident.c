@@ -6,13 +6,18 @@
  * Small: up to 40 subjects, some hours. Large: 2,000 subjects; two days, of every tenth a month.
  *
  * A scenario is a topology, a list of faults (what, families, from, to, coming and going or not), planned work, reloads and
- * acknowledgements, all from one seed. Subjects are probed each minute with a phase of their own, three attempts 10 s apart; votes
+ * acknowledgements, all from one seed; of one subject nobody may be able to tell. Subjects are probed each minute with a phase of their own, three attempts 10 s apart; votes
  * come from vote.h, incidents from the core. Checked (design, invariants 3, 4, 5):
- *   told once, closed once, nothing told is left open, nobody is told of what has an open incident above it;
- *   when things have settled, each root is broken itself, each thing broken that nothing above explains is a root, and all that cannot
- *   be reached is attached (below what comes and goes within a few looks, the root cannot be known); nothing broken for long goes untold; planned work is silent; at most so many notices a minute
- *   and an hour; a twin that is killed after random events and goes on from its last records says the same under the same
- *   keys; a twin that gets every event twice, and old ones again, says the same. Reloads leave systems out and take them in.
+ *   no lost outage: what cannot be reached for UNSEEN is in an incident, and each incident that has been open for TOLD_BY is told
+ *   to operations and to each unit with an affected system, but for planned work and the bound of an hour;
+ *   told once, closed once, nothing told is left open;
+ *   one cause, one notice: of what is not broken itself nobody is told when one thing above it broke, not even for a while; when
+ *   things have settled, each root is broken itself, each thing broken that nothing above explains is a root, and all that cannot
+ *   be reached is attached (below what comes and goes within a few looks, the root cannot be known);
+ *   planned work is silent and an acknowledgement stops the escalation, neither beyond its end;
+ *   at most so many notices a minute and an hour; a twin that is killed after random events and goes on from its last records
+ *   says the same under the same keys; a twin that gets every event twice, old ones again, and both families in the other order
+ *   says the same. Reloads leave systems out and take them in.
  * A violation prints its seed and the fewest faults that still show it; exit 1.
  */
 #include <stdarg.h>
@@ -41,6 +46,10 @@
 #define FAULTS 1500
 #define NOTICES 10
 #define SETTLED (8 * MINUTE)
+#define UNSEEN (5 * MINUTE) /* a look each minute, three attempts, the hold, a tick */
+#define TOLD_BY (3 * MINUTE) /* units wait a minute to be told of all at once; a digest comes a minute later */
+#define DAY (24 * HOURS)
+#define PLANS 2
 
 /* ---- chance */
 
@@ -78,11 +87,13 @@ struct fault {
 
 struct scenario {
 	uint64_t seed;
-	uint32_t count, faults_count;
+	struct incident_settings settings;
+	uint32_t count, faults_count, blind; /* blind: nobody can tell of it; 0 none */
 	int64_t length;
-	struct maintenance plan; /* one, or none: id NULL */
-	uint32_t planned;
+	struct maintenance plans[PLANS];
+	uint32_t planned[PLANS], plans_count;
 	bool with_reloads, with_crashes, with_echoes;
+	bool with_shuffles; /* what echoes is out of order as well */
 	bool with_changes; /* reloads leave some systems out, or take them in again */
 	/* Of these as many as there are, and no more is cleared. */
 	struct place places[NODES];
@@ -154,6 +165,28 @@ static void make_faults(struct scenario *s, struct dice *d, uint32_t count)
 	}
 }
 
+/* Every other one about the time and the place of a fault; in long scenarios every other one each day. */
+static void make_plans(struct scenario *s, struct dice *d)
+{
+	static const char *const ids[PLANS] = {"plan", "other"};
+
+	s->plans_count = below(d, 1 + PLANS);
+	for (uint32_t i = 0; i < s->plans_count; i++) {
+		const struct fault *f = &s->faults[below(d, s->faults_count + 1)];
+		int64_t from = (int64_t)(roll(d) % (uint64_t)(s->length / 2));
+
+		s->planned[i] = below(d, s->count);
+		if (f < s->faults + s->faults_count && below(d, 2) == 0) {
+			s->planned[i] = f->node;
+			from = f->from - START + ((int64_t)below(d, 3600) - 1800) * SECOND;
+		}
+		s->plans[i] = (struct maintenance){.id = ids[i], .subject = s->places[s->planned[i]].id, .author = "sim",
+			.reason = "work", .from = START + (from > MINUTE ? from : MINUTE),
+			.is_repeated = s->length > DAY && below(d, 2) == 0};
+		s->plans[i].to = s->plans[i].from + (int64_t)(1 + below(d, 7200)) * SECOND;
+	}
+}
+
 static void make_scenario(struct scenario *s, uint64_t seed, uint32_t count, int64_t length, uint32_t faults)
 {
 	struct dice d = {seed};
@@ -174,12 +207,12 @@ static void make_scenario(struct scenario *s, uint64_t seed, uint32_t count, int
 	s->with_crashes = below(&d, 4) == 0;
 	s->with_echoes = below(&d, 4) == 0;
 	s->with_changes = s->with_reloads && below(&d, 3) == 0;
-	if (below(&d, 3) > 0)
-		return;
-	s->planned = below(&d, s->count);
-	s->plan = (struct maintenance){.id = "plan", .subject = s->places[s->planned].id, .author = "sim", .reason = "work",
-		.from = START + (int64_t)(roll(&d) % (uint64_t)(length / 2))};
-	s->plan.to = s->plan.from + (int64_t)(1 + below(&d, 7200)) * SECOND;
+	s->with_shuffles = s->with_echoes && !s->with_crashes && below(&d, 2) == 0;
+	make_plans(s, &d);
+	s->settings = (struct incident_settings){.notices_per_minute = below(&d, 2) == 0 ? NOTICES : 1 + below(&d, NOTICES),
+		.steps = 2, .after = {20 * MINUTE, 2 * HOURS}};
+	if (below(&d, 8) == 0)
+		s->blind = below(&d, s->count);
 }
 
 static bool is_left_out(const struct scenario *s, uint32_t i, bool reduced)
@@ -217,7 +250,11 @@ struct told {
 	uint64_t incident;
 	char audience[8];
 	bool is_closed;
+	unsigned escalated;
+	int64_t at;
 };
+
+struct minute { int64_t notices[2 * NOTICES], digests[2]; }; /* the last ones of an audience */
 
 struct look {
 	int64_t at;
@@ -229,12 +266,13 @@ struct copy { /* an engine, and what it said */
 	struct err refused; /* not on the stack, where each step would clear it */
 	struct map *records;
 	struct buf said;
+	bool is_for_people; /* said: who is told of what, in any order */
 };
 
 struct world {
 	const struct scenario *s;
 	struct dice dice;
-	int64_t now, changed, next_change;
+	int64_t now, changed, changed_before, next_change;
 	struct look *heap;
 	size_t heap_count, heap_room;
 	struct copy a, crashed, echoed;
@@ -242,9 +280,10 @@ struct world {
 	size_t old_count;
 	struct told *told;
 	size_t told_count, told_room;
-	struct map *minutes; /* audience -> int64_t[NOTICES] */
+	struct map *minutes; /* audience -> struct minute */
 	uint64_t events, notices;
-	bool is_traced, is_reduced;
+	bool is_traced, is_reduced, is_blind, is_planned; /* planned: some work was under way within TOLD_BY */
+	struct incident_event held_back; /* for echoes: the first family, until the second was heard */
 	int64_t reloaded;
 	char wrong[300];
 	/* Per place; see clear(). */
@@ -253,7 +292,13 @@ struct world {
 	struct vote_stream streams[NODES][2];
 	int64_t last_broken[NODES];
 	int64_t due[NODES];       /* next look, 0 none */
+	int64_t looked[NODES];    /* the last one */
 	int64_t recent[NODES][INCIDENT_TELLS]; /* told of this root */
+	int64_t spoken[NODES][INCIDENT_TELLS]; /* and with what was merged into others */
+	int64_t lost_since[NODES][2];          /* not reached in a family; 0: it is */
+	int64_t attended[NODES];               /* seen in an incident at that time */
+	int64_t acknowledged[NODES];           /* until then, as a root */
+	bool covered[NODES];                   /* see cover() */
 	bool is_blurred[NODES]; /* something above comes and goes faster than looks can tell */
 };
 
@@ -347,9 +392,35 @@ static int64_t next_of(const struct fault *f, int64_t now)
 	return f->to;
 }
 
+/* Nothing that cannot be reached is in no incident for long. */
+static void judge_lost(struct world *w)
+{
+	for (uint32_t i = 0; i < w->s->count; i++) {
+		if (!w->s->places[i].is_measured || (i == w->s->blind && i != 0) || is_left_out(w->s, i, w->is_reduced) ||
+			w->now - w->reloaded <= UNSEEN || w->now - w->attended[i] <= UNSEEN)
+			continue;
+		for (int f = 0; f < 2; f++)
+			if (w->lost_since[i][f] != 0 && w->now - w->lost_since[i][f] > UNSEEN &&
+				incidents_of(w->a.core, w->s->places[i].id) == 0)
+				wrong(w, "%s is out of reach since %.0f s, and in no incident", w->s->places[i].id,
+					(double)(w->lost_since[i][f] - START) / 1e9);
+	}
+}
+
+static void note_lost(struct world *w, uint32_t i)
+{
+	for (int f = 0; f < 2; f++) {
+		if ((w->reached[i] & 1u << f) != 0)
+			w->lost_since[i][f] = 0;
+		else if (w->lost_since[i][f] == 0)
+			w->lost_since[i][f] = w->now;
+	}
+}
+
 /* Whoever is reached otherwise than before will be seen so at its next look. */
 static void change(struct world *w)
 {
+	judge_lost(w);
 	memset(w->broken, 0, w->s->count * sizeof *w->broken);
 	w->next_change = INT64_MAX;
 	for (uint32_t i = 0; i < w->s->faults_count; i++) {
@@ -368,10 +439,57 @@ static void change(struct world *w)
 		else if (w->last_broken[i] == INT64_MAX)
 			w->last_broken[i] = w->now;
 		w->reached[i] = reach(w, i);
+		note_lost(w, i);
 		if (w->reached[i] != before && w->s->places[i].is_measured)
 			push(w, i, next_slot(w, i, w->now));
 	}
+	w->changed_before = w->changed;
 	w->changed = w->now;
+}
+
+/* ---- planned work, told from its words alone */
+
+/* Of the time that began last: does it cover all of a window, or any of it? */
+static bool plan_meets(const struct maintenance *m, int64_t from, int64_t to, bool all)
+{
+	int64_t begins = m->is_repeated ? to - (to - m->from) % DAY : m->from;
+
+	if (to < m->from)
+		return false;
+	return all ? begins <= from && to < begins + m->to - m->from : begins + m->to - m->from > from;
+}
+
+static bool is_below_covered(const struct world *w, uint32_t i)
+{
+	const struct place *p = &w->s->places[i];
+
+	for (uint32_t k = 0, end; k < p->parents_count; k = end) {
+		bool all = true, any = false;
+
+		for (end = k; end < p->parents_count && p->groups[end] == p->groups[k]; end++) {
+			if (is_left_out(w->s, p->parents[end], w->is_reduced))
+				continue;
+			all = all && w->covered[p->parents[end]];
+			any = true;
+		}
+		if (any && all)
+			return true;
+	}
+	return false;
+}
+
+/* Who is covered all the time, or at any time, since `from`. */
+static void cover(struct world *w, int64_t from, bool all)
+{
+	for (uint32_t i = 0; i < w->s->count; i++) {
+		w->covered[i] = false;
+		if (is_left_out(w->s, i, w->is_reduced))
+			continue;
+		for (uint32_t k = 0; k < w->s->plans_count; k++)
+			w->covered[i] = w->covered[i] || (w->s->planned[k] == i &&
+				plan_meets(&w->s->plans[k], from, w->now, all));
+		w->covered[i] = w->covered[i] || is_below_covered(w, i);
+	}
 }
 
 /* ---- what is told */
@@ -400,7 +518,7 @@ static void note_problem(struct world *w, uint64_t incident, const char *audienc
 		w->told = mem_resize(w->told, w->told_room, sizeof *w->told);
 	}
 	t = &w->told[w->told_count++];
-	*t = (struct told){.incident = incident};
+	*t = (struct told){.incident = incident, .at = w->now};
 	snprintf(t->audience, sizeof t->audience, "%s", audience);
 }
 
@@ -425,29 +543,108 @@ static bool below_broken(const struct world *w, uint32_t node, unsigned families
 	return (w->broken[node] & families) == 0 && p->parents_count > 0 && (~w->reached[node] & families) != 0;
 }
 
+static void remember(int64_t *times, size_t count, int64_t now)
+{
+	memmove(times, times + 1, (count - 1) * sizeof *times);
+	times[count - 1] = now;
+}
+
 static void note_rate(struct world *w, int64_t *times, size_t count, int64_t window, const char *what, const char *whom)
 {
 	if (times[0] != 0 && w->now - times[0] < window)
 		wrong(w, "more than %zu %s \"%s\"", count, what, whom);
-	memmove(times, times + 1, (count - 1) * sizeof *times);
-	times[count - 1] = w->now;
+	remember(times, count, w->now);
+}
+
+/* What is above it is the cause. One thing broke, and that alone for long: then nobody is told of what fails because of it,
+ * however short. Else some minutes are given to find out. What was broken by itself and is repaired behind a cut cannot be known to be. */
+static void judge_page(struct world *w, uint32_t node, uint64_t incident)
+{
+	int64_t calm = w->now - 15 * MINUTE;
+	struct incident_view view;
+	bool alone = w->changed_before <= calm && (w->reloaded <= calm || !w->s->with_changes);
+
+	if (w->is_blurred[node] || !incidents_find(w->a.core, incident, &view) || w->last_broken[node] >= view.opened)
+		return;
+	if (alone && w->last_broken[node] <= w->changed_before && w->reached[node] != BOTH)
+		wrong(w, "%s told of, and it is not broken itself", view.subject);
+	if (w->now - w->changed > 3 * MINUTE && below_broken(w, node, ~w->believed[node] == 0 ? 0 : w->believed[node]))
+		wrong(w, "%s told of, and what is above it is the cause", view.subject);
+}
+
+static bool is_unit_covered(struct world *w, uint64_t incident, const char *unit)
+{
+	struct incident_affected a;
+	bool any = false;
+
+	for (size_t k = 0; incidents_affected(w->a.core, incident, k, &a); k++) {
+		if (a.to != 0 || strcmp(a.unit, unit) != 0)
+			continue;
+		any = true;
+		if (!w->covered[node_of(w, a.subject)])
+			return false;
+	}
+	return any;
+}
+
+/* Covered since before the last tick. */
+static void judge_silence(struct world *w, uint64_t incident, uint32_t node, const char *audience)
+{
+	if (w->s->plans_count == 0)
+		return;
+	cover(w, w->now - 30 * SECOND, true);
+	if (audience[0] == '\0' ? w->covered[node] : is_unit_covered(w, incident, audience))
+		wrong(w, "\"%s\" is told of %s during planned work", audience, w->s->places[node].id);
+}
+
+/* A unit hears of what has affected a system of its own. */
+static bool has_member(const struct world *w, uint64_t incident, const char *unit)
+{
+	struct incident_affected a;
+
+	for (size_t k = 0; incidents_affected(w->a.core, incident, k, &a); k++)
+		if (strcmp(a.unit, unit) == 0)
+			return true;
+	return false;
+}
+
+static void judge_problem(struct world *w, uint64_t incident, const char *subject, const char *audience)
+{
+	struct incident_view view;
+
+	if (find_told(w, incident, audience) != NULL)
+		wrong(w, "incident %llu (%s) told twice to \"%s\"", (unsigned long long)incident, subject, audience);
+	note_problem(w, incident, audience);
+	if (audience[0] != '\0' && incidents_find(w->a.core, incident, &view) && !has_member(w, incident, audience))
+		wrong(w, "\"%s\" is told of %s, which affects others", audience, subject);
+	judge_page(w, node_of(w, subject), incident);
+}
+
+static void judge_escalation(struct world *w, uint64_t incident, const char *subject, bool in_digest)
+{
+	struct told *t = find_told(w, incident, "");
+	struct incident_view view = {0};
+
+	if (t == NULL || t->escalated == w->s->settings.steps) {
+		wrong(w, "%s escalated %s", subject, t == NULL ? "and not told" : "once too often");
+		return;
+	}
+	if (!in_digest && incidents_find(w->a.core, incident, &view) &&
+		(view.is_acknowledged || w->now < view.opened + w->s->settings.after[t->escalated]))
+		wrong(w, "%s escalated %s", subject, view.is_acknowledged ? "though it is acknowledged" : "too early");
+	t->escalated++;
 }
 
 static void judge_notice(struct world *w, enum incident_intent_kind kind, uint64_t incident, uint64_t other,
-	const char *subject, const char *audience)
+	const char *subject, const char *audience, bool in_digest)
 {
 	uint32_t node = node_of(w, subject);
-	struct incident_view view = {0};
 
 	switch (kind) {
 	case INTENT_PROBLEM:
-		if (find_told(w, incident, audience) != NULL)
-			wrong(w, "incident %llu (%s) told twice to \"%s\"", (unsigned long long)incident, subject, audience);
-		note_problem(w, incident, audience);
-		if (!w->is_blurred[node] && incidents_find(w->a.core, incident, &view) && w->last_broken[node] < view.opened &&
-			w->now - w->changed > 3 * MINUTE && below_broken(w, node, ~w->believed[node] == 0 ? 0 :
-			w->believed[node]))
-			wrong(w, "%s told of, and what is above it is the cause", subject);
+		if (!in_digest)
+			judge_silence(w, incident, node, audience);
+		judge_problem(w, incident, subject, audience);
 		break;
 	case INTENT_CLOSE:
 		note_close(w, incident, audience, "the closing");
@@ -462,6 +659,8 @@ static void judge_notice(struct world *w, enum incident_intent_kind kind, uint64
 			wrong(w, "flapping of %s to \"%s\", which was not told of it", subject, audience);
 		break;
 	case INTENT_ESCALATE:
+		judge_escalation(w, incident, subject, in_digest);
+		return;
 	case INTENT_ACKNOWLEDGED:
 	case INTENT_UNACKNOWLEDGED:
 	case INTENT_ASSIGNED:
@@ -470,13 +669,15 @@ static void judge_notice(struct world *w, enum incident_intent_kind kind, uint64
 	case INTENT_PROBE:
 		return;
 	}
+	if (audience[0] == '\0')
+		remember(w->spoken[node], INCIDENT_TELLS, w->now);
 	if (audience[0] == '\0' && kind != INTENT_MERGED)
 		note_rate(w, w->recent[node], INCIDENT_TELLS, HOURS, "notices an hour about", subject);
 }
 
 static void judge_intent(struct world *w, const struct incident_intent *in)
 {
-	int64_t *minute;
+	struct minute *minute;
 
 	if (in->kind == INTENT_PROBE) {
 		push(w, node_of(w, in->subject), w->now + 2 * SECOND);
@@ -484,19 +685,21 @@ static void judge_intent(struct world *w, const struct incident_intent *in)
 	}
 	minute = map_find(w->minutes, in->audience);
 	if (minute == NULL) {
-		minute = mem_array(NOTICES, sizeof *minute);
+		minute = mem_alloc(sizeof *minute);
 		map_set(w->minutes, in->audience, minute);
 	}
 	/* Two windows may touch: never more than twice in any minute, as in any counting by windows. */
 	w->notices++;
+	note_rate(w, minute->notices + 2 * (NOTICES - w->s->settings.notices_per_minute), 2 * w->s->settings.notices_per_minute,
+		59 * SECOND, "notices a minute to", in->audience);
 	if (in->kind != INTENT_DIGEST) {
-		judge_notice(w, in->kind, in->incident, in->other, in->subject, in->audience);
+		judge_notice(w, in->kind, in->incident, in->other, in->subject, in->audience, false);
 		return;
 	}
-	note_rate(w, minute, 2, 59 * SECOND, "digests a minute to", in->audience);
+	note_rate(w, minute->digests, 2, 59 * SECOND, "digests a minute to", in->audience);
 	for (size_t i = 0; i < in->items_count; i++)
 		judge_notice(w, in->items[i].kind, in->items[i].incident, in->items[i].other, in->items[i].subject,
-			in->audience);
+			in->audience, true);
 }
 
 /* ---- the engines */
@@ -528,17 +731,16 @@ static void save(struct copy *c, bool all)
 	incidents_save(c->core, all, &(struct record_sink){put, drop, c->records});
 }
 
-static const struct incident_settings settings = {.notices_per_minute = NOTICES, .steps = 1, .after = {2 * HOURS}};
-
 static void reborn(struct world *w, struct copy *c)
 {
 	struct err err;
 
 	incidents_free(c->core);
-	c->core = incidents_new(&settings);
+	c->core = incidents_new(&w->s->settings);
 	incidents_topology(c->core, make_topology(w->s, w->is_reduced), w->now);
 	incidents_clear(c->core);
-	for (size_t i = 0; i < map_count(c->records); i++) {
+	/* A database gives them back in an order of its own. */
+	for (size_t i = map_count(c->records); i-- > 0;) {
 		const char *key;
 		const struct blob *blob = map_at(c->records, i, &key);
 
@@ -548,18 +750,33 @@ static void reborn(struct world *w, struct copy *c)
 	incidents_restored(c->core);
 }
 
+static void write_for_people(struct copy *c, enum incident_intent_kind kind, const char *audience, const char *subject)
+{
+	if (kind != INTENT_PROBE && kind != INTENT_DIGEST)
+		buf_add_format(&c->said, "%s %s %s\n", incident_intent_name(kind), audience, subject);
+}
+
 static void write_down(struct copy *c)
 {
 	size_t count;
 	const struct incident_intent *in = incidents_intents(c->core, &count);
 
 	for (size_t i = 0; i < count; i++) {
-		buf_add_format(&c->said, "%llu %s %s %llu %llu %s %lld %u %s\n", (unsigned long long)in[i].key,
-			incident_intent_name(in[i].kind), in[i].audience, (unsigned long long)in[i].incident,
-			(unsigned long long)in[i].other, in[i].subject, (long long)in[i].at, in[i].faults, in[i].reason);
-		for (size_t k = 0; k < in[i].items_count; k++)
-			buf_add_format(&c->said, " %d %llu\n", in[i].items[k].kind,
-				(unsigned long long)in[i].items[k].incident);
+		if (c->is_for_people)
+			write_for_people(c, in[i].kind, in[i].audience, in[i].subject);
+		else
+			buf_add_format(&c->said, "%llu %s %s %llu %llu %s %lld %u %s\n", (unsigned long long)in[i].key,
+				incident_intent_name(in[i].kind), in[i].audience, (unsigned long long)in[i].incident,
+				(unsigned long long)in[i].other, in[i].subject, (long long)in[i].at, in[i].faults,
+				in[i].reason);
+		for (size_t k = 0; k < in[i].items_count; k++) {
+			const struct incident_item *item = &in[i].items[k];
+
+			if (c->is_for_people)
+				write_for_people(c, item->kind, in[i].audience, item->subject);
+			else
+				buf_add_format(&c->said, " %d %llu\n", item->kind, (unsigned long long)item->incident);
+		}
 	}
 }
 
@@ -575,21 +792,50 @@ static void hear(struct copy *c, const struct incident_event *e, int64_t now)
 	incidents_clear(c->core);
 }
 
-/* Old events come again, in any order: all but those of now, which nothing can tell from new ones. */
+/* Old events come again, in any order: all but the newest, which nothing can tell from new ones. */
+static void hear_old(struct world *w)
+{
+	for (int i = 0; i < 2 && w->old_count > 0; i++) {
+		const struct incident_event *o = &w->old[below(&w->dice, (uint32_t)w->old_count)];
+
+		if (o->measured < w->now - 3 * SECOND && (o->kind == INCIDENT_STATE ||
+			o->measured < w->looked[node_of(w, o->subject)]))
+			hear(&w->echoed, o, w->now);
+	}
+}
+
+/* A backlog tells of a failure that nobody has heard of: it is history. */
+static void hear_stale(struct world *w)
+{
+	uint32_t i = below(&w->dice, w->s->count);
+	int64_t measured = w->now - 3 * MINUTE;
+
+	if (w->s->places[i].is_measured && below(&w->dice, 20) == 0)
+		hear(&w->echoed, &(struct incident_event){.kind = INCIDENT_STATE, .subject = w->s->places[i].id, .faults = BOTH,
+			.state = STATE_DOWN, .since = measured, .measured = measured, .reason = "timeout"}, w->now);
+}
+
+static void hear_twice(struct world *w, const struct incident_event *e)
+{
+	hear(&w->echoed, e, w->now);
+	if (e->kind == INCIDENT_STATE || e->kind == INCIDENT_SEEN || e->kind == INCIDENT_TICK)
+		hear(&w->echoed, e, w->now);
+}
+
 static void echo(struct world *w, const struct incident_event *e)
 {
 	size_t at;
 
-	hear(&w->echoed, e, w->now);
-	if (e->kind == INCIDENT_STATE || e->kind == INCIDENT_SEEN || e->kind == INCIDENT_TICK)
-		hear(&w->echoed, e, w->now);
-	for (int i = 0; i < 2 && w->old_count > 0; i++) {
-		const struct incident_event *o = &w->old[below(&w->dice, (uint32_t)w->old_count)];
-
-		if (o->measured < w->now - 3 * SECOND)
-			hear(&w->echoed, o, w->now);
+	if (w->s->with_shuffles && e->kind == INCIDENT_SEEN && e->family == FAMILY_V4) {
+		w->held_back = *e;
+		return;
 	}
-	if (e->kind != INCIDENT_STATE)
+	hear_twice(w, e);
+	if (w->s->with_shuffles && e->kind == INCIDENT_SEEN)
+		hear_twice(w, &w->held_back);
+	hear_old(w);
+	hear_stale(w);
+	if (e->kind != INCIDENT_STATE && (e->kind != INCIDENT_SEEN || !w->s->with_shuffles))
 		return;
 	at = w->old_count < 64 ? w->old_count++ : below(&w->dice, 64);
 	w->old[at] = *e;
@@ -647,13 +893,25 @@ static void tell_state(struct world *w, uint32_t i, unsigned faults)
 		.measured = w->now, .reason = reasons[faults != 0]});
 }
 
+/* What was seen working is not seen any more. */
+static bool is_blind(struct world *w, uint32_t i)
+{
+	if (w->s->blind != i || i == 0 || w->now < START + MINUTE)
+		return false;
+	if (!w->is_blind)
+		step(w, &(struct incident_event){.kind = INCIDENT_STATE, .subject = w->s->places[i].id, .state = STATE_UNKNOWN,
+			.since = w->now, .measured = w->now, .reason = "not measured"});
+	w->is_blind = true;
+	return true;
+}
+
 static void look(struct world *w, uint32_t i)
 {
-	bool asks_again = false, is_down = false;
+	bool asks_again = false, is_down = false, is_attended;
 	unsigned faults = 0;
 
 	w->due[i] = 0;
-	if (is_left_out(w->s, i, w->is_reduced))
+	if (is_left_out(w->s, i, w->is_reduced) || is_blind(w, i))
 		return;
 	for (int f = 0; f < 2; f++) {
 		struct vote_stream *s = &w->streams[i][f];
@@ -663,13 +921,17 @@ static void look(struct world *w, uint32_t i)
 		is_down = is_down || s->downs > 0;
 		faults |= s->said == VOTE_DOWN ? 1u << f : 0;
 	}
+	w->looked[i] = w->now;
 	tell_state(w, i, faults);
 	for (int f = 0; f < 2; f++)
 		step(w, &(struct incident_event){.kind = INCIDENT_SEEN, .subject = w->s->places[i].id,
 			.is_up = (w->reached[i] & 1u << f) != 0, .family = verdict_family(f), .measured = w->now});
+	is_attended = incidents_of(w->a.core, w->s->places[i].id) != 0;
+	if (is_attended)
+		w->attended[i] = w->now;
 	if (asks_again)
 		push(w, i, w->now + 10 * SECOND);
-	else if (is_down || incidents_of(w->a.core, w->s->places[i].id) != 0)
+	else if (is_down || is_attended)
 		push(w, i, next_slot(w, i, w->now));
 }
 
@@ -682,7 +944,7 @@ static bool is_root(struct world *w, uint32_t i, struct incident_view *view)
 	return id != 0 && incidents_find(w->a.core, id, view) && strcmp(view->subject, w->s->places[i].id) == 0;
 }
 
-/* Some way up is out of reach in all that this one fails in. */
+/* All that is broken in it is out of reach above it as well. */
 static bool is_explained(const struct world *w, uint32_t i)
 {
 	const struct place *p = &w->s->places[i];
@@ -695,7 +957,7 @@ static bool is_explained(const struct world *w, uint32_t i)
 			group |= w->reached[p->parents[end]];
 		above &= group;
 	}
-	return (~above & BOTH) != 0;
+	return (w->broken[i] & above) == 0;
 }
 
 static void judge_settled(struct world *w)
@@ -705,7 +967,7 @@ static void judge_settled(struct world *w)
 		struct incident_view view;
 		bool root = is_root(w, i, &view);
 
-		if (!w->s->places[i].is_measured)
+		if (!w->s->places[i].is_measured || (i == w->s->blind && i != 0))
 			continue;
 		if (incidents_is_held(w->a.core, id))
 			wrong(w, "%s is held still", id);
@@ -721,6 +983,55 @@ static void judge_settled(struct world *w)
 	}
 }
 
+/* Planned work and the bound of an hour keep back, nothing else. */
+static void judge_units(struct world *w, const struct incident_view *view)
+{
+	struct incident_affected a;
+	uint64_t seen = 0;
+
+	for (size_t k = 0; incidents_affected(w->a.core, view->id, k, &a); k++) {
+		uint64_t bit = a.unit[0] == '\0' ? 0 : UINT64_C(1) << strtoul(a.unit + 1, NULL, 10);
+
+		if (a.to != 0 || bit == 0 || (seen & bit) != 0 || w->now - a.from <= TOLD_BY || w->covered[node_of(w, a.subject)])
+			continue;
+		seen |= bit;
+		if (find_told(w, view->id, a.unit) == NULL)
+			wrong(w, "%s is affected by %s, and \"%s\" is not told", a.subject, view->subject, a.unit);
+	}
+}
+
+static void judge_due(struct world *w, const struct told *t, const struct incident_view *view)
+{
+	unsigned due = 0;
+
+	while (due < w->s->settings.steps && w->now > view->opened + w->s->settings.after[due] + TOLD_BY)
+		due++;
+	if (t->escalated < due && !view->is_acknowledged && w->now > t->at + TOLD_BY &&
+		w->now > w->acknowledged[node_of(w, view->subject)] + TOLD_BY)
+		wrong(w, "%s is not acknowledged and was escalated %u times, not %u", view->subject, t->escalated, due);
+}
+
+static void judge_told(struct world *w)
+{
+	struct incident_view view;
+
+	cover(w, w->now - TOLD_BY, false);
+	for (size_t i = 0; incidents_at(w->a.core, i, &view); i++) {
+		uint32_t node = node_of(w, view.subject);
+		const struct told *t = find_told(w, view.id, "");
+
+		if (view.phase != INCIDENT_OPEN || w->now - view.opened <= TOLD_BY || w->now - w->reloaded <= TOLD_BY)
+			continue;
+		if (t == NULL && w->spoken[node][0] != 0 && w->now - w->spoken[node][0] <= HOURS + TOLD_BY)
+			continue;
+		if (t == NULL && !w->covered[node])
+			wrong(w, "%s is open since %.0f s, and nobody is told", view.subject, (double)(view.opened - START) / 1e9);
+		judge_units(w, &view);
+		if (t != NULL && !w->covered[node])
+			judge_due(w, t, &view);
+	}
+}
+
 /* ---- one scenario */
 
 static void blur(struct world *w)
@@ -729,7 +1040,8 @@ static void blur(struct world *w)
 		if (w->s->faults[i].period > 0 && w->s->faults[i].period < 3 * MINUTE)
 			w->is_blurred[w->s->faults[i].node] = true;
 	for (uint32_t i = 0; i < w->s->count; i++)
-		w->is_blurred[i] = w->is_blurred[i] || (w->s->with_changes && is_left_out(w->s, i, true));
+		w->is_blurred[i] = w->is_blurred[i] || (w->s->with_changes && is_left_out(w->s, i, true)) ||
+			(i == w->s->blind && i != 0);
 	for (uint32_t i = 0; i < w->s->count; i++)
 		for (uint32_t k = 0; k < w->s->places[i].parents_count; k++)
 			w->is_blurred[i] = w->is_blurred[i] || w->is_blurred[w->s->places[i].parents[k]];
@@ -737,7 +1049,7 @@ static void blur(struct world *w)
 
 static void open_copy(struct copy *c, const struct scenario *s)
 {
-	c->core = incidents_new(&settings);
+	c->core = incidents_new(&s->settings);
 	c->records = map_new();
 	incidents_topology(c->core, make_topology(s, false), START);
 	incidents_clear(c->core);
@@ -758,7 +1070,12 @@ static void clear(struct world *w, size_t count)
 	memset(w->streams, 0, count * sizeof *w->streams);
 	memset(w->last_broken, 0, count * sizeof *w->last_broken);
 	memset(w->due, 0, count * sizeof *w->due);
+	memset(w->looked, 0, count * sizeof *w->looked);
 	memset(w->recent, 0, count * sizeof *w->recent);
+	memset(w->spoken, 0, count * sizeof *w->spoken);
+	memset(w->lost_since, 0, count * sizeof *w->lost_since);
+	memset(w->attended, 0, count * sizeof *w->attended);
+	memset(w->acknowledged, 0, count * sizeof *w->acknowledged);
 	memset(w->is_blurred, 0, count * sizeof *w->is_blurred);
 }
 
@@ -771,6 +1088,7 @@ static void begin(struct world *w, const struct scenario *s)
 	w->minutes = map_new();
 	w->old = mem_array(64, sizeof *w->old);
 	open_copy(&w->a, s);
+	w->a.is_for_people = w->echoed.is_for_people = s->with_shuffles;
 	if (s->with_crashes)
 		open_copy(&w->crashed, s);
 	if (s->with_echoes)
@@ -784,8 +1102,8 @@ static void begin(struct world *w, const struct scenario *s)
 			look(w, i);
 	if (s->with_crashes)
 		save(&w->crashed, true);
-	if (s->plan.id != NULL)
-		step(w, &(struct incident_event){.kind = INCIDENT_PLAN, .author = "sim", .maintenance = &s->plan});
+	for (uint32_t i = 0; i < s->plans_count; i++)
+		step(w, &(struct incident_event){.kind = INCIDENT_PLAN, .author = "sim", .maintenance = &s->plans[i]});
 }
 
 static void end(struct world *w)
@@ -804,10 +1122,22 @@ static void end(struct world *w)
 static void acknowledge_one(struct world *w)
 {
 	struct incident_view view;
+	int64_t until = w->now + (int64_t)(1 + below(&w->dice, 3600)) * SECOND;
 
-	if (incidents_at(w->a.core, 0, &view) && !view.is_acknowledged)
-		step(w, &(struct incident_event){.kind = INCIDENT_ACKNOWLEDGE, .incident = view.id, .author = "sim",
-			.text = "", .until = w->now + (int64_t)(1 + below(&w->dice, 3600)) * SECOND});
+	if (!incidents_at(w->a.core, 0, &view) || view.is_acknowledged)
+		return;
+	step(w, &(struct incident_event){.kind = INCIDENT_ACKNOWLEDGE, .incident = view.id, .author = "sim", .text = "",
+		.until = until});
+	w->acknowledged[node_of(w, view.subject)] = until;
+}
+
+static void judge_acknowledged(struct world *w)
+{
+	struct incident_view view;
+
+	for (size_t i = 0; incidents_at(w->a.core, i, &view); i++)
+		if (view.is_acknowledged && view.acknowledged_until <= w->now)
+			wrong(w, "the acknowledgement of %s outlives its end", view.subject);
 }
 
 static void reload_copy(struct world *w, struct copy *c)
@@ -830,6 +1160,7 @@ static void take_in(struct world *w)
 			continue;
 		memset(w->streams[i], 0, sizeof w->streams[i]);
 		memset(w->recent[i], 0, sizeof w->recent[i]);
+		memset(w->spoken[i], 0, sizeof w->spoken[i]);
 		w->believed[i] = ~0u;
 		push(w, i, w->now + SECOND);
 	}
@@ -870,11 +1201,41 @@ static int64_t next_tick(const struct world *w)
 	return w->now + (counts.open > 0 ? 5 : 25) * SECOND;
 }
 
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The lines of a text, in order. */
+static void sort_lines(struct buf *b)
+{
+	char *text = mem_strdup(buf_text(b)), *rest = text, **lines;
+	size_t count = 0;
+
+	for (const char *at = text; *at != '\0'; at++)
+		count += *at == '\n';
+	lines = mem_array(count + 1, sizeof *lines);
+	for (size_t i = 0; i < count; i++)
+		lines[i] = strsep(&rest, "\n");
+	qsort(lines, count, sizeof *lines, by_text);
+	buf_clear(b);
+	for (size_t i = 0; i < count; i++)
+		buf_add_format(b, "%s\n", lines[i]);
+	free(lines);
+	free(text);
+}
+
 /* The first line in which they differ. */
 static void judge_twin(struct world *w, struct copy *twin, const char *what)
 {
-	const char *a = buf_text(&w->a.said), *b = buf_text(&twin->said), *line_a = a, *line_b = b;
+	const char *a, *b, *line_a, *line_b;
 
+	if (twin->is_for_people) {
+		sort_lines(&w->a.said);
+		sort_lines(&twin->said);
+	}
+	line_a = a = buf_text(&w->a.said);
+	line_b = b = buf_text(&twin->said);
 	for (; *a == *b && *a != '\0'; a++, b++)
 		if (*a == '\n') {
 			line_a = a + 1;
@@ -902,6 +1263,17 @@ static void judge_end(struct world *w)
 		judge_twin(w, &w->echoed, "the twin that hears all twice");
 }
 
+/* True when planned work has been over for TOLD_BY: who was spared is told by now. */
+static bool is_work_over(struct world *w)
+{
+	bool was = w->is_planned;
+
+	w->is_planned = false;
+	for (uint32_t i = 0; i < w->s->plans_count; i++)
+		w->is_planned = w->is_planned || plan_meets(&w->s->plans[i], w->now - TOLD_BY, w->now, false);
+	return was && !w->is_planned;
+}
+
 static void run(struct world *w, const struct scenario *s, bool trace)
 {
 	int64_t tick, ends = START + s->length;
@@ -923,12 +1295,16 @@ static void run(struct world *w, const struct scenario *s, bool trace)
 		}
 		w->now = next;
 		if (next == w->next_change) {
+			judge_told(w);
 			change(w);
 			was_judged = false;
 		}
 		if (next != tick)
 			continue;
 		step(w, &(struct incident_event){.kind = INCIDENT_TICK});
+		judge_acknowledged(w);
+		if (is_work_over(w))
+			judge_told(w);
 		if (s->with_reloads && (below(&w->dice, 20 * s->count) == 0 ||
 			(w->is_reduced && w->now - START > s->length / 3)))
 			reload(w);
@@ -936,6 +1312,7 @@ static void run(struct world *w, const struct scenario *s, bool trace)
 			acknowledge_one(w);
 		if (!was_judged && !w->is_reduced && w->now - w->changed > SETTLED && w->now - w->reloaded > SETTLED) {
 			judge_settled(w);
+			judge_told(w);
 			was_judged = true;
 		}
 		tick = next_tick(w);
