@@ -14,7 +14,6 @@
 #include "agent/confine.h"
 #include "agent/helper.h"
 #include "agent/metrics.h"
-#include "agent/notify.h"
 #include "agent/patrol.h"
 #include "agent/plugins.h"
 #include "agent/reboot.h"
@@ -33,6 +32,7 @@
 #include "lib/http.h"
 #include "lib/journal.h"
 #include "lib/log.h"
+#include "lib/manager.h"
 #include "lib/mem.h"
 #include "lib/sample.h"
 #include "lib/tls.h"
@@ -58,7 +58,7 @@ struct engine {
 	struct helper *helper;
 	struct spawner *spawner;           /* NULL: no plugins */
 	struct units *units;
-	struct notify notify;
+	struct manager manager;
 	struct event_base *base;
 	struct event *signals[SIGNALS], *sync, *house, *watchdog;
 	struct journal *journal;
@@ -190,8 +190,8 @@ static void on_watchdog(evutil_socket_t fd, short what, void *ctx)
 	struct engine *g = ctx;
 
 	(void)fd, (void)what;
-	notify_alive(&g->notify);
-	set_timer(g->watchdog, g->notify.watchdog / 2);
+	manager_alive(&g->manager);
+	set_timer(g->watchdog, g->manager.watchdog / 2);
 }
 
 /* ---- what probes borrow */
@@ -626,7 +626,7 @@ static void on_sighup(evutil_socket_t sig, short what, void *ctx)
 	struct err e;
 
 	(void)sig, (void)what;
-	notify_reloading(&g->notify);
+	manager_reloading(&g->manager);
 	if (reload(g, &e) < 0) {
 		g->reload_failures++;
 		log_error("reload refused, the old settings stay: %s", e.text);
@@ -634,7 +634,7 @@ static void on_sighup(evutil_socket_t sig, short what, void *ctx)
 		g->reloads++;
 		log_info("reloaded");
 	}
-	notify_ready(&g->notify);
+	manager_ready(&g->manager);
 }
 
 static void on_sigterm(evutil_socket_t sig, short what, void *ctx)
@@ -643,7 +643,7 @@ static void on_sigterm(evutil_socket_t sig, short what, void *ctx)
 
 	(void)sig, (void)what;
 	log_info("ending");
-	notify_stopping(&g->notify);
+	manager_stopping(&g->manager);
 	event_base_loopbreak(g->base);
 }
 
@@ -824,7 +824,7 @@ static int start(struct engine *g, struct err *e)
 	set_checks(g, g->settings);
 	start_traps(g);
 	set_timer(g->house, KEEP_HOUSE);
-	if (g->notify.watchdog > 0)
+	if (g->manager.watchdog > 0)
 		set_timer(g->watchdog, 0);
 	return 0;
 }
@@ -867,7 +867,7 @@ static void stop(struct engine *g)
 	journal_close(g->journal);
 	wire_assignments_free(g->assigned);
 	close_events(g);
-	notify_close(&g->notify);
+	manager_close(&g->manager);
 	agent_settings_free(g->settings);
 }
 
@@ -879,7 +879,7 @@ static int run(struct engine *g)
 		log_error("cannot start: %s", e.text);
 		return EXIT_RUNTIME;
 	}
-	notify_ready(&g->notify);
+	manager_ready(&g->manager);
 	event_base_dispatch(g->base);
 	if (sync_now(g) < 0) {
 		log_error("ended; the last results could not be written");
@@ -895,7 +895,7 @@ int engine_run(const char *settings_path, struct helper *helper)
 	struct err e;
 	int status = EXIT_CONFIG;
 
-	notify_open(&g.notify);
+	manager_open(&g.manager);
 	g.settings = agent_settings_load(settings_path, &e);
 	if (g.settings == NULL || engine_check_files(g.settings, &e) < 0 || start_spawner(&g, &e) < 0) {
 		log_error("%s", e.text);

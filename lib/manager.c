@@ -1,4 +1,4 @@
-#include "agent/notify.h"
+#include "lib/manager.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -47,7 +47,7 @@ static int64_t wanted_watchdog(void)
 	return n * NS_PER_US;
 }
 
-void notify_open(struct notify *n)
+void manager_open(struct manager *n)
 {
 	const char *name = getenv("NOTIFY_SOCKET");
 
@@ -58,7 +58,7 @@ void notify_open(struct notify *n)
 	unsetenv("WATCHDOG_PID");
 }
 
-void notify_close(struct notify *n)
+void manager_close(struct manager *n)
 {
 	if (n->fd >= 0)
 		close(n->fd);
@@ -66,19 +66,19 @@ void notify_close(struct notify *n)
 }
 
 /* Nobody has to be there to hear it. */
-static void tell(const struct notify *n, const char *words)
+static void tell(const struct manager *n, const char *words)
 {
 	if (n->fd >= 0)
 		(void)!send(n->fd, words, strlen(words), MSG_NOSIGNAL);
 }
 
-void notify_ready(const struct notify *n)
+void manager_ready(const struct manager *n)
 {
 	tell(n, "READY=1");
 }
 
 /* The service manager compares with CLOCK_MONOTONIC, which stands still in suspend, unlike clock_mono. */
-void notify_reloading(const struct notify *n)
+void manager_reloading(const struct manager *n)
 {
 	struct timespec ts;
 	char words[80];
@@ -89,12 +89,12 @@ void notify_reloading(const struct notify *n)
 	tell(n, words);
 }
 
-void notify_stopping(const struct notify *n)
+void manager_stopping(const struct manager *n)
 {
 	tell(n, "STOPPING=1");
 }
 
-void notify_alive(const struct notify *n)
+void manager_alive(const struct manager *n)
 {
 	tell(n, "WATCHDOG=1");
 }

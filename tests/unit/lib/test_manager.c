@@ -1,4 +1,4 @@
-#include "agent/notify.h"
+#include "lib/manager.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -39,7 +39,7 @@ static const char *heard(int fd, char out[256])
 
 static void every_step_is_told(void **state)
 {
-	struct notify n;
+	struct manager n;
 	char name[64], text[256];
 	int fd = listener(name);
 	unsigned long long usec;
@@ -48,26 +48,26 @@ static void every_step_is_told(void **state)
 	(void)state;
 	setenv("NOTIFY_SOCKET", name, 1);
 	setenv("WATCHDOG_USEC", "30000000", 1);
-	notify_open(&n);
+	manager_open(&n);
 	assert_int_equal(n.watchdog, 30 * NS_PER_S);
 	assert_null(getenv("NOTIFY_SOCKET"));
-	notify_ready(&n);
+	manager_ready(&n);
 	assert_string_equal(heard(fd, text), "READY=1");
-	notify_reloading(&n);
+	manager_reloading(&n);
 	assert_int_equal(sscanf(heard(fd, text), "RELOADING=1\nMONOTONIC_USEC=%llu", &usec), 1);
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	assert_in_range(usec, (uint64_t)ts.tv_sec * 1000000 - 5000000, (uint64_t)ts.tv_sec * 1000000 + 1000000);
-	notify_alive(&n);
+	manager_alive(&n);
 	assert_string_equal(heard(fd, text), "WATCHDOG=1");
-	notify_stopping(&n);
+	manager_stopping(&n);
 	assert_string_equal(heard(fd, text), "STOPPING=1");
-	notify_close(&n);
+	manager_close(&n);
 	close(fd);
 }
 
 static void the_watchdog_of_another_process_is_not_ours(void **state)
 {
-	struct notify n;
+	struct manager n;
 	char name[64];
 	int fd = listener(name);
 
@@ -75,9 +75,9 @@ static void the_watchdog_of_another_process_is_not_ours(void **state)
 	setenv("NOTIFY_SOCKET", name, 1);
 	setenv("WATCHDOG_USEC", "30000000", 1);
 	setenv("WATCHDOG_PID", "1", 1);
-	notify_open(&n);
+	manager_open(&n);
 	assert_int_equal(n.watchdog, 0);
-	notify_close(&n);
+	manager_close(&n);
 	close(fd);
 }
 
@@ -89,14 +89,14 @@ static void without_a_listener_nothing_happens(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-		struct notify n;
+		struct manager n;
 
 		if (names[i] != NULL)
 			setenv("NOTIFY_SOCKET", names[i], 1);
-		notify_open(&n);
+		manager_open(&n);
 		assert_int_equal(n.fd, -1);
-		notify_ready(&n);
-		notify_close(&n);
+		manager_ready(&n);
+		manager_close(&n);
 	}
 }
 
