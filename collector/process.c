@@ -24,17 +24,19 @@
 #include "lib/fence.h"
 #include "lib/ipc.h"
 #include "lib/log.h"
+#include "lib/manager.h"
 #include "lib/mem.h"
 
 /* Frames on the control channel between the parent and a child. */
 enum control { CONTROL_PEER = 1 /* u8 role, with a descriptor */, CONTROL_RELOAD /* text of the settings, with its NUL */,
-	CONTROL_STOP, CONTROL_READY, CONTROL_SOCKET /* a descriptor */ };
+	CONTROL_STOP, CONTROL_READY, CONTROL_SOCKET /* a descriptor */, CONTROL_ASK, CONTROL_ANSWER };
 
 #define CLOSE_RANGE 436 /* system call, the same everywhere; older headers do not have it */
 #define RESTART_DELAY_MIN (100 * NS_PER_MS)
 #define RESTART_DELAY_MAX (5 * NS_PER_S)
 #define STABLE_AFTER (10 * NS_PER_S) /* a child that lived this long is restarted at once */
 #define STOP_TIMEOUT (5 * NS_PER_S)
+#define ASKS 8 /* times in answer_within that a child is asked whether its loop turns */
 #define LOCK_FILE "lock" /* below the state folder */
 
 struct role {
@@ -185,6 +187,9 @@ static void on_control(void *ctx, struct ipc_message *m)
 	case CONTROL_STOP:
 		child_stop(p);
 		break;
+	case CONTROL_ASK:
+		ipc_send(p->control, CONTROL_ANSWER, 0, NULL, 0, -1);
+		break;
 	case CONTROL_SOCKET:
 		if (m->fd < 0 || p->events.on_socket == NULL)
 			break;
@@ -221,6 +226,7 @@ struct child {
 	struct ipc *control;
 	struct event *timer; /* restart delay; while stopping: the limit */
 	int64_t started, delay;
+	int64_t asked; /* when it was asked what it has not answered yet; 0 nothing */
 	int died_of; /* signal that ended the process before this one; 0 none */
 	bool ready;
 };
@@ -232,6 +238,9 @@ struct parent {
 	struct roster *roster; /* of channels; NULL: nobody is told */
 	struct event_base *base;
 	struct event *signals[4];
+	struct event *round; /* asks the children, and tells the service manager that we are alive */
+	int64_t last_round;
+	struct manager manager;
 	struct child children[PROCESS_ROLES];
 	int lock, requests; /* lock: of the state folder; requests: socket that people ask at */
 	int runner;         /* socket of the runner of commands; -1 none */
@@ -306,6 +315,8 @@ static void on_child_message(void *ctx, struct ipc_message *m)
 
 	if (m->fd >= 0)
 		close(m->fd);
+	if (m->type == CONTROL_ANSWER)
+		c->asked = 0;
 	if (m->type != CONTROL_READY)
 		return;
 	c->ready = true;
@@ -315,6 +326,8 @@ static void on_child_message(void *ctx, struct ipc_message *m)
 	}
 	if (!parent->told_ready)
 		log_info("collector is ready name=%s", parent->settings->name);
+	if (!parent->told_ready)
+		manager_ready(&parent->manager);
 	parent->told_ready = true;
 }
 
@@ -360,6 +373,7 @@ static int start_child(struct child *c)
 	}
 	c->pid = pid;
 	c->started = clock_mono();
+	c->asked = 0;
 	c->ready = false;
 	c->control = ipc_new(fds[0]);
 	ipc_start(c->control, c->parent->base, on_child_message, on_child_channel_gone, c);
@@ -459,10 +473,58 @@ static void on_sigterm(evutil_socket_t sig, short what, void *ctx)
 	if (parent->stopping)
 		return;
 	log_info("ending");
+	manager_stopping(&parent->manager);
 	parent->stopping = true;
+	evtimer_del(parent->round);
 	for (int i = 0; i < PROCESS_ROLES; i++)
 		evtimer_del(parent->children[i].timer);
 	stop_next(parent);
+}
+
+/* ---- children that hang */
+
+static int64_t round_length(const struct parent *parent)
+{
+	int64_t length = parent->settings->answer_within / ASKS, watchdog = parent->manager.watchdog / 2;
+
+	return watchdog > 0 && watchdog < length ? watchdog : length;
+}
+
+/* Its state is on disk and what comes after it goes on from there, so that a wrong guess costs a restart and no more. */
+static void ask_child(struct child *c, int64_t now, int64_t limit)
+{
+	if (c->pid == 0 || !c->ready)
+		return;
+	if (c->asked == 0) {
+		c->asked = now;
+		ipc_send(c->control, CONTROL_ASK, 0, NULL, 0, -1);
+	} else if (now - c->asked >= limit) {
+		log_error("process does not answer, ending it role=%s seconds=%lld", roles[c->role].name,
+			(long long)((now - c->asked) / NS_PER_S));
+		kill(c->pid, SIGKILL);
+		c->asked = now;
+	}
+}
+
+/* Time in which we stood still ourselves, with the machine or alone, is nobody's silence. */
+static void on_round(evutil_socket_t fd, short what, void *ctx)
+{
+	struct parent *parent = ctx;
+	int64_t now = clock_mono(), length = round_length(parent);
+	int64_t stood = now - parent->last_round - length;
+	struct timeval tv = {length / NS_PER_S, length % NS_PER_S / NS_PER_US};
+
+	(void)fd, (void)what;
+	manager_alive(&parent->manager);
+	for (int i = 0; i < PROCESS_ROLES; i++) {
+		struct child *c = &parent->children[i];
+
+		if (c->asked != 0 && stood > length)
+			c->asked = now;
+		ask_child(c, now, parent->settings->answer_within);
+	}
+	parent->last_round = now;
+	evtimer_add(parent->round, &tv);
 }
 
 /* Judgement and delivery read them: what is wrong is to be told here, with the old ones still in use. */
@@ -509,8 +571,10 @@ static void on_sighup(evutil_socket_t sig, short what, void *ctx)
 	struct err e;
 
 	(void)sig, (void)what;
+	manager_reloading(&parent->manager);
 	if (load_generation(parent, &e) < 0) {
 		log_error("reload refused, the old settings stay: %s", e.text);
+		manager_ready(&parent->manager);
 		return;
 	}
 	text = parent->settings->text;
@@ -520,6 +584,7 @@ static void on_sighup(evutil_socket_t sig, short what, void *ctx)
 	}
 	log_info("reloaded checks=%zu agents=%zu", parent->inventory->checks_count,
 		parent->inventory->agents_count);
+	manager_ready(&parent->manager);
 }
 
 static void parent_init(struct parent *parent)
@@ -543,6 +608,7 @@ static void parent_init(struct parent *parent)
 		*c = (struct child){.parent = parent, .role = (enum process_role)i};
 		c->timer = evtimer_new(parent->base, on_timer, c);
 	}
+	parent->round = evtimer_new(parent->base, on_round, parent);
 }
 
 static void parent_fini(struct parent *parent)
@@ -551,7 +617,9 @@ static void parent_fini(struct parent *parent)
 		event_free(parent->children[i].timer);
 	for (size_t i = 0; i < 4; i++)
 		event_free(parent->signals[i]);
+	event_free(parent->round);
 	event_base_free(parent->base);
+	manager_close(&parent->manager);
 	close(parent->requests);
 	if (parent->runner >= 0)
 		close(parent->runner);
@@ -592,6 +660,7 @@ int process_parent_run(const char *settings_path)
 		return 3;
 	}
 	log_level_set((enum log_level)parent.settings->log_level);
+	manager_open(&parent.manager);
 	if (!fence_has_landlock())
 		log_warn("this kernel has no Landlock: paths are bounded by the rights of the user alone");
 	/* The runner of commands has rights that we give up. */
@@ -622,6 +691,8 @@ int process_parent_run(const char *settings_path)
 		if (start_child(&parent.children[i]) < 0)
 			set_timer(&parent.children[i], RESTART_DELAY_MIN);
 	}
+	parent.last_round = clock_mono();
+	on_round(-1, 0, &parent);
 	event_base_dispatch(parent.base);
 	log_info("ended");
 	parent_fini(&parent);

@@ -7,6 +7,9 @@
  *
  *   role_run(process): build, process_on(...) callbacks, process_loop(process), tear down, return the exit status
  *
+ * A child whose loop does not turn for answer_within is killed and so started again: it is asked all the time. The service
+ * manager is told when all are ready, and that the parent lives (lib/manager.h).
+ *
  * SIGHUP at the parent: settings, inventory and channels of notices are read and checked there; if they are good every child is told to
  * reload (they take the settings that it has read, and read the inventory), else all keep the old. What the fences of
  * the children do not hold (confine.h) is refused. The socket that people ask at is the parent's, as ingest's fence makes

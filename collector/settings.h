@@ -65,6 +65,7 @@ struct settings {
 	const char *commands;           /* file of commands that channels may name; "": none */
 	const char *user;               /* to become; "" stays */
 	int log_level;                  /* enum log_level */
+	int64_t answer_within;          /* ns; a process of ours that hangs longer is ended */
 	struct settings_ingest ingest;
 	struct settings_journal journal;
 	struct settings_series series;
