@@ -24,6 +24,7 @@
 #include "probes/resolve.h"
 
 #define IDLE_MAX 64 /* easy handles kept for the next fetch: a new one costs more than all options set again */
+#define COOKIES_FEW 20 /* far below the 50 that libcurl takes of one answer */
 #define WAY_MAX 140
 #define REASON_MAX 400
 
@@ -56,6 +57,7 @@ struct http_fetch {
 	struct curl_slist *headers, *connect_to;
 	struct certificate certificate;
 	struct http_answer answer;
+	unsigned cookies_set; /* lines */
 	char error[CURL_ERROR_SIZE];
 	/* over all hops: */
 	bool drops_body; /* it became GET (RFC 9110 section 15.4) */
@@ -89,12 +91,13 @@ static CURL *easy_take(struct http_pool *p)
 	return easy;
 }
 
-/* One that had a jar is not used again: nothing of it may stay. (A reset of it would lose memory, libcurl 7.88.) */
+/* One that had a jar is not used again: nothing of it may stay. (A reset of it would lose memory, libcurl 7.88.) Nor is one whose
+ * server set many cookies: the count of them, by which libcurl takes no more, stays until the next transfer has begun. */
 static void easy_give(struct http_fetch *f, CURL *easy)
 {
 	struct http_pool *p = f->pool;
 
-	if (f->request.cookies != NULL || p->idle_count == IDLE_MAX) {
+	if (f->request.cookies != NULL || f->cookies_set > COOKIES_FEW || p->idle_count == IDLE_MAX) {
 		curl_easy_cleanup(easy);
 		return;
 	}
@@ -347,6 +350,7 @@ static size_t on_header(char *data, size_t size, size_t n, void *ctx)
 {
 	struct http_fetch *f = ctx;
 
+	f->cookies_set += size * n > 11 && strncasecmp(data, "Set-Cookie:", 11) == 0;
 	return http_answer_header(&f->answer, data, size * n) ? size * n : 0;
 }
 
@@ -537,6 +541,7 @@ static void request(struct http_fetch *f)
 	f->certificate = (struct certificate){.host = f->host, .verify = f->request.verify};
 	http_answer_begin(&f->answer, f->request.redirects > 0);
 	f->error[0] = '\0';
+	f->cookies_set = 0;
 	f->easy = easy_take(f->pool);
 	set_options(f);
 	http_start(f->env->http, f->easy, on_answered, f);

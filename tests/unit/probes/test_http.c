@@ -544,6 +544,32 @@ static void cookies_go_along_redirects_to_where_they_belong(void **state)
 	assert_non_null(strstr(f->server.last, "Cookie: a=1\r\n"));
 }
 
+/* libcurl takes 50 of an answer; what one server sets takes nothing from another check. */
+static void many_cookies_are_one_servers_affair(void **state)
+{
+	struct fixture *f = *state;
+	char many[4000];
+	int n = snprintf(many, sizeof many, "HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n");
+
+	for (int i = 0; i < 60; i++)
+		n += snprintf(many + n, sizeof many - (size_t)n, "Set-Cookie: c%d=%d\r\n", i, i);
+	snprintf(many + n, sizeof many - (size_t)n, "\r\n");
+	script_set(&f->server, SCRIPT(REQUEST, {SCRIPT_SEND, many, 0}));
+	script_then(&f->server, SCRIPT(REQUEST, {SCRIPT_SEND, OK_HEAD "0\r\n\r\n", 0}));
+	one_run_of(&f->one, &http_probe, f->url);
+	assert_lines(&f->one, "IPv4 127.0.0.1 up");
+	assert_non_null(strstr(f->server.last, "c0=0"));
+	assert_non_null(strstr(f->server.last, "c49=49"));
+	memcpy(many, "HTTP/1.1 200 Found", 18);
+	script_set(&f->server, SCRIPT(REQUEST, {SCRIPT_SEND, many, 0}));
+	one_run_of(&f->one, &http_probe, f->url);
+	assert_lines(&f->one, "IPv4 127.0.0.1 up");
+	script_set(&f->server, SCRIPT(REQUEST, {SCRIPT_SEND, "HTTP/1.1 302 Found\r\nLocation: /\r\nSet-Cookie: seen=1\r\n" NO_MORE, 0}));
+	script_then(&f->server, SCRIPT(REQUEST, {SCRIPT_SEND, OK_HEAD "0\r\n\r\n", 0}));
+	one_run_of(&f->one, &http_probe, f->url);
+	assert_non_null(strstr(f->server.last, "Cookie: seen=1\r\n"));
+}
+
 static void a_post_becomes_a_get_where_it_must(void **state)
 {
 	static const struct {
@@ -999,6 +1025,7 @@ int main(void)
 		TEST(a_redirect_is_followed_and_summed),
 		TEST(another_host_is_resolved_and_gets_no_secrets),
 		TEST(cookies_go_along_redirects_to_where_they_belong),
+		TEST(many_cookies_are_one_servers_affair),
 		TEST(a_post_becomes_a_get_where_it_must),
 		TEST(redirects_end),
 		TEST(a_redirect_is_checked_like_a_check),
