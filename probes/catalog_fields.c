@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "lib/err.h"
+#include "lib/num.h"
 #include "probes/match.h"
 
 static bool is_address(const char *text, int family)
@@ -14,11 +15,40 @@ static bool is_address(const char *text, int family)
 	return inet_pton(family, text, room) == 1;
 }
 
+/* What the resolver would refuse each time. */
+static int check_letters(const char *field, const char *host, struct err *e)
+{
+	for (const char *p = host; *p != '\0'; p++) {
+		if ((unsigned char)*p >= 0x80)
+			return err_set(e, "%s: \"%.80s\" has other than ASCII letters: write it in its xn-- form", field, host);
+	}
+	return 0;
+}
+
+static int check_port(const char *url, struct err *e)
+{
+	const char *at = strstr(url, "://") + 3, *end = at + strcspn(at, "/?#"), *port = memchr(at, ']', (size_t)(end - at));
+	char text[8];
+	int64_t number;
+	struct err ignored;
+
+	port = memchr(port != NULL ? port : at, ':', (size_t)(end - (port != NULL ? port : at)));
+	if (port == NULL || port + 1 == end)
+		return 0;
+	if ((size_t)(end - port) <= sizeof text) {
+		memcpy(text, port + 1, (size_t)(end - port) - 1);
+		text[end - port - 1] = '\0';
+		if (num_parse_int(text, 1, 65535, &number, &ignored) == 0)
+			return 0;
+	}
+	return err_set(e, "url: \"%.*s\" is no port: 1 to 65535", (int)(end - port) - 1 < 20 ? (int)(end - port) - 1 : 20, port + 1);
+}
+
 int catalog_check_host(const char *host, struct err *e)
 {
 	if (strpbrk(host, " /?#@\\\"") != NULL || strstr(host, "://") != NULL)
 		return err_set(e, "host: \"%.80s\" is not a host: write a name or an address alone", host);
-	return 0;
+	return check_letters("host", host, e);
 }
 
 int catalog_check_pins(const char *host, const char *ipv4, const char *ipv6, struct err *e)
@@ -54,6 +84,8 @@ int catalog_check_url(const char *url, const char *ipv4, const char *ipv6, struc
 	if (catalog_url_host(url, host, sizeof host) < 0)
 		return err_set(e, "url: \"%.100s\" has no host of its own (a user before @ is not taken)",
 			url);
+	if (check_letters("url", host, e) < 0 || check_port(url, e) < 0)
+		return -1;
 	return catalog_check_pins(host, ipv4, ipv6, e);
 }
 

@@ -354,6 +354,13 @@ static void options_are_those_of_the_type(void **state)
 		"%s/all.conf:11: count: 0 is outside 1 to 1000");
 	assert_refused(CHECK_OF("subject = \"host/a1\"; host = \"http://x\";"),
 		"%s/all.conf:10: host: \"http://x\" is not a host: write a name or an address alone");
+	assert_refused(CHECK_OF("subject = \"host/a1\"; host = \"政务.cn\";"),
+		"%s/all.conf:10: host: \"政务.cn\" has other than ASCII letters: write it in its xn-- form");
+#define URL_OF(url) BASE "checks = ( { id = \"c\"; type = \"http\"; vantages = \"a1\"; subject = \"host/a1\"; url = \"" url "\"; } );"
+	assert_refused(URL_OF("https://政务.cn/"), "%s/all.conf:10: url: \"政务.cn\" has other than ASCII letters: write it in its xn-- form");
+	assert_refused(URL_OF("http://x:99999/"), "%s/all.conf:10: url: \"99999\" is no port: 1 to 65535");
+	assert_refused(URL_OF("http://[2001:db8::1]:0/a:b"), "%s/all.conf:10: url: \"0\" is no port: 1 to 65535");
+	assert_refused(URL_OF("http://x:80a?b"), "%s/all.conf:10: url: \"80a\" is no port: 1 to 65535");
 	assert_refused(CHECK_OF("subject = \"host/a1\";"),
 		"%s/all.conf:10: host must be given: name or address to send echo requests to");
 	assert_refused(CHECK_OF("subject = \"link/l-county\"; ipv4 = \"192.0.2.1\";"),
