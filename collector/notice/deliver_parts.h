@@ -47,6 +47,7 @@ struct deliver {
 	LIST_HEAD(, flight) flights;
 	struct event *pump, *watch, *ending;
 	int64_t started, forgot; /* real */
+	int64_t turn;            /* mono: when this look at what waits began */
 	int64_t unread_since;    /* mono: since when the outbox cannot be read; 0 */
 	unsigned watches;
 	bool stopping, is_broken;

@@ -17,6 +17,7 @@
 #define NOTE_AGAIN 6 /* times WATCH_S */
 #define UNREAD_TOLD (60 * NS_PER_S)
 #define STOP_S 3
+#define TURN (200 * NS_PER_MS) /* then the loop has its own, whatever there is to do */
 #define DAY (86400 * NS_PER_S)
 
 int deliver_broke(struct deliver *d, const struct err *e)
@@ -211,6 +212,28 @@ static int move_all(struct deliver *d, const struct queue_plan *p, struct err *e
 	return deliver_move(d, p, "the channel fails", e);
 }
 
+static bool is_turn_over(const struct deliver *d)
+{
+	return clock_mono() - d->turn >= TURN;
+}
+
+/* All ends that a storm leaves behind, with one commit. */
+static int merge_all(struct deliver *d, const struct queue_plan *p, struct err *e)
+{
+	struct queue_channel *c = p->item->channel;
+	int rc = deliver_merge(d, p, e);
+
+	for (bool is_merge = true; is_merge && rc == 0 && !is_turn_over(d);) {
+		struct queue_plan more;
+
+		is_merge = queue_next(c, clock_mono(), &more) == QUEUE_MERGE;
+		if (is_merge)
+			rc = deliver_merge(d, &more, e);
+		queue_plan_fini(&more);
+	}
+	return rc;
+}
+
 static int depart(struct deliver *d, const struct queue_plan *p, struct err *e)
 {
 	return deliveries_depart(d->db, p->item->id, clock_real(), e);
@@ -221,13 +244,19 @@ static bool serve(struct deliver *d, struct queue_channel *c, int64_t *next)
 {
 	for (bool did = false; !d->is_broken; did = true) {
 		struct queue_plan p;
-		enum queue_step step = queue_next(c, clock_mono(), &p);
-		int64_t at = p.at;
+		enum queue_step step;
+		int64_t at;
 
+		if (is_turn_over(d)) {
+			*next = 0;
+			return false;
+		}
+		step = queue_next(c, clock_mono(), &p);
+		at = p.at;
 		if (step == QUEUE_SEND && change(d, depart, &p) == 0)
 			send_one(d, p.item);
 		else if (step == QUEUE_MERGE)
-			change(d, deliver_merge, &p);
+			change(d, merge_all, &p);
 		else if (step == QUEUE_DIGEST)
 			change(d, deliver_digest, &p);
 		else if (step == QUEUE_MOVE)
@@ -248,6 +277,7 @@ static int64_t serve_all(struct deliver *d)
 	int64_t next;
 	bool did;
 
+	d->turn = clock_mono();
 	do {
 		next = INT64_MAX;
 		did = false;

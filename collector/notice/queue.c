@@ -112,9 +112,7 @@ static bool is_end(const struct queue_item *i)
 /* What waits of an incident, when its end waits as well, may have to go with that. */
 static void note_merge(struct queue_item *of)
 {
-	struct queue_item *i;
-
-	TAILQ_FOREACH(i, &of->channel->items, link)
+	for (struct queue_item *i = of; i != NULL; i = TAILQ_NEXT(i, link))
 		i->may_merge |= is_end(i) && i->incident == of->incident;
 }
 

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -44,6 +45,7 @@ struct send {
 /* One world at a time: the stand-ins have no argument that could carry it. */
 static struct {
 	int64_t mono, step; /* step: what the real clock is set forward by */
+	int64_t tick;       /* what a look at the clock takes */
 	struct send *on_their_way[LETTERS];
 	size_t count, sent; /* on their way; ever */
 	bool is_broken;
@@ -54,7 +56,7 @@ static struct {
 
 int64_t clock_mono(void)
 {
-	return world.mono;
+	return world.mono += world.tick;
 }
 
 int64_t clock_real(void)
@@ -711,6 +713,74 @@ static void letters_that_deaths_cut_off_count_for_the_limit(void **state)
 	answer(b, "a problem 1", LETTER_TAKEN);
 }
 
+/* ---- storms */
+
+static int64_t size_of(const struct bench *b, const char *name)
+{
+	char *path = mem_format("%s/%s", b->folder, name);
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	free(path);
+	return st.st_size;
+}
+
+static void the_ends_of_a_storm_are_joined_with_one_commit(void **state)
+{
+	struct bench *b = *state;
+	int64_t before;
+
+	configure(b, "channels = ( " HOOK("a", "") ROUTES("\"a\""));
+	for (uint64_t i = 1; i <= 150; i++)
+		problem(b, i);
+	start(b);
+	answer(b, "a problem 1", LETTER_AGAIN);
+	for (uint64_t i = 1; i <= 150; i++)
+		close_of(b, i);
+	before = size_of(b, DELIVERIES_FILE "-wal");
+	wake(b);
+	assert_true(size_of(b, DELIVERIES_FILE "-wal") - before < 150 * 4096);
+	pass(b, 10 * S);
+	assert_on_their_way("a close 1");
+}
+
+static double figure(const struct bench *b, const char *name)
+{
+	struct buf out = {0};
+	const char *at;
+	double value;
+
+	deliver_metrics(b->deliver, &out);
+	at = strstr(buf_text(&out), name);
+	assert_non_null(at);
+	value = strtod(at + strlen(name), NULL);
+	buf_fini(&out);
+	return value;
+}
+
+static void the_loop_has_its_turn_while_there_is_much_to_do(void **state)
+{
+	struct bench *b = *state;
+	double done, now;
+	int turns;
+
+	configure(b, "channels = ( " KEYED("a", "per_minute = 600;") ROUTES("\"a\""));
+	for (uint64_t i = 1; i <= 100; i++)
+		problem(b, i);
+	start(b);
+	done = figure(b, "\nxunjian_notify_tries_total ");
+	assert_true(done == 100); /* refused at once, of a clock that stands */
+	world.tick = 5 * NS_PER_MS;
+	world.mono += 60 * S;
+	deliver_wake(b->deliver);
+	for (turns = 0; (now = figure(b, "\nxunjian_notify_tries_total ")) < 200; turns++) {
+		assert_true(now - done < 50);
+		done = now;
+		event_base_loop(b->base, EVLOOP_ONCE);
+	}
+	assert_true(turns > 2);
+}
+
 /* ---- clocks that are set */
 
 static void an_end_that_is_read_late_is_told_to_who_knows_the_beginning(void **state)
@@ -926,6 +996,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_unit_keeps_its_own_systems_alone, begin, end),
 		cmocka_unit_test_setup_teardown(nobody_is_told_what_cannot_be_written_down, begin, end),
 		cmocka_unit_test_setup_teardown(letters_that_deaths_cut_off_count_for_the_limit, begin, end),
+		cmocka_unit_test_setup_teardown(the_ends_of_a_storm_are_joined_with_one_commit, begin, end),
+		cmocka_unit_test_setup_teardown(the_loop_has_its_turn_while_there_is_much_to_do, begin, end),
 		cmocka_unit_test_setup_teardown(an_end_that_is_read_late_is_told_to_who_knows_the_beginning, begin, end),
 		cmocka_unit_test_setup_teardown(a_clock_that_is_set_back_over_a_restart_mutes_nobody, begin, end),
 		cmocka_unit_test_setup_teardown(what_waited_too_long_is_given_up_with_one_try, begin, end),
