@@ -11,6 +11,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/config.h"
 #include "lib/err.h"
@@ -20,6 +21,7 @@
 #include "probes/certificate.h"
 #include "probes/dial.h"
 #include "probes/http_answer.h"
+#include "probes/match.h"
 #include "probes/probe.h"
 #include "probes/resolve.h"
 
@@ -434,15 +436,34 @@ static bool is_first_origin(const struct http_fetch *f)
 	return f->times.hops == 0 || http_same_origin(f->first, f->url);
 }
 
+/* One line of cookies alone (RFC 6265 section 5.4): libcurl puts those that servers set before them. */
+static bool add_own_cookie(const char *header, struct buf *out)
+{
+	const char *value;
+	size_t len;
+
+	if (!match_header("Cookie:", header, strlen(header), &value, &len))
+		return false;
+	buf_add_text(out, out->len > 0 ? "; " : "");
+	buf_add(out, value, len);
+	return true;
+}
+
 static void set_headers(struct http_fetch *f)
 {
 	const struct config_texts *texts = f->request.headers;
+	struct buf cookies = {0};
 
 	if (texts == NULL || texts->count == 0 || !is_first_origin(f))
 		return;
-	for (size_t i = 0; i < texts->count; i++)
-		f->headers = curl_slist_append(f->headers, texts->items[i]);
+	for (size_t i = 0; i < texts->count; i++) {
+		if (!add_own_cookie(texts->items[i], &cookies))
+			f->headers = curl_slist_append(f->headers, texts->items[i]);
+	}
 	curl_easy_setopt(f->easy, CURLOPT_HTTPHEADER, f->headers);
+	if (cookies.len > 0)
+		curl_easy_setopt(f->easy, CURLOPT_COOKIE, buf_text(&cookies));
+	buf_fini(&cookies);
 }
 
 static void set_tls_options(struct http_fetch *f)

@@ -544,6 +544,22 @@ static void cookies_go_along_redirects_to_where_they_belong(void **state)
 	assert_non_null(strstr(f->server.last, "Cookie: a=1\r\n"));
 }
 
+static void cookies_of_the_check_and_of_the_server_are_one_line(void **state)
+{
+	struct fixture *f = *state;
+
+	script_set(&f->server, SCRIPT({SCRIPT_READ, "\r\nCookie: a=1; b=2\r\n", 0},
+		{SCRIPT_SEND, "HTTP/1.1 302 Found\r\nLocation: /\r\nSet-Cookie: c=3\r\n" NO_MORE, 0}));
+	script_then(&f->server, SCRIPT(REQUEST, {SCRIPT_SEND, OK_HEAD "0\r\n\r\n", 0}));
+	one_run_of(&f->one, &http_probe, f->url, "headers=Cookie: a=1", "headers=cookie:b=2", "headers=X-Key: k");
+	assert_lines(&f->one, "IPv4 127.0.0.1 up");
+	assert_non_null(strstr(f->server.last, "\r\nCookie: c=3; a=1; b=2\r\n"));
+	assert_non_null(strstr(f->server.last, "\r\nX-Key: k\r\n"));
+	ANSWER(OK_HEAD "0\r\n\r\n");
+	one_run_of(&f->one, &http_probe, f->url, "headers=Cookie: a=1", "redirects=0");
+	assert_non_null(strstr(f->server.last, "\r\nCookie: a=1\r\n"));
+}
+
 /* libcurl takes 50 of an answer; what one server sets takes nothing from another check. */
 static void many_cookies_are_one_servers_affair(void **state)
 {
@@ -1025,6 +1041,7 @@ int main(void)
 		TEST(a_redirect_is_followed_and_summed),
 		TEST(another_host_is_resolved_and_gets_no_secrets),
 		TEST(cookies_go_along_redirects_to_where_they_belong),
+		TEST(cookies_of_the_check_and_of_the_server_are_one_line),
 		TEST(many_cookies_are_one_servers_affair),
 		TEST(a_post_becomes_a_get_where_it_must),
 		TEST(redirects_end),
