@@ -337,6 +337,8 @@ static void on_silence(evutil_socket_t fd, short what, void *ctx)
 	if (d->lost == (unsigned)o->retries)
 		return; /* the last one has until the deadline */
 	d->lost++;
+	if (d->mixed)
+		unmix_case(d); /* old boxes that take letters as they stand may say nothing */
 	send_query(d);
 }
 
@@ -355,11 +357,19 @@ static bool lacks_edns(const struct dns *d, const struct dns_message *m)
 		(m->rcode == DNS_FORMERR || m->rcode == DNS_NOTIMP);
 }
 
+/* There are servers to whom WwW is another name than www: before an error is believed they are asked without. */
+static bool may_know_small_letters(const struct dns *d, const struct dns_message *m)
+{
+	const struct dns_options *o = run_options(d->run);
+
+	return d->mixed && m->rcode != DNS_NOERROR && (o->expect_status == DNS_WANT_NODATA || m->rcode != (unsigned)o->expect_status);
+}
+
 /* A message that answers one of our queries. */
 static void on_answer(struct dns *d, struct dns_message *m, const struct query *q, int64_t arrived)
 {
 	struct err e;
-	char words[100];
+	char words[100], rcode[DNS_TYPE_TEXT];
 
 	if (d->mixed && m->questions > 0 && memcmp(m->name, d->name, m->name_len) != 0) {
 		unmix_case(d);
@@ -372,6 +382,10 @@ static void on_answer(struct dns *d, struct dns_message *m, const struct query *
 		reject(d, words);
 	} else if (lacks_edns(d, m)) {
 		d->ask.edns = false;
+		send_query(d);
+	} else if (may_know_small_letters(d, m)) {
+		snprintf(d->trouble, sizeof d->trouble, "the first answer was %s", dns_rcode_text(m->rcode, rcode));
+		unmix_case(d);
 		send_query(d);
 	} else {
 		finish(d, m, q, arrived);

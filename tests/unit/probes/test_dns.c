@@ -24,6 +24,8 @@ enum manner {
 	TRUNCATES,
 	FORGES,     /* other id, other question, other port; then answers */
 	LOWERS,     /* repeats the question in small letters */
+	STRICT,     /* NXDOMAIN when there are capital letters */
+	MUTE,       /* nothing then */
 	NO_EDNS,    /* FORMERR when the query has EDNS */
 	DAMAGED,    /* promises a record more than there is */
 	HEADLESS,   /* SERVFAIL without a question */
@@ -105,6 +107,15 @@ static void forge(struct fixture *f, const uint8_t *query)
 	udp_server_reply(&f->udp, "x", 1);
 }
 
+static bool has_capitals(const uint8_t *query)
+{
+	for (size_t i = 12; i < 12 + question_len(query); i++) {
+		if (isupper(query[i]))
+			return true;
+	}
+	return false;
+}
+
 static void on_packet(void *ctx, const uint8_t *query, size_t len)
 {
 	struct fixture *f = ctx;
@@ -114,7 +125,7 @@ static void on_packet(void *ctx, const uint8_t *query, size_t len)
 	assert_true(len <= sizeof f->queries[0] && f->udp.received <= 8);
 	memcpy(f->queries[f->udp.received - 1], query, len);
 	f->lengths[f->udp.received - 1] = len;
-	if (m == SILENT)
+	if (m == SILENT || (m == MUTE && has_capitals(query)))
 		return;
 	if (m == FORGES)
 		forge(f, query);
@@ -125,6 +136,8 @@ static void on_packet(void *ctx, const uint8_t *query, size_t len)
 		for (size_t i = 12; i < 12 + question_len(query); i++)
 			b.data[i] = (uint8_t)tolower(b.data[i]);
 	}
+	if (m == STRICT && has_capitals(query))
+		buf_fini(&b), b = respond(f, query, NXDOMAIN, 0);
 	if (m == NO_EDNS && query[11] == 1)
 		buf_fini(&b), b = respond(f, query, 1, 0);
 	if (m == DAMAGED)
@@ -333,6 +346,29 @@ static void a_server_that_changes_letters_is_asked_without(void **state)
 	assert_true(one_run_value(&f->one, 0, DNS_LOST) == 0);
 }
 
+/* By chance all coins may have fallen on small letters: one time of 8,000. */
+static void a_server_that_takes_letters_as_they_stand_is_asked_without(void **state)
+{
+	struct fixture *f = *state;
+
+	serve(f, 0, 1, ANSWER(ANSWER_A), MANNERS(STRICT));
+	one_run_of(&f->one, &dns_probe, ASK);
+	assert_lines(&f->one, "IPv4 127.0.0.1 up");
+	assert_true(f->udp.received <= 2);
+	assert_true(one_run_value(&f->one, 0, DNS_LOST) == 0);
+	serve(f, 0, 1, ANSWER(ANSWER_A), MANNERS(MUTE));
+	one_run_of(&f->one, &dns_probe, ASK);
+	assert_lines(&f->one, "IPv4 127.0.0.1 up");
+	assert_true(one_run_value(&f->one, 0, DNS_LOST) <= 1);
+	serve(f, NXDOMAIN, 0, ANSWER(ANSWER_A), MANNERS(ANSWERS));
+	one_run_of(&f->one, &dns_probe, ASK, "expect_status=NXDOMAIN");
+	assert_int_equal(f->udp.received, 1); /* what is expected is believed at once */
+	f->one.timeout = 900 * NS_PER_MS;
+	serve(f, NXDOMAIN, 0, ANSWER(ANSWER_A), MANNERS(ANSWERS, SILENT));
+	one_run_of(&f->one, &dns_probe, ASK);
+	assert_non_null(strstr(f->one.lines[0], " queries within 900ms: the first answer was NXDOMAIN"));
+}
+
 static void a_server_without_edns_is_asked_without(void **state)
 {
 	struct fixture *f = *state;
@@ -532,6 +568,7 @@ int main(void)
 		TEST(a_lost_query_is_counted_and_not_down),
 		TEST(forged_answers_are_counted_out),
 		TEST(a_server_that_changes_letters_is_asked_without),
+		TEST(a_server_that_takes_letters_as_they_stand_is_asked_without),
 		TEST(a_server_without_edns_is_asked_without),
 		TEST(what_is_truncated_is_asked_again_over_tcp),
 		TEST(response_codes_are_told_apart),
