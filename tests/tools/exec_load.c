@@ -47,7 +47,7 @@ static bool exec_cancel(void *ctx, struct exec_call *call)
 	return spawner_cancel(l->spawner, call);
 }
 
-static void on_change(void *ctx, enum spawner_change change, const char *why)
+static void on_change(void *ctx, enum keeper_change change, const char *why)
 {
 	(void)ctx, (void)change;
 	fprintf(stderr, "exec_load: the spawner is gone: %s\n", why);
