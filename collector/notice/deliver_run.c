@@ -17,6 +17,7 @@
 #define NOTE_AGAIN 6 /* times WATCH_S */
 #define UNREAD_TOLD (60 * NS_PER_S)
 #define STOP_S 3
+#define SUSPECT 3 /* times in a row that we died with a letter under way: all others go first, should we die of it */
 #define TURN (200 * NS_PER_MS) /* then the loop has its own, whatever there is to do */
 #define DAY (86400 * NS_PER_S)
 
@@ -432,11 +433,13 @@ static int fit_queue(struct deliver *d, struct err *e)
 static void on_waiting(void *ctx, const struct delivery *n)
 {
 	struct deliver *d = ctx;
+	int64_t now = clock_mono();
 
 	queue_put(queue_channel(d->queue, n->channel), &(struct queue_item){.id = n->id, .notice = n->notice, .incident = n->incident,
 		.kind = n->kind, .audience = (char *)(uintptr_t)n->audience, .route = (char *)(uintptr_t)n->route,
 		.language = n->language, .is_part = n->is_part, .tries = n->tries, .created = n->created,
-		.since = clock_mono()}); /* how long it waited before, no clock that is set can tell */
+		.due = n->cuts >= SUSPECT ? now + queue_backoff(n->cuts - SUSPECT + 1, chance()) : 0,
+		.since = now}); /* how long it waited before, no clock that is set can tell */
 }
 
 static void on_recent(void *ctx, const char *channel, int64_t at)

@@ -14,6 +14,7 @@
 #include "lib/mem.h"
 
 #define UNDER_WAY "-1" /* outcome of a try that has not ended */
+#define CUT_WORDS "cut off: it may have been taken"
 #define WAIT_MS 5000 /* for somebody who looks just when the database is opened; later nobody is in the way of the other */
 
 static const char *const tables =
@@ -76,7 +77,8 @@ static const char *const texts[STATEMENTS] = {
 	[COUNT_CUT] = "UPDATE delivery SET tries = tries + 1, words = ?2 WHERE state = 0 AND id IN (SELECT delivery FROM attempt WHERE outcome"
 		      " = " UNDER_WAY ")",
 	[CUT] = "UPDATE attempt SET outcome = ?1, words = ?2 WHERE outcome = " UNDER_WAY,
-	[LOAD] = "SELECT " COLUMNS " FROM delivery d WHERE d.state = 0 ORDER BY d.id",
+	[LOAD] = "SELECT " COLUMNS ", (SELECT count(*) FROM attempt a WHERE a.delivery = d.id AND a.number > (SELECT ifnull(max(b.number), 0)"
+		 " FROM attempt b WHERE b.delivery = d.id AND b.words <> '" CUT_WORDS "')) FROM delivery d WHERE d.state = 0 ORDER BY d.id",
 	[RECENT] = "SELECT d.channel, a.at FROM attempt a JOIN delivery d ON d.id = a.delivery WHERE a.at >= ? ORDER BY a.at",
 	[READ] = "SELECT id, kind, incident, other, state, faults, level, since, at, audience, subject, author, text, reason, items, affected"
 		 " FROM notice WHERE id = ?",
@@ -369,7 +371,7 @@ static struct delivery delivery_of(sqlite3_stmt *s)
 /* Of a process that died with letters under way: nobody knows whether they were taken. */
 static int cut_off(struct deliveries *d, struct err *e)
 {
-	static const char *const words = "cut off: it may have been taken";
+	static const char *const words = CUT_WORDS;
 	const int64_t outcome = LETTER_AGAIN;
 
 	if (deliveries_begin(d, e) < 0 || run(d, bound(d, COUNT_CUT, &outcome, 1, &words, 1), "tries are not kept", e) < 0 ||
@@ -388,6 +390,7 @@ int deliveries_load(struct deliveries *d, void (*on_delivery)(void *ctx, const s
 	while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
 		struct delivery one = delivery_of(s);
 
+		one.cuts = (unsigned)sqlite3_column_int(s, 12);
 		on_delivery(ctx, &one);
 	}
 	sqlite3_reset(s);

@@ -43,6 +43,7 @@ struct delivery {
 	bool is_part; /* a digest of our own */
 	enum delivery_state state;
 	unsigned tries;
+	unsigned cuts;   /* of them the newest ones, that a death cut off; of what deliveries_load tells */
 	int64_t created; /* real ns */
 	int64_t since;   /* mono ns: since when this process knows of it; not kept */
 };

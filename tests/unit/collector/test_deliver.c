@@ -713,6 +713,42 @@ static void letters_that_deaths_cut_off_count_for_the_limit(void **state)
 	answer(b, "a problem 1", LETTER_TAKEN);
 }
 
+static void a_letter_that_we_die_of_lets_all_others_go_first(void **state)
+{
+	struct bench *b = *state;
+
+	configure(b, "channels = ( " HOOK("a", "") ", " HOOK("b", "") ROUTES("\"a\", \"b\""));
+	problem(b, 1);
+	start(b);
+	answer(b, "a problem 1", LETTER_AGAIN);
+	answer(b, "b problem 1", LETTER_TAKEN);
+	for (int i = 0; i < 3; i++) {
+		stop(b);
+		start(b);
+		assert_on_their_way("a problem 1");
+	}
+	stop(b);
+	problem(b, 2);
+	start(b);
+	answer(b, "a problem 2", LETTER_TAKEN);
+	answer(b, "b problem 2", LETTER_TAKEN);
+	assert_on_their_way("");
+	pass(b, 7 * S);
+	answer(b, "a problem 1", LETTER_TAKEN);
+	/* And an answer ends the suspicion. */
+	problem(b, 3);
+	wake(b);
+	for (int i = 0; i < 2; i++) {
+		stop(b);
+		start(b);
+	}
+	answer(b, "a problem 3", LETTER_AGAIN);
+	answer(b, "b problem 3", LETTER_TAKEN);
+	stop(b);
+	start(b);
+	answer(b, "a problem 3", LETTER_TAKEN);
+}
+
 /* ---- storms */
 
 static int64_t size_of(const struct bench *b, const char *name)
@@ -996,6 +1032,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_unit_keeps_its_own_systems_alone, begin, end),
 		cmocka_unit_test_setup_teardown(nobody_is_told_what_cannot_be_written_down, begin, end),
 		cmocka_unit_test_setup_teardown(letters_that_deaths_cut_off_count_for_the_limit, begin, end),
+		cmocka_unit_test_setup_teardown(a_letter_that_we_die_of_lets_all_others_go_first, begin, end),
 		cmocka_unit_test_setup_teardown(the_ends_of_a_storm_are_joined_with_one_commit, begin, end),
 		cmocka_unit_test_setup_teardown(the_loop_has_its_turn_while_there_is_much_to_do, begin, end),
 		cmocka_unit_test_setup_teardown(an_end_that_is_read_late_is_told_to_who_knows_the_beginning, begin, end),
