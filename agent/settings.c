@@ -237,8 +237,8 @@ static const struct config_field fields[] = {
 	{.name = "plugins", .kind = CONFIG_TEXT, .offset = AT(, plugins), .fallback = "", .max = PATH_MAX,
 		.help = "file of the Nagios plugins that checks of type exec may name, root's own; read at the start; none: no "
 			"plugin is started"},
-	{.name = "plugin_user", .kind = CONFIG_TEXT, .offset = AT(, plugin_user), .fallback = "nobody", .min = 1, .max = 32,
-		.help = "user that plugins run as, neither root nor the user of the agent"},
+	{.name = "plugin_user", .kind = CONFIG_TEXT, .offset = AT(, plugin_user), .fallback = "", .max = 32,
+		.help = "user that plugins run as, neither root nor the user of the agent nor of anything else; must be given beside plugins"},
 	{.name = "credentials", .kind = CONFIG_TEXT, .offset = AT(, credentials_path), .fallback = "", .max = PATH_MAX,
 		.help = "file of users and communities that devices are asked with, which only its owner can read; to be "
 			"read again by a reload it must be the user's"},
@@ -366,6 +366,9 @@ static int check_all(struct agent_settings *s, struct err *e)
 	if (s->journal.max_bytes < 2 * s->journal.segment_bytes)
 		return config_error(&s->journal.where, e,
 			"journal: max_bytes must be at least twice segment_bytes");
+	if (*s->plugins != '\0' && *s->plugin_user == '\0')
+		return err_set(e, "%s: plugin_user must be given beside plugins: a user of their own, who owns nothing "
+			"(useradd --system --no-create-home xunjian-plugin)", s->path);
 	targets_parse(&s->allow_targets, s->arena, &s->targets);
 	s->state = absolute(s, s->state);
 	s->plugins = absolute(s, s->plugins);

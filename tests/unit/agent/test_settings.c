@@ -148,6 +148,21 @@ static void what_is_wrong_is_told_where_it_stands(void **state)
 		"twice segment_bytes");
 }
 
+static void plugins_need_a_user_of_their_own(void **state)
+{
+	struct agent_settings *s;
+	struct err e;
+
+	(void)state;
+	write_file("id = \"a\"; plugins = \"plugins.conf\";\n");
+	s = agent_settings_load(path, &e);
+	assert_null(s);
+	assert_non_null(strstr(e.text, ": plugin_user must be given beside plugins: a user of their own"));
+	s = read_good("id = \"a\"; plugins = \"plugins.conf\"; plugin_user = \"xunjian-plugin\";\n");
+	assert_string_equal(s->plugin_user, "xunjian-plugin");
+	agent_settings_free(s);
+}
+
 static void a_bad_check_is_told_where_it_stands(void **state)
 {
 	(void)state;
@@ -187,6 +202,7 @@ int main(void)
 		cmocka_unit_test(the_settings_of_the_city_in_a_box_are_read),
 		cmocka_unit_test(checks_keep_their_options_beside_their_own_settings),
 		cmocka_unit_test(what_is_wrong_is_told_where_it_stands),
+		cmocka_unit_test(plugins_need_a_user_of_their_own),
 		cmocka_unit_test(a_bad_check_is_told_where_it_stands),
 		cmocka_unit_test(both_loopback_families_may_serve_figures),
 	};
