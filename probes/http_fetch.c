@@ -252,19 +252,19 @@ static void finish_answered(struct http_fetch *f)
 
 enum http_outcome http_fetch_late(const struct http_fetch *f, int64_t limit, char *why, size_t room)
 {
-	double connected_ms = (double)f->dialled / NS_PER_MS;
-	char words[NUM_TEXT], way[WAY_MAX];
+	char words[NUM_TEXT], connected_ms[NUM_TEXT], way[WAY_MAX];
 
 	num_format_duration(limit, words);
+	num_format_double((double)f->dialled / NS_PER_MS, 3, connected_ms);
 	format_way(f, way);
 	if (f->phase == PHASE_RESOLVE)
 		snprintf(why, room, "%sno answer from the resolver within %s", way, words);
 	else if (f->phase == PHASE_CONNECT)
 		snprintf(why, room, "%sno answer to the connection attempt within %s", way, words);
 	else if (f->is_https && seconds_of(f->easy, CURLINFO_APPCONNECT_TIME_T) <= 0)
-		snprintf(why, room, "%sconnected in %.3g ms, TLS handshake not complete within %s", way, connected_ms, words);
+		snprintf(why, room, "%sconnected in %s ms, TLS handshake not complete within %s", way, connected_ms, words);
 	else if (f->answer.header_bytes == 0)
-		snprintf(why, room, "%sconnected in %.3g ms, no answer to the request within %s", way, connected_ms, words);
+		snprintf(why, room, "%sconnected in %s ms, no answer to the request within %s", way, connected_ms, words);
 	else
 		snprintf(why, room, "%sanswer not complete within %s (status %d, %zu bytes of body)", way, words, f->answer.status,
 			f->answer.body_bytes);

@@ -119,15 +119,16 @@ static void finish(struct sip *s, const struct sip_response *a, int64_t arrived)
 static void at_deadline(void *state, struct run *r)
 {
 	struct sip *s = run_private(r);
-	char limit[NUM_TEXT];
+	char limit[NUM_TEXT], connected_ms[NUM_TEXT];
 
 	(void)state;
 	num_format_duration(run_deadline(r) - run_started(r), limit);
+	num_format_double(s->connected_ms, 3, connected_ms);
 	tell_counts(s);
 	if (s->dial != NULL)
 		run_down(r, "no answer to the connection attempt within %s", limit);
 	else if (s->shake != NULL)
-		run_down(r, "connected in %.3g ms, TLS handshake not complete within %s", s->connected_ms, limit);
+		run_down(r, "connected in %s ms, TLS handshake not complete within %s", connected_ms, limit);
 	else if (s->provisional != 0)
 		run_down(r, "only a provisional response (%u) within %s", s->provisional, limit);
 	else

@@ -181,19 +181,19 @@ static void on_dialled(void *ctx, const struct dial_end *end)
 static void at_deadline(void *state, struct run *r)
 {
 	struct tcp *t = run_private(r);
-	double connected_ms = (double)t->connected / NS_PER_MS;
-	char limit[NUM_TEXT];
+	char limit[NUM_TEXT], connected_ms[NUM_TEXT];
 
 	(void)state;
 	num_format_duration(run_deadline(r) - run_started(r), limit);
+	num_format_double((double)t->connected / NS_PER_MS, 3, connected_ms);
 	if (t->dial != NULL)
 		run_down(r, "no answer to the connection attempt within %s", limit);
 	else if (is_answered(t))
 		run_up(r); /* it dripped in too slowly to be looked at each time */
 	else if (t->answer.len == 0)
-		run_down(r, "connected in %.3g ms, no answer within %s", connected_ms, limit);
+		run_down(r, "connected in %s ms, no answer within %s", connected_ms, limit);
 	else
-		run_down(r, "connected in %.3g ms, %zu bytes but not the expected answer within %s", connected_ms,
+		run_down(r, "connected in %s ms, %zu bytes but not the expected answer within %s", connected_ms,
 			t->answer.len, limit);
 }
 

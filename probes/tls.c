@@ -495,22 +495,21 @@ static void on_line(void *ctx, const struct tls_line_end *e)
 static void at_deadline(void *state, struct run *r)
 {
 	struct tls *t = run_private(r);
-	double connected_ms;
-	char limit[NUM_TEXT], why[300] = "";
+	char limit[NUM_TEXT], connected_ms[NUM_TEXT], why[300] = "";
 	enum outcome outcome;
 
 	(void)state;
 	num_format_duration(run_deadline(r) - run_started(r), limit);
 	if (t->line != NULL)
 		t->connected = tls_line_connected(t->line);
-	connected_ms = (double)t->connected / NS_PER_MS;
+	num_format_double((double)t->connected / NS_PER_MS, 3, connected_ms);
 	if (t->line != NULL && t->connected < 0) {
 		run_down(r, "no answer to the connection attempt within %s", limit);
 	} else if (t->line != NULL) {
-		run_down(r, "connected in %.3g ms, %s dialogue before TLS not complete within %s", connected_ms,
+		run_down(r, "connected in %s ms, %s dialogue before TLS not complete within %s", connected_ms,
 			starttls_name(t->place.starttls), limit);
 	} else if (t->shake != NULL) {
-		run_down(r, "connected in %.3g ms, TLS handshake not complete within %s", connected_ms, limit);
+		run_down(r, "connected in %s ms, TLS handshake not complete within %s", connected_ms, limit);
 	} else {
 		outcome = judge(t, why);
 		tell_asks(t);
