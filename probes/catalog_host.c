@@ -234,9 +234,12 @@ static const struct metric protocol_metrics[] = {
 	{PROTOCOL_UDP_ERRORS, "udp_errors", "1/s", 4, "UDP错误", "UDP errors"},
 	{PROTOCOL_UDP_BUFFER_IN, "udp_buffer_in", "1/s", 4, "UDP接收缓冲满", "UDP receive buffer full"},
 	{PROTOCOL_UDP_BUFFER_OUT, "udp_buffer_out", "1/s", 4, "UDP发送缓冲满", "UDP send buffer full"},
+	{PROTOCOL_TCP_SOCKETS, "tcp_sockets", "1", 0, "TCP套接字", "TCP sockets in use"},
+	{PROTOCOL_UDP_SOCKETS, "udp_sockets", "1", 0, "UDP套接字", "UDP sockets in use"},
 	{.number = 0},
 };
-PLAIN_TYPE(protocol, "protocol counters of this host: TCP; and IP, ICMP and UDP as a part for each family");
+PLAIN_TYPE(protocol, "protocol counters of this host: TCP, which the kernel counts for both families together; as a part for each family IP, ICMP and "
+	"UDP, and sockets of TCP and UDP");
 
 /* ---- process */
 

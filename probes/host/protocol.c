@@ -33,7 +33,7 @@ static const struct counters_word v6_words[FAMILY_COUNT] = {
 };
 
 struct protocol_memory {
-	struct look_file snmp, netstat, snmp6;
+	struct look_file snmp, netstat, snmp6, sockets, sockets6;
 	uint32_t seen_v6;
 	uint64_t tcp[TCP_COUNT], v4[FAMILY_COUNT], v6[FAMILY_COUNT];
 	bool has_tcp[TCP_COUNT]; /* netstat may be there at one look and not at the next */
@@ -63,10 +63,32 @@ static void tell_tcp(struct look *l, const struct protocol_memory *m, const uint
 		look_value(l, PROTOCOL_RETRANSMITTED_SHARE, again / sent * 100);
 }
 
-static void tell_family(struct look *l, const char *label, bool known, const uint64_t *before, const uint64_t *now,
-	const bool *has)
+/* "TCP6: inuse 3 ..." */
+static void tell_sockets(struct run_part *p, struct scan text, const char *group, uint32_t metric)
 {
-	struct run_part *p = look_part(l, label);
+	struct scan line, name, word;
+	uint64_t n;
+
+	while (scan_line(&text, &line)) {
+		if (scan_until(&line, ':', &name) && scan_is(&name, group) && scan_word(&line, &word) && scan_is(&word, "inuse") &&
+			scan_number(&line, &n))
+			run_part_value(p, metric, (double)n);
+	}
+}
+
+static void tell_all_sockets(struct look *l, struct run_part *p, struct look_file *f, bool is_v6)
+{
+	struct scan text;
+	struct err ignored;
+
+	if (p == NULL || look_read(l, f, is_v6 ? "proc/net/sockstat6" : "proc/net/sockstat", &text, &ignored) < 0)
+		return;
+	tell_sockets(p, text, is_v6 ? "TCP6" : "TCP", PROTOCOL_TCP_SOCKETS);
+	tell_sockets(p, text, is_v6 ? "UDP6" : "UDP", PROTOCOL_UDP_SOCKETS);
+}
+
+static void tell_family(struct look *l, struct run_part *p, bool known, const uint64_t *before, const uint64_t *now, const bool *has)
+{
 	uint64_t moved[FAMILY_COUNT];
 
 	if (!known || !look_moved(before, now, FAMILY_COUNT, moved))
@@ -81,13 +103,16 @@ static void look_v6(struct look *l, struct protocol_memory *m)
 {
 	uint64_t now[FAMILY_COUNT] = {0};
 	bool has[FAMILY_COUNT] = {false};
+	struct run_part *p;
 	struct scan text;
 	struct err ignored;
 
 	if (look_read(l, &m->snmp6, "proc/net/snmp6", &text, &ignored) < 0)
 		return;
 	counters_read(text, v6_words, FAMILY_COUNT, now, has);
-	tell_family(l, "IPv6", m->seen_v6 > 0 && m->seen_v6 + 1 == look_number(l), m->v6, now, has);
+	p = look_part(l, "IPv6");
+	tell_family(l, p, m->seen_v6 > 0 && m->seen_v6 + 1 == look_number(l), m->v6, now, has);
+	tell_all_sockets(l, p, &m->sockets6, true);
 	memcpy(m->v6, now, sizeof m->v6);
 	m->seen_v6 = look_number(l);
 }
@@ -97,6 +122,7 @@ static int protocol_look(struct look *l, struct err *e)
 	struct protocol_memory *m = look_memory(l);
 	uint64_t tcp[TCP_COUNT] = {0}, v4[FAMILY_COUNT] = {0};
 	bool has_tcp[TCP_COUNT] = {false}, has_v4[FAMILY_COUNT] = {false};
+	struct run_part *p;
 	struct scan text;
 	struct err ignored;
 
@@ -109,7 +135,9 @@ static int protocol_look(struct look *l, struct err *e)
 	if (look_read(l, &m->netstat, "proc/net/netstat", &text, &ignored) == 0)
 		counters_read(text, tcp_words, TCP_COUNT, tcp, has_tcp);
 	tell_tcp(l, m, tcp, has_tcp);
-	tell_family(l, "IPv4", look_number(l) > 1, m->v4, v4, has_v4);
+	p = look_part(l, "IPv4");
+	tell_family(l, p, look_number(l) > 1, m->v4, v4, has_v4);
+	tell_all_sockets(l, p, &m->sockets, false);
 	memcpy(m->tcp, tcp, sizeof m->tcp);
 	memcpy(m->has_tcp, has_tcp, sizeof m->has_tcp);
 	memcpy(m->v4, v4, sizeof m->v4);
@@ -124,6 +152,8 @@ static void protocol_forget(void *memory)
 	look_file_close(&m->snmp);
 	look_file_close(&m->netstat);
 	look_file_close(&m->snmp6);
+	look_file_close(&m->sockets);
+	look_file_close(&m->sockets6);
 }
 
 static const struct look_kind protocol_kind = {sizeof(struct protocol_memory), true, protocol_look, protocol_forget};
