@@ -284,26 +284,38 @@ struct needs {
 	int64_t files, bytes;
 };
 
-static size_t columns_of(const struct catalog_type *t)
+static size_t columns_of(const struct catalog_type *t, enum family family)
 {
 	size_t n = 1; /* up */
 
 	for (const struct metric *m = t->metrics; m->number != 0; m++)
-		n++;
+		n += catalog_family_has(t, family, m->number);
 	return n;
+}
+
+static void add_family(const struct inventory_check *c, enum family family, const struct config_list *archives, struct needs *n)
+{
+	int64_t files = (int64_t)c->vantages.count;
+	int64_t size = series_rrd_size(columns_of(c->of_type, family), (uint32_t)(c->interval / NS_PER_S), archives);
+
+	n->files += files;
+	n->bytes += files * ((size + PAGE - 1) / PAGE * PAGE);
 }
 
 /* One file for each vantage and family. A name may turn out to have several addresses: each but the
  * first of a family takes one more file, up to max_parts, which is not known here. */
 static void add_needs(const struct inventory_check *c, const struct config_list *archives, struct needs *n)
 {
-	bool is_one = c->families != FAMILIES_BOTH ||
-		      catalog_literal(c->of_type, c->of_options) != FAMILY_NONE;
-	int64_t files = (int64_t)c->vantages.count * (is_one ? 1 : 2);
-	int64_t size = series_rrd_size(columns_of(c->of_type), (uint32_t)(c->interval / NS_PER_S), archives);
+	enum family literal = catalog_literal(c->of_type, c->of_options);
 
-	n->files += files;
-	n->bytes += files * ((size + PAGE - 1) / PAGE * PAGE);
+	if (!catalog_has_family(c->of_type, c->of_options)) {
+		add_family(c, FAMILY_NONE, archives, n);
+		return;
+	}
+	if (literal != FAMILY_V6 && c->families != FAMILIES_IPV6)
+		add_family(c, FAMILY_V4, archives, n);
+	if (literal != FAMILY_V4 && c->families != FAMILIES_IPV4)
+		add_family(c, FAMILY_V6, archives, n);
 }
 
 static struct needs needs_of(const struct inventory *inv, const struct config_list *archives)

@@ -284,15 +284,15 @@ static const struct series_layout *layout_get(struct series_catalogue *c, bool h
 	return l;
 }
 
-/* "up" and what the type measures; of a type that this build does not know "up" alone. */
-static const struct series_layout *layout_of_type(struct series_catalogue *c, const char *type)
+/* "up" and what the type measures in that family; of a type that this build does not know "up" alone. */
+static const struct series_layout *layout_of_type(struct series_catalogue *c, const char *type, enum family family)
 {
 	const struct catalog_type *t = catalog_find(type);
 	uint32_t metrics[SAMPLE_VALUES_MAX];
 	size_t n = 0;
 
 	for (const struct metric *m = t != NULL ? t->metrics : NULL; m != NULL && m->number != 0; m++) {
-		if (n < SAMPLE_VALUES_MAX)
+		if (n < SAMPLE_VALUES_MAX && catalog_family_has(t, family, m->number))
 			metrics[n++] = m->number;
 	}
 	return layout_get(c, true, metrics, n);
@@ -352,7 +352,7 @@ struct series *series_catalogue_add(struct series_catalogue *c, const char *vant
 	s = row_new(c, g, r->type, r->family, r->part,
 		has_part ? g->numbers[is_v6] + 1 : 0);
 	s->interval_s = r->interval_s;
-	s->file.layout = layout_of_type(c, r->type);
+	s->file.layout = layout_of_type(c, r->type, r->family);
 	return s;
 }
 

@@ -132,6 +132,17 @@ unsigned catalog_decimals(uint32_t metric)
 	return m != NULL ? m->decimals : 6;
 }
 
+bool catalog_family_has(const struct catalog_type *t, enum family family, uint32_t metric)
+{
+	const uint32_t *m = t->parity;
+
+	if (family == FAMILY_V6 || m == NULL)
+		return true;
+	while (*m != 0 && CATALOG_RATIO(*m) != metric)
+		m++;
+	return *m == 0;
+}
+
 bool catalog_has_family(const struct catalog_type *t, const void *options)
 {
 	if (t->target == CATALOG_TARGET_MAYBE_HOST)

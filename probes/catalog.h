@@ -28,10 +28,16 @@ struct catalog_type {
 	size_t options_size;
 	const struct config_schema *schema; /* flat; shared by configuration, wire and shell */
 	const struct metric *metrics;       /* ends with number 0 */
+	const uint32_t *parity;             /* metrics that have a ratio, ends with 0; NULL: none */
 	int64_t timeout_max;                /* ns that a run may be given; 0: no bound of its own */
 	/* Cross-field check of filled options; may be NULL. */
 	int (*check)(const void *options, struct err *);
 };
+
+/* Of a time that is measured in both families: what it is over IPv6, by what it is over IPv4. Told with the results of IPv6
+ * (run.h). A row of the type's table. */
+#define CATALOG_RATIO(metric) ((metric) + 90)
+#define CATALOG_RATIO_METRIC(metric, name, zh, en) {CATALOG_RATIO(metric), name "_ratio", "1", 3, zh "v6/v4", en ", v6/v4"}
 
 /* Each stands in catalog_<type>.c, its options and the numbers of its metrics in catalog_<type>.h. */
 extern const struct catalog_type catalog_icmp, catalog_tcp, catalog_http, catalog_http_steps, catalog_dns, catalog_ntp, catalog_tls,
@@ -45,6 +51,8 @@ extern const struct catalog_type *const catalog_types[]; /* ends with NULL */
 const struct catalog_type *catalog_find(const char *name);
 const struct metric *catalog_metric(uint32_t number); /* or NULL */
 unsigned catalog_decimals(uint32_t metric);           /* 6 when the number is not known */
+/* Whether results of that family may have a metric of the type: ratios are told with IPv6. */
+bool catalog_family_has(const struct catalog_type *, enum family, uint32_t metric);
 
 /* What a type with a target begins its options with: the host or url, then addresses that are
  * probed instead of resolving that name; "" where it is resolved. They are one per family: with

@@ -69,8 +69,11 @@ static const struct metric dns_metrics[] = {
 	{DNS_IS_AUTHORITATIVE, "authoritative", "1", 0, "权威应答(AA)", "authoritative (AA)"},
 	{DNS_IS_TRUNCATED, "truncated", "1", 0, "UDP应答被截断", "truncated over UDP"},
 	{DNS_IS_TCP, "tcp", "1", 0, "经由TCP", "answered over TCP"},
+	CATALOG_RATIO_METRIC(DNS_TIME, "time", "应答时间", "answer time"),
+	CATALOG_RATIO_METRIC(DNS_TOTAL, "total", "总时间", "total"),
 	{.number = 0},
 };
+static const uint32_t dns_parity[] = {DNS_TIME, DNS_TOTAL, 0};
 
 static int dns_check(const void *options, struct err *e)
 {
@@ -96,5 +99,6 @@ const struct catalog_type catalog_dns = {
 	.options_size = sizeof(struct dns_options),
 	.schema = &dns_schema,
 	.metrics = dns_metrics,
+	.parity = dns_parity,
 	.check = dns_check,
 };

@@ -59,8 +59,10 @@ static const struct metric exec_metrics[] = {
 	{EXEC_RATE, "rate", "1/s", 6, "速率", "rate of a counter"},
 	OF_UNIT(EXEC_PLAIN, "value", "", "1", 6, "数值", "value"),
 	OF_UNIT(EXEC_BYTES, "bytes", "bytes_", "B", 0, "字节", "bytes"),
+	CATALOG_RATIO_METRIC(EXEC_TIME, "time", "运行时间", "time that it ran"),
 	{.number = 0},
 };
+static const uint32_t exec_parity[] = {EXEC_TIME, 0};
 
 static bool is_used(const struct exec_options *o, const char *word)
 {
@@ -97,6 +99,7 @@ const struct catalog_type catalog_exec = {
 	.options_size = sizeof(struct exec_options),
 	.schema = &exec_schema,
 	.metrics = exec_metrics,
+	.parity = exec_parity,
 	.timeout_max = EXEC_TIMEOUT_MAX * NS_PER_S,
 	.check = exec_check,
 };

@@ -71,8 +71,14 @@ static const struct metric http_metrics[] = {
 	{HTTP_BODY_BYTES, "body_bytes", "B", 0, "正文字节", "body size"},
 	{HTTP_REDIRECTS, "redirects", "1", 0, "重定向", "redirects"},
 	{HTTP_CERT_DAYS, "cert_days", "d", 2, "证书剩余天数", "certificate days left"},
+	CATALOG_RATIO_METRIC(HTTP_RESOLVE, "resolve", "解析", "resolve"),
+	CATALOG_RATIO_METRIC(HTTP_CONNECT, "connect", "连接", "connect"),
+	CATALOG_RATIO_METRIC(HTTP_TLS, "tls", "TLS握手", "TLS handshake"),
+	CATALOG_RATIO_METRIC(HTTP_FIRST_BYTE, "first_byte", "首字节", "first byte"),
+	CATALOG_RATIO_METRIC(HTTP_TOTAL, "total", "总时间", "total"),
 	{.number = 0},
 };
+static const uint32_t http_parity[] = {HTTP_RESOLVE, HTTP_CONNECT, HTTP_TLS, HTTP_FIRST_BYTE, HTTP_TOTAL, 0};
 
 static int check_expected_header(const char *text, struct err *e)
 {
@@ -113,5 +119,6 @@ const struct catalog_type catalog_http = {
 	.options_size = sizeof(struct http_options),
 	.schema = &http_schema,
 	.metrics = http_metrics,
+	.parity = http_parity,
 	.check = http_check,
 };

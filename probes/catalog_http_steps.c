@@ -47,8 +47,14 @@ static const struct metric http_steps_metrics[] = {
 	{HTTP_STEPS_CERT_DAYS, "cert_days", "d", 2, "证书剩余天数", "certificate days left"},
 	{HTTP_STEPS_DONE, "done", "1", 0, "完成步骤数", "steps done"},
 	STEP(1), STEP(2), STEP(3), STEP(4), STEP(5), STEP(6), STEP(7), STEP(8), STEP(9), STEP(10), STEP(11), STEP(12),
+	CATALOG_RATIO_METRIC(HTTP_STEPS_RESOLVE, "resolve", "解析", "resolve"),
+	CATALOG_RATIO_METRIC(HTTP_STEPS_CONNECT, "connect", "连接", "connect"),
+	CATALOG_RATIO_METRIC(HTTP_STEPS_TLS, "tls", "TLS握手", "TLS handshake"),
+	CATALOG_RATIO_METRIC(HTTP_STEPS_FIRST_BYTE, "first_byte", "首字节", "first byte"),
+	CATALOG_RATIO_METRIC(HTTP_STEPS_TOTAL, "total", "总时间", "total"),
 	{.number = 0},
 };
+static const uint32_t http_steps_parity[] = {HTTP_STEPS_RESOLVE, HTTP_STEPS_CONNECT, HTTP_STEPS_TLS, HTTP_STEPS_FIRST_BYTE, HTTP_STEPS_TOTAL, 0};
 _Static_assert(HTTP_STEPS_MAX == 12, "each step has its metric");
 
 static int check(const void *options, struct err *e)
@@ -72,5 +78,6 @@ const struct catalog_type catalog_http_steps = {
 	.options_size = sizeof(struct http_options),
 	.schema = &http_steps_schema,
 	.metrics = http_steps_metrics,
+	.parity = http_steps_parity,
 	.check = check,
 };

@@ -39,8 +39,10 @@ static const struct metric icmp_metrics[] = {
 	{ICMP_DUPLICATES, "duplicates", "1", 0, "重复应答", "duplicates"},
 	{ICMP_LATE, "late", "1", 0, "迟到应答", "late replies"},
 	{ICMP_TTL, "ttl", "1", 0, "TTL", "TTL"},
+	CATALOG_RATIO_METRIC(ICMP_RTT_MEDIAN, "rtt_median", "时延中位数", "RTT median"),
 	{.number = 0},
 };
+static const uint32_t icmp_parity[] = {ICMP_RTT_MEDIAN, 0};
 
 const struct catalog_type catalog_icmp = {
 	.name = "icmp",
@@ -49,5 +51,6 @@ const struct catalog_type catalog_icmp = {
 	.options_size = sizeof(struct icmp_options),
 	.schema = &icmp_schema,
 	.metrics = icmp_metrics,
+	.parity = icmp_parity,
 	.check = catalog_check_target,
 };

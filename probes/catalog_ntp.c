@@ -32,8 +32,10 @@ static const struct metric ntp_metrics[] = {
 	{NTP_REFERENCE_AGE, "reference_age", "s", 1, "距上次校时", "since its last correction"},
 	{NTP_LOST, "lost", "1", 0, "未获应答的查询", "queries not answered"},
 	{NTP_FOREIGN, "foreign", "1", 0, "被拒收的报文", "packets not accepted"},
+	CATALOG_RATIO_METRIC(NTP_DELAY, "delay", "往返时延", "round-trip delay"),
 	{.number = 0},
 };
+static const uint32_t ntp_parity[] = {NTP_DELAY, 0};
 
 const struct catalog_type catalog_ntp = {
 	.name = "ntp",
@@ -42,5 +44,6 @@ const struct catalog_type catalog_ntp = {
 	.options_size = sizeof(struct ntp_options),
 	.schema = &ntp_schema,
 	.metrics = ntp_metrics,
+	.parity = ntp_parity,
 	.check = catalog_check_target,
 };

@@ -42,8 +42,10 @@ static const struct metric path_metrics[] = {
 	{PATH_RTT, "rtt", "s", 6, "平均时延", "RTT mean"},
 	{PATH_RTT_MAX, "rtt_max", "s", 6, "最大时延", "RTT maximum"},
 	{PATH_FOREIGN, "foreign", "1", 0, "被拒收的报文", "packets not accepted"},
+	CATALOG_RATIO_METRIC(PATH_RTT, "rtt", "平均时延", "RTT mean"),
 	{.number = 0},
 };
+static const uint32_t path_parity[] = {PATH_RTT, 0};
 
 static int path_check(const void *options, struct err *e)
 {
@@ -61,5 +63,6 @@ const struct catalog_type catalog_path = {
 	.options_size = sizeof(struct path_options),
 	.schema = &path_schema,
 	.metrics = path_metrics,
+	.parity = path_parity,
 	.check = path_check,
 };

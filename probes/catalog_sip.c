@@ -47,8 +47,12 @@ static const struct metric sip_metrics[] = {
 	{SIP_FOREIGN, "foreign", "1", 0, "被拒收的报文", "messages not accepted"},
 	{SIP_HANDSHAKE, "handshake", "s", 6, "TLS握手", "TLS handshake"},
 	{SIP_CERT_DAYS, "cert_days", "d", 2, "证书剩余天数", "certificate days left"},
+	CATALOG_RATIO_METRIC(SIP_TIME, "time", "响应时间", "time to the final response"),
+	CATALOG_RATIO_METRIC(SIP_CONNECT, "connect", "连接", "connect"),
+	CATALOG_RATIO_METRIC(SIP_HANDSHAKE, "handshake", "TLS握手", "TLS handshake"),
 	{.number = 0},
 };
+static const uint32_t sip_parity[] = {SIP_TIME, SIP_CONNECT, SIP_HANDSHAKE, 0};
 
 /* What goes into the request must not end a line or an address in it. */
 static int sip_check(const void *options, struct err *e)
@@ -79,5 +83,6 @@ const struct catalog_type catalog_sip = {
 	.options_size = sizeof(struct sip_options),
 	.schema = &sip_schema,
 	.metrics = sip_metrics,
+	.parity = sip_parity,
 	.check = sip_check,
 };

@@ -190,8 +190,10 @@ static const struct metric snmp_metrics[] = {
 	{SNMP_STORAGE_SHARE, "storage_share", "%", 2, "存储使用率", "used share of a storage"},
 	{SNMP_OBJECT_VALUE, "value", "1", 6, "值", "value of an object"},
 	{SNMP_OBJECT_RATE, "rate", "1/s", 6, "速率", "rate of an object that counts"},
+	CATALOG_RATIO_METRIC(SNMP_TIME, "time", "采集用时", "time of the whole reading"),
 	{.number = 0},
 };
+static const uint32_t snmp_parity[] = {SNMP_TIME, 0};
 
 static int snmp_check(const void *options, struct err *e)
 {
@@ -223,5 +225,6 @@ const struct catalog_type catalog_snmp = {
 	.options_size = sizeof(struct snmp_options),
 	.schema = &snmp_schema,
 	.metrics = snmp_metrics,
+	.parity = snmp_parity,
 	.check = snmp_check,
 };

@@ -30,8 +30,11 @@ static const struct config_schema tcp_schema = {
 static const struct metric tcp_metrics[] = {
 	{TCP_CONNECT, "connect", "s", 6, "连接", "connect"},
 	{TCP_TOTAL, "total", "s", 6, "总时间", "total"},
+	CATALOG_RATIO_METRIC(TCP_CONNECT, "connect", "连接", "connect"),
+	CATALOG_RATIO_METRIC(TCP_TOTAL, "total", "总时间", "total"),
 	{.number = 0},
 };
+static const uint32_t tcp_parity[] = {TCP_CONNECT, TCP_TOTAL, 0};
 
 static int tcp_check(const void *options, struct err *e)
 {
@@ -52,5 +55,6 @@ const struct catalog_type catalog_tcp = {
 	.options_size = sizeof(struct tcp_options),
 	.schema = &tcp_schema,
 	.metrics = tcp_metrics,
+	.parity = tcp_parity,
 	.check = tcp_check,
 };

@@ -74,8 +74,13 @@ static const struct metric tls_metrics[] = {
 	{TLS_TLCP_CIPHER, "tlcp_cipher", "1", 0, "TLCP密码套件(编号)", "TLCP cipher suite (number)"},
 	{TLS_TLCP_SIGN_DAYS, "tlcp_sign_days", "d", 2, "TLCP签名证书剩余天数", "TLCP signing certificate days left"},
 	{TLS_TLCP_ENC_DAYS, "tlcp_enc_days", "d", 2, "TLCP加密证书剩余天数", "TLCP encryption certificate days left"},
+	CATALOG_RATIO_METRIC(TLS_CONNECT, "connect", "连接", "connect"),
+	CATALOG_RATIO_METRIC(TLS_STARTTLS, "starttls", "STARTTLS对话", "STARTTLS dialogue"),
+	CATALOG_RATIO_METRIC(TLS_HANDSHAKE, "handshake", "TLS握手", "TLS handshake"),
+	CATALOG_RATIO_METRIC(TLS_TOTAL, "total", "总时间", "total"),
 	{.number = 0},
 };
+static const uint32_t tls_parity[] = {TLS_CONNECT, TLS_STARTTLS, TLS_HANDSHAKE, TLS_TOTAL, 0};
 
 static int tls_check(const void *options, struct err *e)
 {
@@ -100,5 +105,6 @@ const struct catalog_type catalog_tls = {
 	.options_size = sizeof(struct tls_options),
 	.schema = &tls_schema,
 	.metrics = tls_metrics,
+	.parity = tls_parity,
 	.check = tls_check,
 };

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <event2/event.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -532,6 +533,49 @@ static void hand_on(struct run *r)
 	}
 }
 
+/* NaN: it is not up, or has no such value. */
+static double value_of(const struct run *r, uint32_t metric)
+{
+	for (size_t i = 0; i < r->result.count && r->result.outcome == OUTCOME_UP; i++) {
+		if (r->result.values[i].metric == metric)
+			return r->result.values[i].number;
+	}
+	return NAN;
+}
+
+static double mean_of(const struct branch *b, uint32_t metric)
+{
+	double sum = 0;
+	size_t n = 0;
+
+	for (size_t k = 0; k < b->count; k++) {
+		double v = value_of(b->runs[k], metric);
+
+		if (!isnan(v))
+			sum += v, n++;
+	}
+	return n > 0 ? sum / (double)n : NAN;
+}
+
+static void tell_parity(struct run_group *g)
+{
+	const uint32_t *m = g->spec.type->catalog->parity;
+	struct branch *v4 = &g->branches[0], *v6 = &g->branches[1];
+
+	if (m == NULL || g->count < 2 || v4->family != FAMILY_V4 || v6->family != FAMILY_V6)
+		return;
+	for (; *m != 0; m++) {
+		double base = mean_of(v4, *m);
+
+		for (size_t k = 0; k < v6->count && base > 0; k++) {
+			double v = value_of(v6->runs[k], *m);
+
+			if (!isnan(v))
+				result_add(&v6->runs[k]->result, CATALOG_RATIO(*m), v / base);
+		}
+	}
+}
+
 static void group_finish(struct run_group *g)
 {
 	void (*on_done)(void *ctx) = g->on_done;
@@ -539,6 +583,7 @@ static void group_finish(struct run_group *g)
 	bool cancelled;
 
 	g->phase = GROUP_FINISHING;
+	tell_parity(g);
 	for (size_t i = 0; i < g->count; i++) {
 		for (size_t k = 0; k < g->branches[i].count && !g->cancelled; k++)
 			hand_on(g->branches[i].runs[k]);

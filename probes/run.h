@@ -9,6 +9,8 @@
  * result down of that family, "no AAAA record"; no answer from the resolver: unknown.
  * Time: each run has the whole timeout from its own start on, and the resolver as much before: a slow resolver
  * never makes a target down.
+ * Parity: with a time of both families, each IPv6 address that is up also has its ratio to the mean of the IPv4 addresses that are up
+ * (CATALOG_RATIO).
  * Results are given all together when the last run has ended, always in one order: IPv4 before IPv6, addresses sorted.
  * Thread: the loop's. Limit: RUN_ADDRESSES_MAX addresses per family.
  */

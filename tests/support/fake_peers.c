@@ -246,6 +246,8 @@ static void answer_fetch(struct fake_peer *p, const struct ipc_message *m)
 		double *numbers;
 
 		metric = metric == NULL && v.columns > 0 ? type->metrics : v.columns > 1 ? metric + 1 : metric;
+		while (metric != NULL && metric->number != 0 && !catalog_family_has(type, f.family, metric->number))
+			metric++;
 		if (metric != NULL && metric->number == 0)
 			break;
 		numbers = mem_array(v.rows + 1, sizeof *numbers);

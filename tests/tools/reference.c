@@ -199,6 +199,7 @@ static void update(struct build *b, struct file *f, bool is_main, long time, lon
 static struct file *find_file(struct build *b, const char *check, const char *vantage, const struct result *r, long part,
 	uint32_t metric)
 {
+	const struct catalog_type *type = catalog_find(r->type);
 	char path[512], suffix[64] = "";
 	struct file *f;
 
@@ -218,8 +219,10 @@ static struct file *find_file(struct build *b, const char *check, const char *va
 		return f;
 	}
 	f->metrics[f->columns++] = 0;
-	if (catalog_find(r->type) != NULL) {
-		for (const struct metric *m = catalog_find(r->type)->metrics; m->number != 0; m++)
+	if (type == NULL)
+		return f;
+	for (const struct metric *m = type->metrics; m->number != 0; m++) {
+		if (catalog_family_has(type, r->family, m->number))
 			f->metrics[f->columns++] = m->number;
 	}
 	return f;

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <event2/event.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -196,6 +197,30 @@ static void addressed_start(void *state, struct run *r)
 
 static const struct probe_type addressed_type = {.catalog = &local_catalog, .start = addressed_start};
 
+/* IPv4 takes 2 and 4; of IPv6 ::1 takes 6, and ::9 is down. */
+static const struct metric paired_metrics[] = {
+	{9001, "time", "s", 6, "t", "t"}, CATALOG_RATIO_METRIC(9001, "time", "t", "t"), {.number = 0}};
+static const uint32_t paired_parity[] = {9001, 9002, 0};
+static const struct catalog_type paired_catalog = {
+	.name = "paired", .target = CATALOG_TARGET_HOST, .metrics = paired_metrics, .parity = paired_parity};
+
+static void paired_start(void *state, struct run *r)
+{
+	char text[64];
+	socklen_t len;
+	const char *address = resolve_format(run_address(r, &len), text, sizeof text);
+	bool is_first = address[strlen(address) - 1] == '1';
+
+	(void)state;
+	run_value(r, 9001, run_family(r) == FAMILY_V6 ? 6 : is_first ? 2 : 4);
+	if (run_family(r) == FAMILY_V4 || is_first)
+		run_up(r);
+	else
+		run_down(r, "down");
+}
+
+static const struct probe_type paired_type = {.catalog = &paired_catalog, .start = paired_start};
+
 static void crowded_start(void *state, struct run *r)
 {
 	unsigned told = 0;
@@ -265,6 +290,7 @@ struct group {
 	unsigned cancel_at; /* result at which it is cancelled */
 	unsigned *left;
 	char lines[40][400];
+	double ratios[40]; /* of 9001, NaN: none */
 	struct result last;
 };
 
@@ -281,6 +307,11 @@ static void on_result(void *ctx, const struct result *r)
 	assert_in_range(clock_mono() - r->mono, 0, 30 * NS_PER_S);
 	snprintf(g->lines[g->results], sizeof g->lines[0], "%s %s [%s] %s%s%s", family_name(r->family),
 		r->address, r->part, outcome_name(r->outcome), *r->reason ? ": " : "", r->reason);
+	g->ratios[g->results] = NAN;
+	for (size_t i = 0; i < r->count; i++) {
+		if (r->values[i].metric == CATALOG_RATIO(9001))
+			g->ratios[g->results] = r->values[i].number;
+	}
 	g->last = *r;
 	if (++g->results == g->cancel_at)
 		run_group_cancel(g->group);
@@ -351,6 +382,24 @@ static void every_address_of_every_family_has_a_result(void **state)
 		"IPv6 2001:db8::1 [2001:db8::1] up", "IPv6 2001:db8::9 [2001:db8::9] up");
 	assert_int_equal(g.last.count, 1);
 	assert_int_equal(seen.opens, 1);
+}
+
+static void times_of_both_families_have_a_ratio_with_ipv6(void **state)
+{
+	struct fake_options o = {.host = "two.test", .ipv4 = "", .ipv6 = ""};
+	struct fixture *f = *state;
+	unsigned left = 0;
+	struct group g;
+
+	begin(f, &g, &paired_type, &o, RUN_BOTH, &left);
+	wait_for(f, &left);
+	assert_int_equal(g.results, 4);
+	assert_true(isnan(g.ratios[0]) && isnan(g.ratios[1]) && isnan(g.ratios[3]));
+	assert_true(g.ratios[2] == 2); /* 6 by the mean of 2 and 4 */
+	begin(f, &g, &paired_type, &o, RUN_V6, &left);
+	wait_for(f, &left);
+	assert_int_equal(g.results, 2);
+	assert_true(isnan(g.ratios[0]) && isnan(g.ratios[1]));
 }
 
 static void one_address_needs_no_part(void **state)
@@ -700,6 +749,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		TEST(every_address_of_every_family_has_a_result),
+		TEST(times_of_both_families_have_a_ratio_with_ipv6),
 		TEST(one_address_needs_no_part),
 		TEST(a_family_without_record_is_down),
 		TEST(a_resolver_that_fails_is_unknown),
