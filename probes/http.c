@@ -74,8 +74,12 @@ static struct http_times sum_of(const struct http_times *a, const struct http_ti
 		.has_connect = b->has_connect, .has_tls = a->has_tls || b->has_tls, .has_first_byte = a->has_first_byte || b->has_first_byte,
 		.has_days = a->has_days || b->has_days};
 
-	if (t.has_days)
-		t.days = !b->has_days || (a->has_days && a->days < b->days) ? a->days : b->days;
+	if (t.has_days) {
+		const struct http_times *fewest = !b->has_days || (a->has_days && a->days < b->days) ? a : b;
+
+		t.days = fewest->days;
+		memcpy(t.days_host, fewest->days_host, sizeof t.days_host);
+	}
 	return t;
 }
 
@@ -171,7 +175,9 @@ static void end(struct http *h, enum outcome outcome, const char *why, ...)
 		format_step(h, step);
 	hide_secrets(h, words);
 	http_free(h);
-	if (outcome == OUTCOME_UP)
+	if (outcome == OUTCOME_UP && words[0] != '\0')
+		run_up_noting(r, "%s", words);
+	else if (outcome == OUTCOME_UP)
 		run_up(r);
 	else if (outcome == OUTCOME_DOWN)
 		run_down(r, "%s%s", step, words);
@@ -550,6 +556,15 @@ static enum outcome judge(struct http *h, const struct http_end *e, char *why, s
 	return outcome;
 }
 
+/* Whose certificate ends first, when it is not that of where the answer came from. */
+static void note_days(const struct http_times *t, const char *host, char *out, size_t room)
+{
+	size_t n = sizeof t->days_host - 1;
+
+	if (t->has_days && strncasecmp(t->days_host, host, n) != 0)
+		snprintf(out, room, "of the certificates that of %s ends first", t->days_host);
+}
+
 static void on_end(void *ctx, const struct http_end *e)
 {
 	struct http *h = ctx;
@@ -569,6 +584,8 @@ static void on_end(void *ctx, const struct http_end *e)
 		fetch_step(h);
 		return;
 	}
+	if (outcome == OUTCOME_UP)
+		note_days(&h->before, e->host, why, sizeof why);
 	tell_values(h, &h->before, e->answer);
 	if (e->outcome == HTTP_ANSWERED)
 		tell(h, HTTP_TOTAL, run_resolve_time(r) + (double)(clock_mono() - run_started(r)) / NS_PER_S);

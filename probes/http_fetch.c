@@ -142,6 +142,7 @@ struct http_times http_fetch_times(const struct http_fetch *f)
 	}
 	if (f->certificate.seen && (!t.has_days || f->certificate.days < t.days)) {
 		t.days = f->certificate.days;
+		snprintf(t.days_host, sizeof t.days_host, "%s", f->host);
 		t.has_days = true;
 	}
 	return t;
@@ -215,6 +216,7 @@ static void finish(struct http_fetch *f, struct http_end *end)
 
 	curl_url_get(f->url, CURLUPART_URL, &url, 0);
 	end->url = url != NULL ? url : "";
+	end->host = f->host != NULL ? f->host : "";
 	end->answer = &f->answer;
 	hop_fini(f);
 	end->times = http_fetch_times(f);

@@ -60,6 +60,7 @@ struct http_times {
 	double resolve, connect, tls, first_byte, total, days;
 	bool has_connect, has_tls, has_first_byte, has_days; /* connect: of the last hop too */
 	unsigned hops; /* redirects followed */
+	char days_host[64]; /* whose certificate the days are of; cut */
 };
 
 /* Borrowed during the call; of the answer the body may be taken. */
@@ -67,7 +68,7 @@ struct http_end {
 	enum http_outcome outcome;
 	const char *reason; /* of a failure; "" */
 	const char *way;    /* "redirected to https://x/: ", or "" */
-	const char *url;    /* where the answer came from */
+	const char *url, *host; /* where the answer came from */
 	bool is_html;       /* by its type, or it says none */
 	struct http_answer *answer;
 	struct http_times times;

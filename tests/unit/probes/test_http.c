@@ -923,7 +923,7 @@ static void the_certificate_of_every_hop_counts(void **state)
 	static const struct {
 		long first, second; /* days */
 		const char *words;
-	} rows[] = {{7, 30, ""}, {30, 7, ""}, {30, -3, "IPv4 127.0.0.1 down: redirected to https://localhost:"},
+	} rows[] = {{7, 30, ""}, {30, 7, ""}, {30, -3, "IPv4 127.0.0.1 down: redirected to https://one.test:"},
 		{-3, 30, "IPv4 127.0.0.1 down: certificate expired on 20"}};
 	struct fixture *f = *state;
 	struct authority a;
@@ -931,31 +931,33 @@ static void the_certificate_of_every_hop_counts(void **state)
 	authority_open(&a);
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		const struct pki_spec specs[] = {{SERVER, .san = "DNS:localhost", .from = -9 * DAY, .until = rows[i].first * DAY},
-			{SERVER, .san = "DNS:localhost", .from = -9 * DAY, .until = rows[i].second * DAY}};
+			{SERVER, .san = "DNS:one.test", .from = -9 * DAY, .until = rows[i].second * DAY}};
 		long least = rows[i].first < rows[i].second ? rows[i].first : rows[i].second;
 		struct pki leaves[2] = {pki_make(&specs[0], &a.root), pki_make(&specs[1], &a.root)};
 		struct tls_server s[2];
+		const char *up = rows[i].first < rows[i].second ? "IPv4 127.0.0.1 up: of the certificates that of localhost ends first"
+							: "IPv4 127.0.0.1 up";
 		char answer[200];
 
 		tls_open(&s[0], f->one.base, &leaves[0], NULL);
 		tls_open(&s[1], f->one.base, &leaves[1], NULL);
-		snprintf(answer, sizeof answer, "HTTP/1.1 301 X\r\nContent-Length: 0\r\nLocation: https://localhost:%u/x\r\n\r\n", s[1].port);
+		snprintf(answer, sizeof answer, "HTTP/1.1 301 X\r\nContent-Length: 0\r\nLocation: https://one.test:%u/x\r\n\r\n", s[1].port);
 		s[0].answer = answer;
 		snprintf(f->text, sizeof f->text, "url=https://localhost:%u/", s[0].port);
 		one_run_of(&f->one, &http_probe, f->text, a.option, "verify=true");
 		if (*rows[i].words == '\0')
-			assert_lines(&f->one, "IPv4 127.0.0.1 up");
+			assert_lines(&f->one, up);
 		else
 			assert_ptr_equal(strstr(f->one.lines[0], rows[i].words), f->one.lines[0]);
 		assert_int_equal(rows[i].second < 0, strstr(f->one.lines[0], "/x: certificate expired on 20") != NULL);
 		assert_float_equal(one_run_value(&f->one, 0, HTTP_CERT_DAYS), least, 0.01);
 		one_run_of(&f->one, &http_probe, f->text, a.option, "verify=false");
-		assert_lines(&f->one, "IPv4 127.0.0.1 up");
+		assert_lines(&f->one, up);
 		assert_float_equal(one_run_value(&f->one, 0, HTTP_CERT_DAYS), least, 0.01);
-		snprintf(answer, sizeof answer, "steps=b: GET https://localhost:%u/", s[1].port);
+		snprintf(answer, sizeof answer, "steps=b: GET https://one.test:%u/", s[1].port);
 		s[0].answer = s[1].answer;
 		one_run_of(&f->one, &http_steps_probe, f->text, a.option, "verify=false", "steps=a: GET /", answer);
-		assert_lines(&f->one, "IPv4 127.0.0.1 up");
+		assert_lines(&f->one, up);
 		assert_float_equal(one_run_value(&f->one, 0, HTTP_STEPS_CERT_DAYS), least, 0.01);
 		tls_close(f, &s[0]);
 		tls_close(f, &s[1]);
