@@ -334,6 +334,19 @@ int outbox_find(struct outbox *o, uint64_t incident, void (*on_incident)(void *c
 	return read_incidents(o, s, on_incident, ctx, e);
 }
 
+int outbox_at(struct outbox *o, uint64_t key, int64_t *at, struct err *e)
+{
+	sqlite3_stmt *s = o->statements[FIND_INTENT];
+	int rc;
+
+	sqlite3_reset(s);
+	sqlite3_bind_int64(s, 1, (int64_t)key);
+	rc = sqlite3_step(s);
+	*at = rc == SQLITE_ROW ? sqlite3_column_int64(s, 0) : 0;
+	sqlite3_reset(s);
+	return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : failed(o, "intents are not readable", e);
+}
+
 int outbox_end(struct outbox *o, uint64_t *key, struct err *e)
 {
 	sqlite3_stmt *s = o->statements[LAST_INTENT];

@@ -55,6 +55,8 @@ int outbox_last_beat(struct outbox *, uint64_t *number, int64_t *at, struct err 
 /* Intents behind a key, in order, digests with their items. */
 int outbox_intents(struct outbox *, uint64_t behind, void (*on_intent)(void *ctx, const struct incident_intent *), void *ctx,
 	struct err *);
+/* When the intent of that key was; 0: there is none. */
+int outbox_at(struct outbox *, uint64_t key, int64_t *at, struct err *);
 int outbox_end(struct outbox *, uint64_t *key, struct err *); /* of the newest intent; 0: none */
 /* The greatest that are used; 0: none. */
 int outbox_numbers(struct outbox *, uint64_t *incident, uint64_t *key, struct err *);

@@ -307,14 +307,29 @@ static void on_intent(void *ctx, const struct incident_intent *in)
 	t->cursor = in->key;
 }
 
+/* Fewer keys than we have read, or another notice where we are: it may have come as far again before we looked. */
+static int is_anew(struct intake *t, uint64_t newest, bool *is_anew)
+{
+	int64_t at;
+
+	*is_anew = newest < t->cursor;
+	if (*is_anew || t->cursor == 0)
+		return 0;
+	if (outbox_at(t->outbox, t->cursor, &at, t->e) < 0)
+		return -1;
+	return at != 0 ? deliveries_is_other(t->deliver->db, t->cursor, at, is_anew, t->e) : 0;
+}
+
 /* Judgement began anew, or was put back: its keys begin again, and what is known by key and time is not told again. */
 static int find_place(struct intake *t)
 {
 	uint64_t newest;
+	bool anew;
 
-	if (deliveries_cursor(t->deliver->db, &t->cursor, t->e) < 0 || outbox_end(t->outbox, &newest, t->e) < 0)
+	if (deliveries_cursor(t->deliver->db, &t->cursor, t->e) < 0 || outbox_end(t->outbox, &newest, t->e) < 0 ||
+		is_anew(t, newest, &anew) < 0)
 		return -1;
-	if (newest >= t->cursor)
+	if (!anew)
 		return newest > t->cursor ? 1 : 0;
 	log_warn("what judgement wants told begins anew newest=%llu read=%llu", (unsigned long long)newest,
 		(unsigned long long)t->cursor);

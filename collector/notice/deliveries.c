@@ -43,7 +43,7 @@ static const char *const tables =
 	"CREATE TABLE IF NOT EXISTS place (one INTEGER PRIMARY KEY CHECK (one = 1), key INTEGER NOT NULL);"
 	"CREATE TABLE IF NOT EXISTS beat (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL, at INTEGER NOT NULL);";
 
-enum statement { GET_PLACE, PUT_PLACE, NOTE, KNOWN, ADD, FOUND, TOLD, AGAIN, END, DEPART, TRY, COUNT_TRY, COUNT_CUT, CUT, LOAD, RECENT, READ, WHERE, TOLD_WHERE, WAS_TOLD,
+enum statement { GET_PLACE, PUT_PLACE, NOTE, KNOWN, OTHER, ADD, FOUND, TOLD, AGAIN, END, DEPART, TRY, COUNT_TRY, COUNT_CUT, CUT, LOAD, RECENT, READ, WHERE, TOLD_WHERE, WAS_TOLD,
 	FIRST, BEGINS, GET_BEAT, PUT_BEAT, LIST, TRIES, FORGET_TRIES, FORGET_DELIVERIES, FORGET_BEGINS, FORGET_NOTICES, STATEMENTS };
 
 #define COLUMNS "d.id, d.notice, d.incident, d.audience, d.route, d.channel, d.kind, d.language, d.is_part, d.state, d.tries, d.created"
@@ -61,6 +61,7 @@ static const char *const texts[STATEMENTS] = {
 	[NOTE] = "INSERT INTO notice (key, kind, incident, other, state, faults, level, since, at, noted, audience, subject, author, text,"
 		 " reason, items, affected) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 	[KNOWN] = "SELECT id FROM notice WHERE key = ? AND at = ? AND key > 0",
+	[OTHER] = "SELECT count(*) > 0 AND max(at = ?2) = 0 FROM notice WHERE key = ?1 AND key > 0",
 	[ADD] = "INSERT OR IGNORE INTO delivery (notice, incident, kind, is_part, language, state, created, ended, goes_into, tries, audience,"
 		" route, channel, words) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?, '')",
 	[FOUND] = "SELECT id FROM delivery WHERE notice = ? AND channel = ?",
@@ -257,6 +258,16 @@ int deliveries_cursor(struct deliveries *d, uint64_t *key, struct err *e)
 int deliveries_move_cursor(struct deliveries *d, uint64_t key, struct err *e)
 {
 	return run(d, bound(d, PUT_PLACE, (const int64_t[]){(int64_t)key}, 1, NULL, 0), "the place is not kept", e);
+}
+
+int deliveries_is_other(struct deliveries *d, uint64_t key, int64_t at, bool *is_other, struct err *e)
+{
+	uint64_t other;
+
+	if (get_number(d, bound(d, OTHER, (const int64_t[]){(int64_t)key, at}, 2, NULL, 0), &other, e) < 0)
+		return -1;
+	*is_other = other != 0;
+	return 0;
 }
 
 static int note_begin(struct deliveries *d, uint64_t incident, uint64_t notice, struct err *e)

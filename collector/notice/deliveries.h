@@ -58,6 +58,8 @@ int deliveries_commit(struct deliveries *, struct err *);
 /* Of the newest intent that was read. */
 int deliveries_cursor(struct deliveries *, uint64_t *key, struct err *);
 int deliveries_move_cursor(struct deliveries *, uint64_t key, struct err *);
+/* Is an intent with a key that was noted another one than those? */
+int deliveries_is_other(struct deliveries *, uint64_t key, int64_t at, bool *, struct err *);
 /* 1: new, with its number; 0: known; -1. key 0: a digest of our own, always new. */
 int deliveries_note(struct deliveries *, const struct incident_intent *, const char *affected, int64_t now, uint64_t *notice,
 	struct err *);

@@ -749,6 +749,29 @@ static void a_letter_that_we_die_of_lets_all_others_go_first(void **state)
 	answer(b, "a problem 3", LETTER_TAKEN);
 }
 
+static void judgement_that_began_anew_is_read_anew_however_far_it_came(void **state)
+{
+	struct bench *b = *state;
+
+	configure(b, "channels = ( " HOOK("a", "") ROUTES("\"a\""));
+	problem(b, 1);
+	problem(b, 2);
+	start(b);
+	answer(b, "a problem 1", LETTER_TAKEN);
+	answer(b, "a problem 2", LETTER_TAKEN);
+	run_sql(b, BOOK_FILE, "DELETE FROM intent");
+	b->key = 0;
+	world.mono += S;
+	for (uint64_t i = 11; i <= 13; i++)
+		problem(b, i);
+	wake(b);
+	answer(b, "a problem 11", LETTER_TAKEN);
+	answer(b, "a problem 12", LETTER_TAKEN);
+	answer(b, "a problem 13", LETTER_TAKEN);
+	pass(b, S);
+	assert_on_their_way("");
+}
+
 /* ---- storms */
 
 static int64_t size_of(const struct bench *b, const char *name)
@@ -1033,6 +1056,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(nobody_is_told_what_cannot_be_written_down, begin, end),
 		cmocka_unit_test_setup_teardown(letters_that_deaths_cut_off_count_for_the_limit, begin, end),
 		cmocka_unit_test_setup_teardown(a_letter_that_we_die_of_lets_all_others_go_first, begin, end),
+		cmocka_unit_test_setup_teardown(judgement_that_began_anew_is_read_anew_however_far_it_came, begin, end),
 		cmocka_unit_test_setup_teardown(the_ends_of_a_storm_are_joined_with_one_commit, begin, end),
 		cmocka_unit_test_setup_teardown(the_loop_has_its_turn_while_there_is_much_to_do, begin, end),
 		cmocka_unit_test_setup_teardown(an_end_that_is_read_late_is_told_to_who_knows_the_beginning, begin, end),
