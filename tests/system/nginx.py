@@ -18,17 +18,22 @@ http {{
 """
 
 
+given = set()
+
+
 def free_port():
-    """A port that is free on 127.0.0.1 and ::1."""
+    """A port that is free on 127.0.0.1 and ::1, each time another one: the kernel may draw one twice before it is used."""
     while True:
         with socket.socket() as four, socket.socket(socket.AF_INET6) as six:
             four.bind(("127.0.0.1", 0))
             port = four.getsockname()[1]
             try:
                 six.bind(("::1", port))
-                return port
             except OSError:
                 continue
+            if port not in given:
+                given.add(port)
+                return port
 
 
 class Nginx:
