@@ -29,34 +29,42 @@ struct words {
 	const char *title, *body;
 };
 
-#define ZH_FACTS "对象：{subject}{line}状态：{state}（{families}）{line}自：{since}{line}原因：{reason}{line}涉及系统：{systems}{line}事件 {incident}，通知 {key}"
-#define EN_FACTS "Subject: {subject}{line}State: {state} ({families}){line}Since: {since}{line}Reason: {reason}{line}Systems: {systems}{line}" \
-	"Incident {incident}, notice {key}"
+/* A line of which every word in braces stands for nothing is left out. */
+#define ZH_WHAT "对象：{subject}{line}"
+#define ZH_TAKEN_ALONG "涉及系统：{systems}{line}事件 {incident}，通知 {key}"
+#define ZH_FACTS ZH_WHAT "状态：{state}{line}网络协议：{families}{line}开始时间：{since}{line}原因：{reason}{line}" ZH_TAKEN_ALONG
+#define ZH_END ZH_WHAT "开始时间：{since}{line}结束时间：{at}{line}曾经：{state}{line}网络协议：{families}{line}" ZH_TAKEN_ALONG
+#define EN_WHAT "Subject: {subject}{line}"
+#define EN_TAKEN_ALONG "Systems: {systems}{line}Incident {incident}, notice {key}"
+#define EN_FACTS EN_WHAT "State: {state}{line}Families: {families}{line}Since: {since}{line}Reason: {reason}{line}" EN_TAKEN_ALONG
+#define EN_END EN_WHAT "Since: {since}{line}Closed: {at}{line}Was: {state}{line}Families: {families}{line}" EN_TAKEN_ALONG
 
 static const struct words built_in[ROSTER_LANGUAGES][KINDS] = {
 	[ROSTER_ZH] = {
 		[INTENT_PROBLEM] = {"【故障】{subject} {state}", ZH_FACTS},
-		[INTENT_CLOSE] = {"【恢复】{subject}", "恢复时间：{at}{line}" ZH_FACTS},
-		[INTENT_MERGED] = {"【合并】{subject} 并入事件 {other}", "时间：{at}{line}" ZH_FACTS},
+		[INTENT_CLOSE] = {"【{reason}】{subject}", ZH_END},
+		[INTENT_MERGED] = {"【合并】{subject} 并入事件 {other}",
+			"起因已查明，属于事件 {other}，此后随其通知。{line}时间：{at}{line}" ZH_FACTS},
 		[INTENT_FLAPPING] = {"【抖动】{subject} 时好时坏", "稳定后将通知结束。{line}" ZH_FACTS},
 		[INTENT_ESCALATE] = {"【升级 {level}】{subject} {state}，无人确认", ZH_FACTS},
 		[INTENT_ACKNOWLEDGED] = {"【已确认】{subject}", "确认人：{author}{line}说明：{text}{line}" ZH_FACTS},
 		[INTENT_UNACKNOWLEDGED] = {"【取消确认】{subject}", "操作人：{author}{line}" ZH_FACTS},
 		[INTENT_ASSIGNED] = {"【已指派】{subject}：{text}", "指派人：{author}{line}" ZH_FACTS},
 		[INTENT_COMMENTED] = {"【备注】{subject}", "{author}：{text}{line}" ZH_FACTS},
-		[INTENT_DIGEST] = {"【汇总】多条通知合并", "{at}{line}{items}{line}通知 {key}"},
+		[INTENT_DIGEST] = {"【汇总】{count}", "{at}{line}{items}{line}通知 {key}"},
 	},
 	[ROSTER_EN] = {
 		[INTENT_PROBLEM] = {"[PROBLEM] {subject} {state}", EN_FACTS},
-		[INTENT_CLOSE] = {"[CLOSED] {subject}", "Closed: {at}{line}" EN_FACTS},
-		[INTENT_MERGED] = {"[MERGED] {subject} into incident {other}", "At: {at}{line}" EN_FACTS},
-		[INTENT_FLAPPING] = {"[FLAPPING] {subject}", "Its end is told when it is quiet.{line}" EN_FACTS},
+		[INTENT_CLOSE] = {"[CLOSED] {subject}: {reason}", EN_END},
+		[INTENT_MERGED] = {"[MERGED] {subject} into incident {other}",
+			"The cause was found: it belongs to incident {other} and is told with it from now on.{line}At: {at}{line}" EN_FACTS},
+		[INTENT_FLAPPING] = {"[FLAPPING] {subject} comes and goes", "Its end is told when it is quiet.{line}" EN_FACTS},
 		[INTENT_ESCALATE] = {"[ESCALATION {level}] {subject} {state}, not acknowledged", EN_FACTS},
 		[INTENT_ACKNOWLEDGED] = {"[ACKNOWLEDGED] {subject}", "By: {author}{line}Words: {text}{line}" EN_FACTS},
 		[INTENT_UNACKNOWLEDGED] = {"[NOT ACKNOWLEDGED] {subject}", "By: {author}{line}" EN_FACTS},
 		[INTENT_ASSIGNED] = {"[ASSIGNED] {subject}: {text}", "By: {author}{line}" EN_FACTS},
 		[INTENT_COMMENTED] = {"[COMMENT] {subject}", "{author}: {text}{line}" EN_FACTS},
-		[INTENT_DIGEST] = {"[DIGEST] several notices in one", "{at}{line}{items}{line}Notice {key}"},
+		[INTENT_DIGEST] = {"[DIGEST] {count}", "{at}{line}{items}{line}Notice {key}"},
 	},
 };
 
@@ -151,26 +159,101 @@ static const char *name_in(enum roster_language l, const char *zh, const char *e
 	return zh != NULL && zh[0] != '\0' ? zh : id;
 }
 
+/* Of what has no name of its own, in words; false: of what nothing is known. */
+static bool add_link(const struct told *t, const char *id, struct buf *out)
+{
+	const struct inventory_link *l = inventory_link(t->inventory, id);
+
+	if (l == NULL)
+		return false;
+	if (l->name != NULL && l->name[0] != '\0') {
+		phrase_add_clean(out, l->name);
+		return true;
+	}
+	if (t->language == ROSTER_EN)
+		buf_add_text(out, "link of ");
+	phrase_add_clean(out, name_in(t->language, l->of_site->name, l->of_site->name_en, l->site));
+	if (t->language == ROSTER_ZH)
+		buf_add_text(out, "的链路");
+	return true;
+}
+
+static bool add_agent(const struct told *t, const char *id, const char *zh, const char *en, struct buf *out)
+{
+	const struct inventory_agent *a = inventory_agent(t->inventory, id);
+
+	if (a != NULL && t->language == ROSTER_EN)
+		buf_add_format(out, "%s ", en);
+	if (a != NULL)
+		phrase_add_clean(out, name_in(ROSTER_ZH, a->name, NULL, id)); /* it has but one name */
+	if (a != NULL && t->language == ROSTER_ZH)
+		buf_add_text(out, zh);
+	return a != NULL;
+}
+
+static bool add_monitoring(const struct told *t, const char *id, struct buf *out)
+{
+	static const struct {
+		const char *id, *words[ROSTER_LANGUAGES];
+	} matters[] = {
+		{"disk", {"巡检自身：磁盘空间", "the monitoring itself: disk space"}},
+		{"certificate", {"巡检自身：证书到期", "the monitoring itself: its certificate"}},
+		{"series", {"巡检自身：数据处理", "the monitoring itself: series"}},
+		{"notice", {"巡检自身：通知送达", "the monitoring itself: delivery of notices"}},
+		{"beat", {"巡检自身：心跳", "the monitoring itself: its beat"}},
+		{"commands", {"巡检自身：命令通道", "the monitoring itself: commands of channels"}},
+	};
+
+	if (strncmp(id, "clock-", 6) == 0)
+		return add_agent(t, id + 6, "的时钟", "clock of", out);
+	for (size_t i = 0; i < sizeof matters / sizeof *matters; i++) {
+		if (strcmp(matters[i].id, id) == 0) {
+			buf_add_text(out, matters[i].words[t->language]);
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool add_name(const struct told *t, const char *kind, const char *id, struct buf *out)
+{
+	const struct inventory_system *system;
+	const struct inventory_site *site;
+	const char *name = "";
+
+	if (strcmp(kind, "link") == 0)
+		return add_link(t, id, out);
+	if (strcmp(kind, "agent") == 0)
+		return add_agent(t, id, "的探针", "agent of", out);
+	if (strcmp(kind, "host") == 0)
+		return add_agent(t, id, "的主机", "host of", out);
+	if (strcmp(kind, "monitoring") == 0)
+		return add_monitoring(t, id, out);
+	if (strcmp(kind, "system") == 0 && (system = inventory_system(t->inventory, id)) != NULL)
+		name = name_in(t->language, system->name, system->name_en, "");
+	else if (strcmp(kind, "site") == 0 && (site = inventory_site(t->inventory, id)) != NULL)
+		name = name_in(t->language, site->name, site->name_en, "");
+	phrase_add_clean(out, name);
+	return name[0] != '\0';
+}
+
 static void add_subject(const struct told *t, const char *subject, size_t len, struct buf *out)
 {
-	char *id = mem_strdup(subject), *slash;
-	const struct inventory_system *system;
-	const struct inventory_link *link;
-	const char *name = NULL;
+	char *whole = mem_copy(subject, len + 1), *kind = mem_copy(subject, len + 1), *slash;
 
-	id[len] = '\0';
-	slash = strchr(id, '/');
-	if (slash != NULL && strncmp(id, "system/", 7) == 0 && (system = inventory_system(t->inventory, slash + 1)) != NULL)
-		name = name_in(t->language, system->name, system->name_en, id);
-	else if (slash != NULL && strncmp(id, "link/", 5) == 0 && (link = inventory_link(t->inventory, slash + 1)) != NULL)
-		name = name_in(t->language, link->name, NULL, id);
-	phrase_add_clean(out, name != NULL ? name : id);
-	if (name != NULL && strcmp(name, id) != 0) {
+	whole[len] = kind[len] = '\0';
+	slash = strchr(kind, '/');
+	if (slash != NULL)
+		*slash = '\0';
+	if (slash != NULL && add_name(t, kind, slash + 1, out)) {
 		buf_add_text(out, " (");
-		phrase_add_clean(out, id);
+		phrase_add_clean(out, whole);
 		buf_add_text(out, ")");
+	} else {
+		phrase_add_clean(out, whole);
 	}
-	free(id);
+	free(whole);
+	free(kind);
 }
 
 /* Systems that are affected: all for operations, a unit's own for it. Their number comes back. In short not all are named: where
@@ -230,10 +313,25 @@ static void put_subject(const struct told *t, struct buf *out)
 		buf_add_text(out, t->language == ROSTER_ZH ? "本单位系统" : "systems of yours");
 }
 
+/* How it ended is said by judgement in its own words. */
+static const char *reason_in(enum roster_language l, const struct incident_intent *intent)
+{
+	if (l != ROSTER_ZH || intent->kind != INTENT_CLOSE)
+		return intent->reason;
+	if (strcmp(intent->reason, "recovered") == 0)
+		return "已恢复";
+	return strcmp(intent->reason, "no longer monitored") == 0 ? "不再监测" : intent->reason;
+}
+
+static bool is_reason_own(const struct told *t)
+{
+	return t->intent->kind == INTENT_CLOSE || is_cause_own(t);
+}
+
 static void put_reason(const struct told *t, struct buf *out)
 {
-	if (is_cause_own(t))
-		phrase_add_clean(out, t->intent->reason);
+	if (is_reason_own(t))
+		phrase_add_clean(out, reason_in(t->language, t->intent));
 	else
 		buf_add_text(out, t->language == ROSTER_ZH ? "原因不在本单位系统" : "the cause is outside your systems");
 }
@@ -245,6 +343,10 @@ static void put_state(const struct told *t, struct buf *out)
 	static const char *const zh[] = {"未知", "正常", "未知", "降级", "中断", "维护"};
 	enum state s = t->intent->state;
 
+	if (!is_cause_own(t)) { /* the state is that of the cause; what it does to this unit's systems may be less */
+		buf_add_text(out, t->language == ROSTER_ZH ? "受影响" : "affected");
+		return;
+	}
 	buf_add_text(out, t->language == ROSTER_EN ? verdict_state_name(s) : s <= STATE_MAINTENANCE ? zh[s] : "未知");
 }
 
@@ -329,6 +431,24 @@ static void put_items(const struct told *t, struct buf *out)
 	}
 }
 
+static void put_count(const struct told *t, struct buf *out)
+{
+	size_t counts[KINDS] = {0};
+	bool is_first = true;
+
+	for (size_t i = 0; i < t->intent->items_count; i++)
+		counts[t->intent->items[i].kind < KINDS ? t->intent->items[i].kind : INTENT_DIGEST]++;
+	for (int k = 0; k < KINDS; k++) {
+		if (counts[k] == 0)
+			continue;
+		if (!is_first)
+			buf_add_text(out, t->language == ROSTER_ZH ? "、" : ", ");
+		buf_add_format(out, t->language == ROSTER_ZH ? "%s %zu 条" : "%s: %zu", kind_name(t, (enum incident_intent_kind)k),
+			counts[k]);
+		is_first = false;
+	}
+}
+
 static void put_line(const struct told *t, struct buf *out)
 {
 	(void)t;
@@ -349,24 +469,46 @@ static void (*const puts_of[TEMPLATE_NONE])(const struct told *, struct buf *) =
 	[TEMPLATE_TEXT] = put_text,
 	[TEMPLATE_LEVEL] = put_level,
 	[TEMPLATE_ITEMS] = put_items,
+	[TEMPLATE_COUNT] = put_count,
 	[TEMPLATE_KEY] = put_key,
 	[TEMPLATE_LINE] = put_line,
 };
 
-static void fill(const char *template, const struct told *t, struct buf *out)
+static bool is_nothing(const struct buf *b, size_t from)
 {
-	const char *p = template;
+	return b->len == from || (b->len == from + 1 && b->data[from] == '-');
+}
 
-	while (*p != '\0') {
-		size_t len = strcspn(p, "{");
+/* One line of a template, up to its {line} or end; where it ends. It is taken back when all its words stand for nothing. */
+static const char *fill_line(const char *p, const struct told *t, struct buf *out)
+{
+	size_t start = out->len;
+	bool has_words = false, says_something = false;
+	enum template_word word = TEMPLATE_NONE;
+
+	while (*p != '\0' && word != TEMPLATE_LINE) {
+		size_t len = strcspn(p, "{"), at;
 
 		buf_add(out, p, len);
 		p += len;
-		if (*p == '{') {
-			puts_of[template_word_at(p, &len)](t, out); /* checked when it was read */
-			p += len;
-		}
+		if (*p != '{')
+			continue;
+		word = template_word_at(p, &len); /* checked when it was read */
+		at = out->len;
+		puts_of[word](t, out);
+		has_words |= word != TEMPLATE_LINE;
+		says_something |= word != TEMPLATE_LINE && !is_nothing(out, at);
+		p += len;
 	}
+	if (has_words && !says_something && !t->is_title)
+		out->len = start;
+	return p;
+}
+
+static void fill(const char *template, const struct told *t, struct buf *out)
+{
+	while (*template != '\0')
+		template = fill_line(template, t, out);
 }
 
 static struct words words_of(const struct roster *r, enum incident_intent_kind kind, enum roster_language language)
@@ -388,7 +530,9 @@ void phrase_make(const struct roster *r, const struct inventory *inventory, cons
 	struct buf title = {0}, body = {0}, reason = {0}, systems = {0};
 
 	out->subject = mem_strdup(is_cause_own(&t) ? intent->subject : "");
-	if (intent->subject[0] != '\0')
+	if (intent->subject[0] != '\0' && is_reason_own(&t))
+		phrase_add_clean(&reason, intent->reason); /* for programs it is one in all languages */
+	else if (intent->subject[0] != '\0')
 		put_reason(&t, &reason);
 	out->reason = mem_strdup(buf_text(&reason));
 	put_ids(&t, &systems);

@@ -136,7 +136,7 @@ static const struct config_field template_fields[] = {
 	{.name = "title", .kind = CONFIG_TEXT, .offset = TEMPLATE(title), .min = 1, .max = 300, .check = template_check,
 		.help = "one line; " TEMPLATE_WORDS " stand for what is told"},
 	{.name = "body", .kind = CONFIG_TEXT, .offset = TEMPLATE(body), .min = 1, .max = 2000, .check = template_check,
-		.help = "the same; {line} begins a new line"},
+		.help = "the same; {line} begins a new line, and one whose words all stand for nothing is left out"},
 	{.name = NULL},
 };
 static const struct config_schema template_schema = {.size = sizeof(struct roster_template), .fields = template_fields,

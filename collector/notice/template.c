@@ -18,6 +18,7 @@ static const char *const names[TEMPLATE_NONE] = {
 	[TEMPLATE_TEXT] = "text",
 	[TEMPLATE_LEVEL] = "level",
 	[TEMPLATE_ITEMS] = "items",
+	[TEMPLATE_COUNT] = "count",
 	[TEMPLATE_KEY] = "key",
 	[TEMPLATE_LINE] = "line",
 };

@@ -16,6 +16,7 @@
 #include "collector/notice/phrase.h"
 #include "lib/clock.h"
 #include "lib/err.h"
+#include "lib/mem.h"
 
 #define NOW (INT64_C(1790298000) * NS_PER_S + 123 * NS_PER_MS)
 #define SECRET "SEC0123456789abcdef"
@@ -275,6 +276,102 @@ static void a_digest_is_an_alert_for_each_of_its_items(void **state)
 	assert_int_equal(letter_room(&c), 2048);
 }
 
+/* "title|body" as it is read. */
+static void assert_reads(const struct inventory *i, const struct incident_intent *in, const char *affected, enum roster_language l,
+	const char *want)
+{
+	struct phrase p;
+	char *got;
+
+	phrase_make(NULL, i, in, affected, l, &p);
+	got = mem_format("%s\n%s", p.title, p.body);
+	assert_string_equal(got, want);
+	free(got);
+	phrase_fini(&p);
+}
+
+#define AT "2026-09-25 09:00:00 +08:00"
+
+static void a_cut_link_is_read_by_operations(void **state)
+{
+	struct incident_intent in = intent_of("", "link/link-dongyuan", "no reply");
+
+	in.faults = FAULT_V4 | FAULT_V6;
+	assert_reads(*state, &in, "link/link-dongyuan", ROSTER_ZH,
+		"【故障】东源县政务服务中心的链路 (link/link-dongyuan) 中断\n对象：东源县政务服务中心的链路 (link/link-dongyuan)\n状态：中断\n"
+		"网络协议：IPv4, IPv6\n开始时间：" AT "\n原因：no reply\n事件 3，通知 7");
+	in.kind = INTENT_CLOSE;
+	in.reason = "recovered";
+	assert_reads(*state, &in, "link/link-dongyuan system/flood", ROSTER_EN,
+		"[CLOSED] link of Dongyuan County service centre (link/link-dongyuan): recovered\n"
+		"Subject: link of Dongyuan County service centre (link/link-dongyuan)\nSince: " AT "\nClosed: " AT "\nWas: down\n"
+		"Families: IPv4, IPv6\nSystems: Flash flood warning (system/flood)\nIncident 3, notice 7");
+}
+
+/* What fails is another's: its state may be worse than what it does here. */
+static void a_cut_link_is_read_by_a_unit(void **state)
+{
+	struct incident_intent in = intent_of("lyj", "link/link-dongyuan", "no reply from 192.0.2.7");
+	const char *affected = "link/link-dongyuan system/forest-fire system/pollution link/link-dongyuan-t01";
+
+	in.faults = FAULT_V4 | FAULT_V6;
+	assert_reads(*state, &in, affected, ROSTER_ZH,
+		"【故障】森林防火监测系统 (system/forest-fire) 受影响\n对象：森林防火监测系统 (system/forest-fire)\n状态：受影响\n"
+		"网络协议：IPv4, IPv6\n开始时间：" AT "\n原因：原因不在本单位系统\n涉及系统：森林防火监测系统 (system/forest-fire)\n"
+		"事件 3，通知 7");
+	in.kind = INTENT_CLOSE;
+	in.reason = "recovered";
+	assert_reads(*state, &in, affected, ROSTER_ZH,
+		"【已恢复】森林防火监测系统 (system/forest-fire)\n对象：森林防火监测系统 (system/forest-fire)\n开始时间：" AT "\n结束时间：" AT
+		"\n曾经：受影响\n网络协议：IPv4, IPv6\n涉及系统：森林防火监测系统 (system/forest-fire)\n事件 3，通知 7");
+}
+
+static void troubles_of_the_monitoring_itself_have_names(void **state)
+{
+	static const struct {
+		const char *subject, *zh, *en;
+	} cases[] = {
+		{"monitoring/disk", "巡检自身：磁盘空间 (monitoring/disk)", "the monitoring itself: disk space (monitoring/disk)"},
+		{"monitoring/clock-agent-city", "市观测点的时钟 (monitoring/clock-agent-city)", "clock of 市观测点 (monitoring/clock-agent-city)"},
+		{"agent/agent-city", "市观测点的探针 (agent/agent-city)", "agent of 市观测点 (agent/agent-city)"},
+		{"host/agent-city", "市观测点的主机 (host/agent-city)", "host of 市观测点 (host/agent-city)"},
+		{"site/dongyuan", "东源县政务服务中心 (site/dongyuan)", "Dongyuan County service centre (site/dongyuan)"},
+		{"link/gone", "link/gone", "link/gone"},
+		{"monitoring/other", "monitoring/other", "monitoring/other"},
+	};
+
+	for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+		for (int l = ROSTER_ZH; l < ROSTER_LANGUAGES; l++) {
+			struct incident_intent in = intent_of("", cases[k].subject, "12 % left");
+			const char *name = l == ROSTER_ZH ? cases[k].zh : cases[k].en;
+			char *want;
+
+			in.faults = FAULT_OWN;
+			want = l == ROSTER_ZH ? mem_format("【故障】%s 中断\n对象：%s\n状态：中断\n开始时间：" AT "\n原因：12 %% left\n"
+							   "事件 3，通知 7", name, name)
+					      : mem_format("[PROBLEM] %s down\nSubject: %s\nState: down\nSince: " AT "\nReason: 12 %% left\n"
+							   "Incident 3, notice 7", name, name);
+			assert_reads(*state, &in, cases[k].subject, (enum roster_language)l, want);
+			free(want);
+		}
+	}
+}
+
+static void the_title_of_a_digest_says_how_many(void **state)
+{
+	static const struct incident_item items[] = {
+		{INTENT_PROBLEM, 3, 0, "system/flood"}, {INTENT_CLOSE, 4, 0, "link/link-heping"}, {INTENT_PROBLEM, 5, 0, "system/none"}};
+	struct incident_intent in = intent_of("", "", "");
+
+	in.kind = INTENT_DIGEST;
+	in.items = items;
+	in.items_count = 3;
+	assert_reads(*state, &in, "", ROSTER_ZH, "【汇总】故障 2 条、恢复 1 条\n" AT "\n故障 3 山洪灾害监测预警平台 (system/flood)\n"
+		"恢复 4 和平县政务服务中心的链路 (link/link-heping)\n故障 5 system/none\n\n通知 7");
+	assert_reads(*state, &in, "", ROSTER_EN, "[DIGEST] problem: 2, close: 1\n" AT "\nproblem 3 Flash flood warning (system/flood)\n"
+		"close 4 link of Heping County service centre (link/link-heping)\nproblem 5 system/none\n\nNotice 7");
+}
+
 static void assert_answer(enum roster_kind kind, long status, const char *body, enum letter_outcome want)
 {
 	struct roster_channel c = channel_of(kind);
@@ -338,6 +435,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_unit_reads_of_its_own_systems_alone),
 		cmocka_unit_test(many_systems_leave_room_for_the_words),
+		cmocka_unit_test(a_cut_link_is_read_by_operations),
+		cmocka_unit_test(a_cut_link_is_read_by_a_unit),
+		cmocka_unit_test(troubles_of_the_monitoring_itself_have_names),
+		cmocka_unit_test(the_title_of_a_digest_says_how_many),
 		cmocka_unit_test(what_came_from_outside_stays_words),
 		cmocka_unit_test(hostile_reasons_break_no_letter),
 		cmocka_unit_test(a_signature_is_that_of_the_manuals),
