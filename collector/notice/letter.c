@@ -234,8 +234,9 @@ static void put_time(struct json *j, const char *key, int64_t ns)
 	json_text(j, key, text);
 }
 
-/* audience "": operations. */
-static void put_labels(struct json *j, const char *key, const char *name, uint64_t incident, const char *audience)
+/* What tells one alert from another: the same from its beginning to its end. subject "": none, or another's. */
+static void put_labels(struct json *j, const char *key, const char *name, uint64_t incident, const char *audience,
+	const char *subject)
 {
 	char number[24];
 
@@ -244,6 +245,8 @@ static void put_labels(struct json *j, const char *key, const char *name, uint64
 	json_text(j, "alertname", name);
 	json_text(j, "incident", number);
 	json_text(j, "audience", audience[0] != '\0' ? audience : "operations");
+	if (subject[0] != '\0')
+		json_text(j, "subject", subject);
 	json_close(j, '}');
 }
 
@@ -260,55 +263,84 @@ static const char *status_of(enum incident_intent_kind kind)
 	return kind == INTENT_CLOSE || kind == INTENT_MERGED ? "resolved" : "firing";
 }
 
-/* One alert: of the notice, or of an item of its digest. */
-static void put_alert(struct json *j, const struct incident_intent *intent, const char *name, enum incident_intent_kind kind,
-	uint64_t incident, const struct phrase *p)
+/* Firing as long as one of a digest is. */
+static const char *status_of_all(const struct incident_intent *intent)
 {
-	char group[40];
+	for (size_t i = 0; i < intent->items_count; i++) {
+		if (strcmp(status_of(intent->items[i].kind), "firing") == 0)
+			return "firing";
+	}
+	return intent->items_count > 0 ? "resolved" : status_of(intent->kind);
+}
 
-	snprintf(group, sizeof group, "incident-%" PRIu64, incident);
+/* Each audience has its own alert of an incident: a receiver that tells them apart by this must not take one for the other. */
+static char *group_of(uint64_t incident, const char *audience)
+{
+	return audience[0] == '\0' ? mem_format("incident-%" PRIu64, incident) : mem_format("incident-%" PRIu64 "-%s", incident, audience);
+}
+
+/* One alert: of the notice, or of an item of its digest. */
+static void put_alert(struct json *j, const struct incident_intent *intent, const char *name, const struct incident_item *item,
+	const struct phrase *p)
+{
+	char *group = group_of(item->incident, intent->audience);
+
 	json_open(j, NULL, '{');
-	json_text(j, "status", status_of(kind));
-	put_labels(j, "labels", name, incident, intent->audience);
+	json_text(j, "status", status_of(item->kind));
+	put_labels(j, "labels", name, item->incident, intent->audience, item->subject);
 	put_annotations(j, "annotations", p);
-	put_time(j, "startsAt", intent->since);
-	if (strcmp(status_of(kind), "resolved") == 0)
+	put_time(j, "startsAt", intent->since != 0 ? intent->since : intent->at);
+	if (strcmp(status_of(item->kind), "resolved") == 0)
 		put_time(j, "endsAt", intent->at);
 	else
 		json_text(j, "endsAt", "0001-01-01T00:00:00Z");
 	json_text(j, "generatorURL", "");
 	json_text(j, "fingerprint", group);
 	json_close(j, '}');
+	free(group);
+}
+
+/* What an item is about may be another's: of a digest only operations have it by name. */
+static void put_alerts(struct json *j, const struct incident_intent *intent, const char *name, const struct phrase *p)
+{
+	struct incident_item one = {.kind = intent->kind, .incident = intent->incident, .subject = p->subject != NULL ? p->subject : ""};
+
+	json_open(j, "alerts", '[');
+	for (size_t i = 0; i < intent->items_count; i++) {
+		one = intent->items[i];
+		if (intent->audience[0] != '\0')
+			one.subject = "";
+		put_alert(j, intent, name, &one, p);
+	}
+	if (intent->items_count == 0)
+		put_alert(j, intent, name, &one, p);
+	json_close(j, ']');
 }
 
 static void write_alertmanager(const struct roster_channel *c, const struct incident_intent *intent, const struct phrase *p,
 	const struct letter_facts *f, struct letter *l)
 {
 	const char *name = f->matter == LETTER_BEAT ? "xunjian-beat" : "xunjian";
-	char group[40];
+	const char *subject = intent->items_count == 0 && p->subject != NULL ? p->subject : "";
+	char *group = group_of(intent->incident, intent->audience);
 	struct json j = {0};
 
-	snprintf(group, sizeof group, "incident-%" PRIu64, intent->incident);
 	buf_add_text(&l->url, c->url);
 	json_open(&j, NULL, '{');
 	json_text(&j, "version", "4");
 	json_text(&j, "groupKey", group);
 	json_int(&j, "truncatedAlerts", 0);
-	json_text(&j, "status", status_of(intent->kind));
+	json_text(&j, "status", status_of_all(intent));
 	json_text(&j, "receiver", c->id);
-	put_labels(&j, "groupLabels", name, intent->incident, intent->audience);
-	put_labels(&j, "commonLabels", name, intent->incident, intent->audience);
+	put_labels(&j, "groupLabels", name, intent->incident, intent->audience, subject);
+	put_labels(&j, "commonLabels", name, intent->incident, intent->audience, subject);
 	put_annotations(&j, "commonAnnotations", p);
 	json_text(&j, "externalURL", "");
-	json_open(&j, "alerts", '[');
-	for (size_t i = 0; i < intent->items_count; i++)
-		put_alert(&j, intent, name, intent->items[i].kind, intent->items[i].incident, p);
-	if (intent->items_count == 0)
-		put_alert(&j, intent, name, intent->kind, intent->incident, p);
-	json_close(&j, ']');
+	put_alerts(&j, intent, name, p);
 	give_json(&j, l);
 	if (f->token[0] != '\0')
 		add_header(l, mem_format("Authorization: Bearer %s", f->token));
+	free(group);
 }
 
 static void add_value(struct buf *out, const char *text, bool is_form)

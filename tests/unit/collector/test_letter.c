@@ -372,6 +372,79 @@ static void the_title_of_a_digest_says_how_many(void **state)
 		"close 4 link of Heping County service centre (link/link-heping)\nproblem 5 system/none\n\nNotice 7");
 }
 
+static json_t *alert_of(const struct incident_intent *in, const struct inventory *i, const char *affected)
+{
+	struct roster_channel c = channel_of(ROSTER_ALERTMANAGER);
+	struct phrase p;
+	struct letter l;
+	json_t *root;
+
+	phrase_make(NULL, i, in, affected, ROSTER_EN, &p);
+	letter_write(&c, in, &p, &facts, &l);
+	root = json_loadb((const char *)l.body.data, l.body.len, 0, NULL);
+	assert_non_null(root);
+	letter_fini(&l);
+	phrase_fini(&p);
+	return root;
+}
+
+static const char *text_of(const json_t *root, const char *group, const char *key)
+{
+	const json_t *alert = json_array_get(json_object_get(root, "alerts"), 0);
+
+	return json_string_value(json_object_get(group != NULL ? json_object_get(alert, group) : alert, key));
+}
+
+/* A receiver keeps alerts apart by their labels and fingerprint. */
+static void operations_and_a_unit_have_alerts_of_their_own(void **state)
+{
+	const struct inventory_system *own, *other;
+	struct incident_intent in;
+	char subject[80], affected[80];
+	json_t *ops, *unit, *end;
+
+	two_systems(*state, &own, &other);
+	snprintf(subject, sizeof subject, "system/%s", other->id);
+	snprintf(affected, sizeof affected, "system/%s", own->id);
+	in = intent_of("", subject, "");
+	ops = alert_of(&in, *state, affected);
+	in.audience = own->unit;
+	unit = alert_of(&in, *state, affected);
+	assert_string_equal(text_of(ops, "labels", "subject"), subject);
+	assert_null(text_of(unit, "labels", "subject"));
+	assert_string_not_equal(text_of(ops, NULL, "fingerprint"), text_of(unit, NULL, "fingerprint"));
+	assert_string_not_equal(json_string_value(json_object_get(ops, "groupKey")), json_string_value(json_object_get(unit, "groupKey")));
+	in.kind = INTENT_CLOSE;
+	end = alert_of(&in, *state, affected);
+	assert_true(json_equal(json_object_get(unit, "groupLabels"), json_object_get(end, "groupLabels")));
+	assert_string_equal(text_of(end, NULL, "fingerprint"), text_of(unit, NULL, "fingerprint"));
+	json_decref(ops);
+	json_decref(unit);
+	json_decref(end);
+}
+
+static void a_digest_is_firing_while_one_of_its_items_is(void **state)
+{
+	struct incident_item items[] = {{INTENT_CLOSE, 3, 0, "system/x"}, {INTENT_MERGED, 4, 5, "system/y"}};
+	struct incident_intent in = intent_of("", "", "");
+	json_t *root;
+
+	in.kind = INTENT_DIGEST;
+	in.incident = 0;
+	in.since = 0; /* as judgement writes them */
+	in.items = items;
+	in.items_count = 2;
+	root = alert_of(&in, *state, "");
+	assert_string_equal(json_string_value(json_object_get(root, "status")), "resolved");
+	assert_string_equal(text_of(root, "labels", "subject"), "system/x");
+	assert_null(strstr(text_of(root, NULL, "startsAt"), "1970"));
+	json_decref(root);
+	items[1].kind = INTENT_PROBLEM;
+	root = alert_of(&in, *state, "");
+	assert_string_equal(json_string_value(json_object_get(root, "status")), "firing");
+	json_decref(root);
+}
+
 static void assert_answer(enum roster_kind kind, long status, const char *body, enum letter_outcome want)
 {
 	struct roster_channel c = channel_of(kind);
@@ -444,6 +517,8 @@ int main(void)
 		cmocka_unit_test(a_signature_is_that_of_the_manuals),
 		cmocka_unit_test(mails_of_one_incident_stand_together),
 		cmocka_unit_test(a_digest_is_an_alert_for_each_of_its_items),
+		cmocka_unit_test(operations_and_a_unit_have_alerts_of_their_own),
+		cmocka_unit_test(a_digest_is_firing_while_one_of_its_items_is),
 		cmocka_unit_test(success_is_the_code_of_the_receiver),
 		cmocka_unit_test(success_may_be_a_word),
 		cmocka_unit_test(a_long_text_is_cut_between_letters),
