@@ -45,7 +45,7 @@ static int64_t seen_down(const struct incident_node *n, int bit)
 	return family >= 0 ? n->down_at[family] : n->seen_at;
 }
 
-/* Newest time at which it had been seen failing when it was seen up, in anything that matters for this fault. */
+/* Until when it may have been failing when it was seen up, in anything that matters for this fault. */
 static int64_t seen_blip(const struct incident_node *p, int bit)
 {
 	int family = bit_family(bit);

@@ -405,8 +405,10 @@ static void on_seen(struct incidents *c, const struct incident_event *e)
 	if (!e->is_up) {
 		newer(&n->down_at[family], e->measured);
 	} else if ((n->faults & 1u << family) == 0 && e->measured > n->up_at[family]) {
+		/* Until this look it may have been failing, whenever the last one was that found it so. */
+		if (n->down_at[family] > n->up_at[family])
+			n->blip_at[family] = e->measured > n->down_at[family] ? e->measured : n->down_at[family];
 		n->up_at[family] = e->measured;
-		n->blip_at[family] = n->down_at[family];
 	}
 	if (c->steady >= n->slot_ends && !is_old)
 		flap_slot(c, node);

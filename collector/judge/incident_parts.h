@@ -31,7 +31,7 @@ struct incident_node {
 	int64_t cleared[FAULT_BITS]; /* and from which it did not */
 	int64_t decided;             /* measured time of the evidence that made the newest fault known */
 	int64_t up_at[VERDICT_FAMILIES], down_at[VERDICT_FAMILIES]; /* newest measured */
-	int64_t blip_at[VERDICT_FAMILIES]; /* down_at as it was at up_at */
+	int64_t blip_at[VERDICT_FAMILIES]; /* of the first look that found it up again, after its newest failing one */
 	int64_t seen_at, state_at;   /* newest measured: of anything; of the state */
 	char *reason;
 	enum incident_role role;

@@ -513,6 +513,64 @@ static void a_fault_that_was_there_before_stays_its_own(void **state)
 	told(b, "close:system/portal@ close:system/portal@a ");
 }
 
+/* Looks that find nothing are told of when their time is over, those that find something at once: what was seen failing while its
+ * parent did may be judged when that works again already. Between the parent's last failing look and its next nobody knows. */
+static void what_failed_before_its_parent_was_seen_again_is_the_parents(void **state)
+{
+	struct bench *b = *state;
+	int64_t began;
+
+	seen(b, "link/n", false);
+	pass(b, 4 * SECOND);
+	began = b->now; /* the child's first look that fails */
+	pass(b, 16 * SECOND);
+	seen(b, "link/n", false);
+	fault_at(b, "link/n", BOTH, began - 4 * SECOND);
+	told(b, "problem:link/n@ ");
+	pass(b, 4 * SECOND); /* its third; it is told of at its end */
+	pass(b, 3 * SECOND);
+	fault(b, "link/n", 0);
+	seen(b, "link/n", true);
+	buf_clear(&b->said);
+	pass(b, SECOND);
+	step(b, &(struct incident_event){.kind = INCIDENT_STATE, .subject = "link/n1", .faults = BOTH, .state = STATE_DOWN,
+		.since = began, .measured = b->now - 4 * SECOND, .reason = "timeout"});
+	pass(b, SECOND);
+	seen(b, "link/n", true);
+	told(b, "");
+	assert_true(incidents_is_held(b->c, "link/n1"));
+	pass(b, 10 * SECOND); /* it fails by itself: now that is known */
+	seen(b, "link/n1", false);
+	pass(b, SECOND);
+	seen(b, "link/n", true);
+	told(b, "problem:link/n1@ ");
+}
+
+/* The same of a parent that was seen failing too seldom to be judged. */
+static void what_failed_before_its_parent_was_seen_again_may_be_the_parents(void **state)
+{
+	struct bench *b = *state;
+	int64_t began;
+
+	seen(b, "link/n", true);
+	pass(b, 2 * SECOND);
+	began = b->now;
+	pass(b, 6 * SECOND);
+	seen(b, "link/n", false);
+	pass(b, 10 * SECOND);
+	seen(b, "link/n", false);
+	pass(b, 8 * SECOND); /* works again, before the third look */
+	seen(b, "link/n", true);
+	step(b, &(struct incident_event){.kind = INCIDENT_STATE, .subject = "link/n1", .faults = BOTH, .state = STATE_DOWN,
+		.since = began, .measured = b->now - 4 * SECOND, .reason = "timeout"});
+	pass(b, SECOND);
+	seen(b, "link/n", true);
+	told(b, "");
+	fault(b, "link/n1", 0); /* so did the child: nobody is told anything */
+	pass(b, 3 * MINUTE);
+	told(b, "");
+}
+
 static void a_parent_found_late_takes_its_child_and_each_is_closed_once(void **state)
 {
 	struct bench *b = *state;
@@ -998,6 +1056,7 @@ static void who_is_not_heard_of_when_the_cause_is_over_is_let_go(void **state)
 	step(b, &(struct incident_event){.kind = INCIDENT_STATE, .subject = "system/portal", .state = STATE_UNKNOWN,
 		.since = b->now, .measured = b->now, .reason = "not measured"});
 	fault(b, "link/n", 0);
+	seen(b, "link/n", true); /* that made it so */
 	pass(b, 4 * MINUTE);
 	told(b, "close:link/n@ close:link/n@a ");
 	assert_int_equal(incidents_of(b->c, "system/portal"), 0);
@@ -1100,6 +1159,8 @@ int main(void)
 		ON_BENCH(a_unit_whose_system_came_back_before_it_was_told_is_not_told),
 		ON_BENCH(a_child_that_fails_on_when_its_parent_works_has_its_own),
 		ON_BENCH(a_fault_that_was_there_before_stays_its_own),
+		ON_BENCH(what_failed_before_its_parent_was_seen_again_is_the_parents),
+		ON_BENCH(what_failed_before_its_parent_was_seen_again_may_be_the_parents),
 		ON_BENCH(a_parent_found_late_takes_its_child_and_each_is_closed_once),
 		ON_BENCH(one_family_of_the_link_explains_that_family_alone),
 		ON_BENCH(what_a_host_says_of_itself_is_its_own),
