@@ -8,6 +8,7 @@
 #include "collector/judge/database.h"
 #include "lib/buf.h"
 #include "lib/err.h"
+#include "lib/map.h"
 #include "lib/mem.h"
 
 static const char *const tables =
@@ -224,16 +225,27 @@ static void bind_incident(sqlite3_stmt *s, const struct incident_view *v)
 	sqlite3_bind_int64(s, 16, (int64_t)v->affected_count);
 }
 
-/* Each unit is told of its own systems, so that none of them is left out for a site that stands before it. */
-static void add_affected(const struct incidents *all, uint64_t incident, bool systems, size_t most, struct buf *out)
+static struct map *affected_by(const struct incidents *all, uint64_t incident)
 {
+	struct map *each = map_new(); /* what came, went and came again stands in an incident twice */
 	struct incident_affected a;
+
+	for (size_t i = 0; incidents_affected(all, incident, i, &a); i++)
+		map_set(each, a.subject, each);
+	return each;
+}
+
+/* Each unit is told of its own systems, so that none of them is left out for a site that stands before it. */
+static void add_affected(const struct map *each, bool systems, size_t most, struct buf *out)
+{
+	const char *subject;
 	size_t added = 0;
 
-	for (size_t i = 1; added < most && incidents_affected(all, incident, i, &a); i++) {
-		if ((strncmp(a.subject, "system/", 7) == 0) != systems)
+	for (size_t i = 1; added < most && i < map_count(each); i++) {
+		map_at(each, i, &subject);
+		if ((strncmp(subject, "system/", 7) == 0) != systems)
 			continue;
-		buf_add_format(out, " %s", a.subject);
+		buf_add_format(out, " %s", subject);
 		added++;
 	}
 }
@@ -242,16 +254,22 @@ int outbox_note(struct outbox *o, const struct incidents *all, uint64_t incident
 {
 	sqlite3_stmt *s = o->statements[PUT_INCIDENT];
 	struct buf affected = {0};
-	struct incident_affected a;
 	struct incident_view v;
+	const char *root;
+	struct map *each;
 	int rc;
 
 	if (!incidents_find(all, incident, &v))
 		return 0;
-	if (incidents_affected(all, incident, 0, &a))
-		buf_add_text(&affected, a.subject);
-	add_affected(all, incident, true, OUTBOX_SYSTEMS, &affected);
-	add_affected(all, incident, false, OUTBOX_AFFECTED - 1, &affected);
+	each = affected_by(all, incident);
+	if (map_count(each) > 0) {
+		map_at(each, 0, &root);
+		buf_add_text(&affected, root);
+	}
+	add_affected(each, true, OUTBOX_SYSTEMS, &affected);
+	add_affected(each, false, OUTBOX_AFFECTED - 1, &affected);
+	v.affected_count = map_count(each);
+	map_free(each, NULL);
 	sqlite3_reset(s);
 	bind_incident(s, &v);
 	sqlite3_bind_text(s, 17, buf_text(&affected), -1, SQLITE_TRANSIENT);

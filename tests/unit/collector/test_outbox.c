@@ -97,11 +97,57 @@ static void old_notices_go_and_the_newest_stays(void **state)
 	outbox_close(o);
 }
 
+static void state_of(struct incidents *all, const char *subject, enum state state, int64_t at)
+{
+	const struct incident_event e = {.kind = INCIDENT_STATE, .subject = subject, .state = state,
+		.faults = state == STATE_DOWN ? FAULT_V4 : 0, .since = at, .measured = at, .reason = ""};
+	struct err why;
+
+	assert_int_equal(incidents_step(all, &e, at, &why), 0);
+}
+
+static void on_incident(void *ctx, const struct outbox_incident *i)
+{
+	size_t *count = ctx;
+
+	(*count)++;
+	assert_string_equal(i->affected, "link/a system/x site/s");
+	assert_int_equal(i->affected_count, 3);
+}
+
+static void what_comes_and_goes_is_affected_once(void **state)
+{
+	struct topology *t = topology_new();
+	struct incidents *all = incidents_new(&(struct incident_settings){0});
+	struct outbox *o = open_it(*state);
+	size_t count = 0;
+	struct err e;
+
+	topology_add(t, &(struct topology_node){.id = "link/a", .unit = "", .interval = 60 * NS_PER_S, .measured = FAULT_V4});
+	topology_add(t, &(struct topology_node){.id = "site/s", .unit = "", .interval = 60 * NS_PER_S, .measured = FAULT_V4});
+	topology_add(t, &(struct topology_node){.id = "system/x", .unit = "u", .interval = 60 * NS_PER_S, .measured = FAULT_V4});
+	topology_need(t, 1, 0, 0);
+	topology_need(t, 2, 0, 0);
+	assert_int_equal(topology_seal(t, &e), 0);
+	incidents_topology(all, t, NOW);
+	state_of(all, "link/a", STATE_DOWN, NOW);
+	for (int i = 1; i < 7; i++) {
+		state_of(all, "site/s", i % 2 == 1 ? STATE_DOWN : STATE_UP, NOW + i * NS_PER_S);
+		state_of(all, "system/x", i % 2 == 1 ? STATE_DOWN : STATE_UP, NOW + i * NS_PER_S);
+	}
+	assert_int_equal(outbox_note(o, all, 1, &e), 0);
+	assert_int_equal(outbox_incidents(o, true, 0, on_incident, &count, &e), 0);
+	assert_int_equal(count, 1);
+	outbox_close(o);
+	incidents_free(all);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_key_is_of_one_notice_alone, begin, end),
 		cmocka_unit_test_setup_teardown(old_notices_go_and_the_newest_stays, begin, end),
+		cmocka_unit_test_setup_teardown(what_comes_and_goes_is_affected_once, begin, end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
