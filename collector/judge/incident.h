@@ -15,7 +15,9 @@
  * is never explained. An attached subject that still fails INCIDENT_SETTLE after its parent works again gets an incident of
  * its own; one whose parent turns out to have failed first is merged into the parent's.
  * Told. Operations and each unit with an affected system of its own are audiences. Each is told of an incident once, and what was told is
- * closed once: by INTENT_CLOSE or INTENT_MERGED, whatever happens between (maintenance, flapping, reload, restart).
+ * closed once: by INTENT_CLOSE or INTENT_MERGED, whatever happens between (maintenance, flapping, reload, restart). What is
+ * degraded by what it answers is told after INCIDENT_ROW, in which the other family and the other vantages are asked and may make
+ * it down, which is told at once; what becomes down after it was told as degraded is told once more, as worse.
  * Maintenance keeps a notice back while it lasts, never the closing of what was told. Flapping, or a third outage within the hour, keeps
  * the incident open until it is quiet: at most INCIDENT_TELLS notices about one subject in an hour. More than
  * `notices_per_minute` for one audience become one digest that names all.
@@ -90,7 +92,7 @@ enum incident_intent_kind {
 	INTENT_CLOSE,    /* it is over; reason "recovered" or "no longer monitored" */
 	INTENT_MERGED,   /* it is over as a matter of its own: `other` is the cause; who is told this counts as told of `other` */
 	INTENT_FLAPPING, /* it comes and goes; its closing will follow when it is quiet */
-	INTENT_ESCALATE, /* level */
+	INTENT_ESCALATE, /* level; 0: to all who were told that it was degraded: it is down */
 	INTENT_ACKNOWLEDGED, INTENT_UNACKNOWLEDGED, /* by author, or "" when the end was reached */
 	INTENT_ASSIGNED, INTENT_COMMENTED,
 	INTENT_DIGEST,   /* audience: items instead of single notices */

@@ -182,7 +182,7 @@ static void fail_again(struct incidents *c, struct incident *i)
 static bool judge_root(struct incidents *c, uint32_t node, const struct incident_cause *cause)
 {
 	struct incident *i = c->nodes[node].incident;
-	bool again = i->phase == INCIDENT_WATCHED;
+	bool again = i->phase == INCIDENT_WATCHED, is_worse = i->state < STATE_DOWN && c->nodes[node].state == STATE_DOWN;
 
 	if ((cause->own & ~c->nodes[node].proven) != 0)
 		incident_touch(c, &c->nodes[node]);
@@ -195,6 +195,8 @@ static bool judge_root(struct incidents *c, uint32_t node, const struct incident
 		i->is_dirty = true;
 	}
 	if (cause->cause != CAUSE_FOUND || cause->incident == i) {
+		if (is_worse)
+			incident_tell_worse(c, i);
 		incident_refresh(c, i);
 		return again;
 	}

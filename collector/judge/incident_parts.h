@@ -137,6 +137,8 @@ void incident_close(struct incidents *, struct incident *, const char *reason);
 void incident_refresh(struct incidents *, struct incident *);
 void incident_add_member(struct incidents *, struct incident *, uint32_t node);
 void incident_flap(struct incidents *, struct incident *);
+/* It was degraded and is down: who was told that is told this. */
+void incident_tell_worse(struct incidents *, struct incident *);
 void incident_tell_all(struct incidents *, struct incident *, enum incident_intent_kind, const char *author,
 	const char *text);
 void incident_ask_probe(struct incidents *, uint32_t node);

@@ -253,9 +253,15 @@ static bool has_room(const struct incidents *c, const struct incident *i)
 	return i->audiences[0].is_told || tells_in_last_hour(c, &c->nodes[i->node]) < INCIDENT_TELLS;
 }
 
+/* The other family, the other vantages may be about to say the same: who reads "degraded" of it sleeps on. */
+static bool may_grow(const struct incidents *c, const struct incident *i)
+{
+	return i->state == STATE_DEGRADED && (i->faults & (FAULT_V4 | FAULT_V6)) != 0 && c->steady < i->opened_steady + INCIDENT_ROW;
+}
+
 static void tell_problem(struct incidents *c, struct incident *i)
 {
-	if (!has_room(c, i))
+	if (!has_room(c, i) || may_grow(c, i))
 		return;
 	for (size_t k = 0; k < i->audiences_count; k++) {
 		struct incident_audience *a = &i->audiences[k];
@@ -267,6 +273,18 @@ static void tell_problem(struct incidents *c, struct incident *i)
 		if (k == 0)
 			note_told(c, i);
 		tell_of(c, i, INTENT_PROBLEM, a->name);
+	}
+}
+
+void incident_tell_worse(struct incidents *c, struct incident *i)
+{
+	for (size_t k = 0; k < i->audiences_count; k++) {
+		struct incident_intent intent = about(i, INTENT_ESCALATE, i->audiences[k].name);
+
+		if (!i->audiences[k].is_told || is_quiet(c, i, &i->audiences[k]))
+			continue;
+		intent.level = 0;
+		tell(c, &intent);
 	}
 }
 
@@ -328,6 +346,8 @@ struct incident *incident_open(struct incidents *c, uint32_t node)
 	get_audience(c, i, "", 0);
 	incident_add_member(c, i, node);
 	incident_refresh(c, i);
+	if (may_grow(c, i))
+		incident_ask_probe(c, node);
 	return i;
 }
 

@@ -89,7 +89,7 @@ static enum facts_severity severity_of(const struct incident_intent *in, enum fa
 {
 	switch (type) {
 	case FACTS_PROBLEM:
-		if (in->kind == INTENT_ESCALATE)
+		if (in->kind == INTENT_ESCALATE && in->level > 0)
 			return FACTS_ALERT;
 		return in->state == STATE_DOWN ? FACTS_CRITICAL : FACTS_WARNING;
 	case FACTS_DIGEST:

@@ -68,6 +68,11 @@ static const struct words built_in[ROSTER_LANGUAGES][KINDS] = {
 	},
 };
 
+static const struct words worse[ROSTER_LANGUAGES] = {
+	[ROSTER_ZH] = {"【加重】{subject} {state}", "起因由降级变为中断。{line}" ZH_FACTS},
+	[ROSTER_EN] = {"[WORSE] {subject} {state}", "What was degraded is down now.{line}" EN_FACTS},
+};
+
 /* ---- what came from outside */
 
 static size_t letter_length(const uint8_t *p)
@@ -511,10 +516,13 @@ static void fill(const char *template, const struct told *t, struct buf *out)
 		template = fill_line(template, t, out);
 }
 
-static struct words words_of(const struct roster *r, enum incident_intent_kind kind, enum roster_language language)
+static struct words words_of(const struct roster *r, const struct incident_intent *intent, enum roster_language language)
 {
 	const struct roster_template *t = r != NULL ? r->templates.items : NULL;
+	enum incident_intent_kind kind = intent->kind;
 
+	if (kind == INTENT_ESCALATE && intent->level == 0)
+		return worse[language];
 	for (size_t i = 0; r != NULL && i < r->templates.count; i++) {
 		if (t[i].kind == (int)kind && t[i].language == (int)language)
 			return (struct words){t[i].title, t[i].body};
@@ -526,7 +534,7 @@ void phrase_make(const struct roster *r, const struct inventory *inventory, cons
 	const char *affected, enum roster_language language, struct phrase *out)
 {
 	struct told t = {.inventory = inventory, .intent = intent, .affected = affected, .language = language};
-	struct words w = words_of(r, intent->kind, language);
+	struct words w = words_of(r, intent, language);
 	struct buf title = {0}, body = {0}, reason = {0}, systems = {0};
 
 	out->subject = mem_strdup(is_cause_own(&t) ? intent->subject : "");

@@ -405,7 +405,9 @@ static bool is_wanted(const struct roster_route *t, enum incident_intent_kind ki
 
 bool roster_takes(const struct roster_route *t, const struct incident_intent *intent)
 {
-	if (!is_wanted(t, intent->kind))
+	bool is_worse = intent->kind == INTENT_ESCALATE && intent->level == 0;
+
+	if (!is_worse && !is_wanted(t, intent->kind))
 		return false;
 	for (size_t i = 0; i < t->audiences.count; i++) {
 		if (is_audience(t->audiences.items[i], intent->audience))

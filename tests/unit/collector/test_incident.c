@@ -605,6 +605,52 @@ static void one_family_of_the_link_explains_that_family_alone(void **state)
 	told(b, "problem:system/portal@ problem:system/portal@a ");
 }
 
+static void what_is_half_down_is_told_when_the_other_half_had_its_time(void **state)
+{
+	struct bench *b = *state;
+
+	fault(b, "link/n", FAULT_V4);
+	assert_int_equal(b->probes, 1);
+	told(b, "");
+	pass(b, INCIDENT_ROW - SECOND);
+	fault(b, "link/n", BOTH);
+	told(b, "problem:link/n@ "); /* at once, and as down */
+	pass(b, HOURS / 4);
+	fault(b, "link/n", 0);
+	told(b, "close:link/n@ ");
+	fault(b, "link/s", FAULT_V6);
+	pass(b, INCIDENT_ROW - SECOND);
+	told(b, "");
+	pass(b, SECOND);
+	told(b, "problem:link/s@ ");
+	fault(b, "link/s", 0);
+	told(b, "close:link/s@ ");
+}
+
+static void what_was_told_as_degraded_is_told_again_when_it_is_down(void **state)
+{
+	struct bench *b = *state;
+
+	fault(b, "system/portal", FAULT_V6);
+	pass(b, 5 * SECOND);
+	seen(b, "link/n", true);
+	pass(b, INCIDENT_ROW);
+	told(b, "problem:system/portal@ problem:system/portal@a ");
+	step(b, &(struct incident_event){.kind = INCIDENT_ACKNOWLEDGE, .incident = incidents_of(b->c, "system/portal"),
+		.author = "wu", .text = "", .until = 0});
+	buf_clear(&b->said);
+	fault(b, "system/portal", BOTH);
+	pass(b, 5 * SECOND);
+	seen(b, "link/n", true);
+	told(b, "escalate:system/portal@ escalate:system/portal@a ");
+	fault(b, "system/portal", FAULT_V4);
+	fault(b, "system/portal", BOTH);
+	pass(b, HOURS / 4);
+	told(b, "");
+	fault(b, "system/portal", 0);
+	told(b, "close:system/portal@ close:system/portal@a ");
+}
+
 static void what_a_host_says_of_itself_is_its_own(void **state)
 {
 	struct bench *b = *state;
@@ -1163,6 +1209,8 @@ int main(void)
 		ON_BENCH(what_failed_before_its_parent_was_seen_again_may_be_the_parents),
 		ON_BENCH(a_parent_found_late_takes_its_child_and_each_is_closed_once),
 		ON_BENCH(one_family_of_the_link_explains_that_family_alone),
+		ON_BENCH(what_is_half_down_is_told_when_the_other_half_had_its_time),
+		ON_BENCH(what_was_told_as_degraded_is_told_again_when_it_is_down),
 		ON_BENCH(what_a_host_says_of_itself_is_its_own),
 		ON_BENCH(of_two_ways_one_that_works_clears_both),
 		ON_BENCH(of_two_ways_both_down_are_the_cause),

@@ -326,6 +326,20 @@ static void a_cut_link_is_read_by_a_unit(void **state)
 		"\n曾经：受影响\n网络协议：IPv4, IPv6\n涉及系统：森林防火监测系统 (system/forest-fire)\n事件 3，通知 7");
 }
 
+static void what_was_degraded_and_is_down_is_read_as_worse(void **state)
+{
+	struct incident_intent in = intent_of("", "system/flood", "timeout");
+
+	in.kind = INTENT_ESCALATE;
+	assert_reads(*state, &in, "system/flood", ROSTER_ZH,
+		"【加重】山洪灾害监测预警平台 (system/flood) 中断\n起因由降级变为中断。\n对象：山洪灾害监测预警平台 (system/flood)\n状态：中断\n"
+		"网络协议：IPv6\n开始时间：" AT "\n原因：timeout\n涉及系统：山洪灾害监测预警平台 (system/flood)\n事件 3，通知 7");
+	in.level = 2;
+	assert_reads(*state, &in, "", ROSTER_EN,
+		"[ESCALATION 2] Flash flood warning (system/flood) down, not acknowledged\nSubject: Flash flood warning (system/flood)\n"
+		"State: down\nFamilies: IPv6\nSince: " AT "\nReason: timeout\nIncident 3, notice 7");
+}
+
 static void troubles_of_the_monitoring_itself_have_names(void **state)
 {
 	static const struct {
@@ -510,6 +524,7 @@ int main(void)
 		cmocka_unit_test(many_systems_leave_room_for_the_words),
 		cmocka_unit_test(a_cut_link_is_read_by_operations),
 		cmocka_unit_test(a_cut_link_is_read_by_a_unit),
+		cmocka_unit_test(what_was_degraded_and_is_down_is_read_as_worse),
 		cmocka_unit_test(troubles_of_the_monitoring_itself_have_names),
 		cmocka_unit_test(the_title_of_a_digest_says_how_many),
 		cmocka_unit_test(what_came_from_outside_stays_words),

@@ -128,6 +128,10 @@ static void a_route_takes_its_audience_and_kinds(void **state)
 	assert_true(roster_takes(t, &in));
 	in.kind = INTENT_COMMENTED;
 	assert_false(roster_takes(t, &in));
+	in.kind = INTENT_ESCALATE; /* level 0: it is down now, which nobody may leave out */
+	assert_true(roster_takes(t, &in));
+	in.level = 1;
+	assert_false(roster_takes(t, &in));
 	in.kind = INTENT_PROBE;
 	assert_false(roster_takes(t, &in));
 	in = (struct incident_intent){.kind = INTENT_PROBLEM, .audience = ""};
