@@ -78,6 +78,7 @@ struct book {
 	const struct inventory *inventory;
 	struct position at, committed;
 	int64_t now, landmark, beaten;
+	int64_t looked; /* when the result at hand was measured; 0: none is */
 	bool in_transaction, was_opened, write_failed;
 	char *late_subject;
 	char *probes[BOOK_PROBES], *probe; /* to be probed; the one handed out */
@@ -401,7 +402,7 @@ static int step(struct book *b, const struct incident_event *event, struct err *
 static int step_state(struct book *b, const struct verdict_change *c, struct err *e)
 {
 	return step(b, &(struct incident_event){.kind = INCIDENT_STATE, .subject = c->subject, .state = c->state,
-		.faults = c->faults, .since = c->since, .measured = b->now, .reason = c->reason}, e);
+		.faults = c->faults, .since = c->since, .measured = b->now, .looked = b->looked, .reason = c->reason}, e);
 }
 
 /* The silence of an agent is a fault of the agent. */
@@ -633,6 +634,7 @@ static int fold_row(struct book *b, const struct wire_envelope *v, const struct 
 	struct verdict_value values[SAMPLE_VALUES_MAX];
 	enum verdict_evidence worth;
 	int64_t measured;
+	int rc;
 
 	b->counts.results++;
 	if (c == NULL || r->interval_s == 0)
@@ -647,7 +649,10 @@ static int fold_row(struct book *b, const struct wire_envelope *v, const struct 
 		.reason = r->reason, .family = r->family, .outcome = r->outcome, .measured = measured, .count = r->count,
 		.values = values}, b->now, &subject);
 	/* One by one: what a change says of families is read from the state as it is then. */
-	if (write_changes(b, e) < 0)
+	b->looked = measured;
+	rc = write_changes(b, e);
+	b->looked = 0;
+	if (rc < 0)
 		return -1;
 	if (worth != EVIDENCE_NONE && step(b, &(struct incident_event){.kind = INCIDENT_SEEN, .subject = subject->id,
 			.family = r->family, .is_up = worth == EVIDENCE_UP, .measured = measured}, e) < 0)

@@ -77,7 +77,8 @@ struct incident_event {
 	const char *subject;      /* state, seen */
 	enum state state;         /* state */
 	unsigned faults;          /* state */
-	int64_t since, measured;  /* state: from when it holds; state, seen: of the newest evidence (of silence: now) */
+	int64_t since, measured;  /* state: from when it holds, when it was decided; seen: of the evidence */
+	int64_t looked;           /* state: of the look that decided it, which may have taken its time; 0: measured */
 	enum family family;       /* seen */
 	bool is_up;               /* seen */
 	const char *reason;       /* state */

@@ -303,6 +303,11 @@ static void newer(int64_t *time, int64_t measured)
 		*time = measured;
 }
 
+static int64_t look_of(const struct incident_event *e)
+{
+	return e->looked != 0 ? e->looked : e->measured;
+}
+
 static void note_faults(struct incident_node *n, unsigned faults, const struct incident_event *e)
 {
 	bool known = e->state != STATE_UNKNOWN && e->state != STATE_NONE;
@@ -320,7 +325,7 @@ static void note_faults(struct incident_node *n, unsigned faults, const struct i
 			n->cleared[bit] = e->since;
 		/* That it counts as up is no evidence that it was seen so: it may be failing for the first time. */
 		if (is && bit < VERDICT_FAMILIES)
-			newer(&n->down_at[bit], e->measured);
+			newer(&n->down_at[bit], look_of(e));
 	}
 }
 
@@ -353,7 +358,7 @@ static void on_state(struct incidents *c, const struct incident_event *e)
 	n->state = e->state;
 	n->faults = faults;
 	n->state_at = e->measured;
-	newer(&n->seen_at, e->measured);
+	newer(&n->seen_at, look_of(e));
 	incident_touch(c, n);
 	if (faults != 0) {
 		free(n->reason);

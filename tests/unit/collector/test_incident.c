@@ -534,7 +534,7 @@ static void what_failed_before_its_parent_was_seen_again_is_the_parents(void **s
 	buf_clear(&b->said);
 	pass(b, SECOND);
 	step(b, &(struct incident_event){.kind = INCIDENT_STATE, .subject = "link/n1", .faults = BOTH, .state = STATE_DOWN,
-		.since = began, .measured = b->now - 4 * SECOND, .reason = "timeout"});
+		.since = began, .measured = b->now, .looked = b->now - 4 * SECOND, .reason = "timeout"});
 	pass(b, SECOND);
 	seen(b, "link/n", true);
 	told(b, "");
@@ -562,7 +562,7 @@ static void what_failed_before_its_parent_was_seen_again_may_be_the_parents(void
 	pass(b, 8 * SECOND); /* works again, before the third look */
 	seen(b, "link/n", true);
 	step(b, &(struct incident_event){.kind = INCIDENT_STATE, .subject = "link/n1", .faults = BOTH, .state = STATE_DOWN,
-		.since = began, .measured = b->now - 4 * SECOND, .reason = "timeout"});
+		.since = began, .measured = b->now, .looked = b->now - 4 * SECOND, .reason = "timeout"});
 	pass(b, SECOND);
 	seen(b, "link/n", true);
 	told(b, "");
