@@ -69,7 +69,7 @@ static const struct words built_in[ROSTER_LANGUAGES][KINDS] = {
 };
 
 static const struct words worse[ROSTER_LANGUAGES] = {
-	[ROSTER_ZH] = {"【加重】{subject} {state}", "起因由降级变为中断。{line}" ZH_FACTS},
+	[ROSTER_ZH] = {"【加重】{subject} {state}", "起因由部分异常变为中断。{line}" ZH_FACTS},
 	[ROSTER_EN] = {"[WORSE] {subject} {state}", "What was degraded is down now.{line}" EN_FACTS},
 };
 
@@ -345,7 +345,7 @@ static void put_reason(const struct told *t, struct buf *out)
 
 static void put_state(const struct told *t, struct buf *out)
 {
-	static const char *const zh[] = {"未知", "正常", "未知", "降级", "中断", "维护"};
+	static const char *const zh[] = {"未知", "正常", "未知", "部分异常", "中断", "检修"};
 	enum state s = t->intent->state;
 
 	if (!is_cause_own(t)) { /* the state is that of the cause; what it does to this unit's systems may be less */

@@ -332,7 +332,7 @@ static void what_was_degraded_and_is_down_is_read_as_worse(void **state)
 
 	in.kind = INTENT_ESCALATE;
 	assert_reads(*state, &in, "system/flood", ROSTER_ZH,
-		"【加重】山洪灾害监测预警平台 (system/flood) 中断\n起因由降级变为中断。\n对象：山洪灾害监测预警平台 (system/flood)\n状态：中断\n"
+		"【加重】山洪灾害监测预警平台 (system/flood) 中断\n起因由部分异常变为中断。\n对象：山洪灾害监测预警平台 (system/flood)\n状态：中断\n"
 		"网络协议：IPv6\n开始时间：" AT "\n原因：timeout\n涉及系统：山洪灾害监测预警平台 (system/flood)\n事件 3，通知 7");
 	in.level = 2;
 	assert_reads(*state, &in, "", ROSTER_EN,
