@@ -7,20 +7,48 @@ import { type Key, formatDuration, formatTime, nameOf, t } from './words';
 
 const folders: Record<string, string> = { system: 'systems', link: 'links', site: 'sites', host: 'agents', agent: 'agents' };
 
-/** "system/portal" by its name where the wall knows it. */
-function SubjectLink({ subject, overview }: { subject: string; overview: Overview }) {
+/** What goes wrong with the monitoring itself has no page. "monitoring/clock-ID" is the clock of an agent. */
+function Matter({ id, overview }: { id: string; overview: Overview }) {
+	const agent = id.startsWith('clock-') ? id.slice(6) : '';
+	const known = overview.agents.find((a) => a.id === agent);
+	const words: Record<string, Key> = { disk: 'matterDisk', certificate: 'matterCertificate', series: 'matterSeries', notice: 'matterNotice', beat: 'matterBeat', commands: 'matterCommands' };
+	return <>{t('monitoring')} {agent ? <>{t('matterClock')} <bdi>{known ? nameOf(known) : agent}</bdi></> : words[id] ? t(words[id]) : <bdi>{id}</bdi>}</>;
+}
+
+/** A link has no name of its own: its site has, which the overview does not know. */
+function SiteName({ folder, id }: { folder: string; id: string }) {
+	const [name, setName] = useState('');
+	useEffect(() => {
+		const abort = new AbortController();
+		get<{ name: string; site?: Parameters<typeof nameOf>[0] }>(`${folder}/${encodeURIComponent(id)}`, abort.signal)
+			.then((s) => setName(s.site ? nameOf(s.site) : s.name)).catch(() => undefined);
+		return () => abort.abort();
+	}, [folder, id]);
+	return name && name !== id ? <> (<bdi>{name}</bdi>)</> : null;
+}
+
+/** "system/portal" by its name where the wall knows it; whole: it is asked for where the wall does not. */
+function SubjectLink({ subject, overview, whole }: { subject: string; overview: Overview; whole?: boolean }) {
 	const [kind, id] = subject.split('/');
 	const known = kind === 'system' ? overview.systems.find((s) => s.id === id)
 		: kind === 'agent' || kind === 'host' ? overview.agents.find((a) => a.id === id) : undefined;
-	return <a href={href(`${folders[kind] ?? kind}/${id}`)}>{t(kind as Key)} <bdi>{known ? nameOf(known) : id}</bdi></a>;
+	if (kind === 'monitoring')
+		return <Matter id={id} overview={overview} />;
+	return (
+		<a href={href(`${folders[kind] ?? kind}/${id}`)}>
+			{kind in folders ? t(kind as Key) : kind} <bdi>{known ? nameOf(known) : id}</bdi>
+			{whole && (kind === 'link' || kind === 'site') && <SiteName folder={folders[kind]} id={id} />}
+		</a>
+	);
 }
 
 function IncidentRow({ incident: i, overview }: { incident: Incident; overview: Overview }) {
 	const others = i.affected.slice(1);
 	return (
 		<li class={`incident ${i.state}`}>
-			<StateWord state={i.state} /> <b><SubjectLink subject={i.subject} overview={overview} /></b> <span>{i.reason}</span>
+			<StateWord state={i.state} /> <b><SubjectLink subject={i.subject} overview={overview} whole /></b> <span>{i.reason}</span>
 			{' '}<span class="age">{t('since', { t: formatTime(i.since) })} · {t('forTime', { t: formatDuration(store.now() - i.since) })}</span>
+			{i.phase === 'watched' && <span class="tag">{t('watched')}</span>}
 			{i.flapping && <span class="tag">{t('flapping')}</span>}
 			{i.acknowledged_by !== null && <span class="tag">{t('acknowledgedBy', { who: i.acknowledged_by })}</span>}
 			{others.length > 0 && (
