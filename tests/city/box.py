@@ -132,10 +132,22 @@ class City:
             self.agents += records(part, "agents")
             self.checks += records(part, "checks")
 
-    def boxed_links(self):
-        """Links that a check watches: those are in the box."""
+    def watched_links(self):
         ids = {c["subject"][5:] for c in self.checks if c.get("subject", "").startswith("link/")}
         return [self.links[i] for i in sorted(ids)]
+
+    def boxed_links(self):
+        """Links that a check watches over both families: those are in the box."""
+        return [x for x in self.watched_links() if "ipv4" in x]
+
+    def flat_links(self):
+        """The others that a check watches, of IPv6 alone: the place above them in the box answers for their ends."""
+        return [x for x in self.watched_links() if "ipv4" not in x]
+
+    def is_below(self, site, ancestor):
+        while site and site != ancestor:
+            site = self.sites[site].get("parent")
+        return site == ancestor
 
 
 # ---------------------------------------------------------------- the network
@@ -198,6 +210,22 @@ class Network:
         run("ip", "-n", name, "addr", "add", f"{ipv4}/32", "dev", "lo")
         run("ip", "-n", name, "addr", "add", f"{ipv6}/128", "dev", "lo", "nodad")
 
+    def claim_behind(self, name, addresses6):
+        """Addresses of what stands behind a namespace and has none of its own: it answers for them."""
+        self.batch(name, [f"addr add {a}/128 dev lo nodad" for a in addresses6])
+        node = name
+        while node in self.parents:
+            above, _, via6 = self.parents[node][:3]
+            self.batch(above, [f"route replace {a}/128 via {via6}" for a in addresses6])
+            node = above
+
+    def batch(self, name, lines):
+        """Many commands of ip -6 in one."""
+        p = subprocess.run(["ip", "-n", name, "-6", "-batch", "-"], input="\n".join(lines) + "\n", text=True,
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if p.returncode != 0:
+            raise BoxError(f"ip -batch in {name}: {p.stdout.strip()[-300:]}")
+
     def join(self, parent, child, parent4, child4, parent6, child6):
         """A link: the parent's end is called after the child, the child's end is `uplink`."""
         end = device(child)
@@ -217,6 +245,13 @@ class Network:
             run("ip", "-n", child, "-6", "route", "add", SUPERNET6, "via", p6)
             self.route_down(child, f"{a4}/32", f"{a6}/128")
 
+    def route_to(self, name, ipv4, ipv6):
+        """The way down to an address of a namespace's own."""
+        above, via4, via6 = self.parents[name][:3]
+        run("ip", "-n", above, "route", "replace", f"{ipv4}/32", "via", via4)
+        run("ip", "-n", above, "-6", "route", "replace", f"{ipv6}/128", "via", via6)
+        self.route_down(name, f"{ipv4}/32", f"{ipv6}/128")
+
     def route_down(self, child, net4, net6):
         """Teaches all ancestors of child but its parent (which is connected) the way down to it."""
         node = self.parents[child][0]
@@ -231,20 +266,20 @@ class Network:
 
 
 class Systems:
-    """One nginx that answers for all systems, each on addresses of its own."""
+    """One nginx that answers for all systems at one place, each on addresses of its own."""
 
-    def __init__(self, folder, systems, network):
+    def __init__(self, folder, place, systems, network):
         """systems: dicts with id, name, host, ipv4, ipv6, port, tls (bool)."""
-        self.folder, self.systems, self.network = folder, systems, network
+        self.folder, self.place, self.systems, self.network = folder, place, systems, network
         self.stopped, self.expired, self.process, self.generation = set(), set(), None, 0
 
     def start(self, ca):
         for s in self.systems:
-            self.network.claim("cloud", s["ipv4"], s["ipv6"])
+            self.network.claim(self.place, s["ipv4"], s["ipv6"])
             if s["tls"]:
                 ca.issue_server(self.folder, s["id"], s["host"], (s["ipv4"], s["ipv6"]))
         for name in ("log", "page", "tmp"):
-            os.makedirs(os.path.join(self.folder, name), exist_ok=True)
+            os.makedirs(os.path.join(self.folder, name))
         for s in self.systems:
             page = f"<!doctype html><meta charset=utf-8><title>{s['name']}</title><h1>{s['name']}</h1>\n"
             os.makedirs(os.path.join(self.folder, "page", s["id"]), exist_ok=True)
@@ -279,7 +314,7 @@ class Systems:
         """An nginx of the present configuration that listens already; the one before may run on beside it."""
         self.generation += 1
         self.write_config()
-        argv = self.network.argv("cloud", "nginx", "-p", self.folder, "-e", "log/error",
+        argv = self.network.argv(self.place, "nginx", "-p", self.folder, "-e", "log/error",
                                  "-c", os.path.join(self.folder, "nginx.conf"), "-g", "daemon off;")
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=end_with_parent)
         end = time.monotonic() + 10
@@ -383,7 +418,7 @@ class Faults:
     def apply(self, word, *args):
         actions = {"stop-system": self.stop_system, "start-system": self.start_system,
                    "cut-family": self.cut_family, "cut-link": self.cut_link, "mend-link": self.mend_link,
-                   "lose": self.lose, "slow": self.slow, "expire": self.expire, "clear": self.clear}
+                   "lose": self.lose, "slow": self.slow, "expire": self.expire, "blind": self.blind, "clear": self.clear}
         if word not in actions:
             raise BoxError(f"unknown fault '{word}': one of {', '.join(sorted(actions))}")
         try:
@@ -454,6 +489,15 @@ class Faults:
         for ns, dev in self.ends_of(link):
             self.box.network.sh(ns, "nft", "delete", "element", "inet", "box", "cut", "{ " + dev + " }", check=False)
 
+    def blind(self, vantage):
+        """A vantage hears nothing that it asks for any more, what stands beside it included; its collector it reaches."""
+        site = next((a["site"] for a in self.box.city.agents if a["id"] == vantage), None)
+        if site not in self.box.network.names:
+            raise BoxError(f"no vantage '{vantage}' in the box")
+        self.table(site)
+        for what in ("icmp type echo-reply", "icmpv6 type echo-reply", "tcp sport { 80, 443 }"):
+            self.box.network.sh(site, "nft", "add", "rule", "inet", "box", "input", *what.split(), "drop")
+
     def lose(self, link, percent="30"):
         site, _, _ = self.end(link)
         self.table(site)
@@ -486,7 +530,8 @@ class Box:
     def __init__(self, folder, say=print, inventory=os.path.join(CONF, "inventory.d"), network=None):
         self.folder, self.say, self.inventory = folder, say, inventory
         self.city, self.network, self.programs = City(inventory), network or Network(), {}
-        self.systems, self.web, self.faults = None, WEB, Faults(self)
+        self.places, self.systems = {}, None  # the cloud's are self.systems
+        self.web, self.faults = WEB, Faults(self)
 
     def start(self):
         self.say("box: network")
@@ -519,9 +564,20 @@ class Box:
                 n.add(site)
                 n.join(self.city.sites[site]["parent"], site, *ends(link["ipv4"], link["ipv6"]))
         n.route()
+        self.claim_flat_links()
         for net, word in ((SYSTEMS4, []), (SYSTEMS6, ["-6"])):
             via = n.parents["cloud"][2 if word else 1]
             run("ip", "-n", self.root_site(), *word, "route", "add", net, "via", via)
+
+    def claim_flat_links(self):
+        places = {}
+        for link in self.city.flat_links():
+            site = link["site"]
+            while site not in self.network.names:
+                site = self.city.sites[site]["parent"]
+            places.setdefault(site, []).append(link["ipv6"])
+        for site, addresses in places.items():
+            self.network.claim_behind(site, addresses)
 
     def root_site(self):
         return next(i for i, s in self.city.sites.items() if not s.get("parent"))
@@ -529,18 +585,25 @@ class Box:
     # ---- the systems
 
     def systems_of_city(self):
-        """What nginx has to answer for: taken from the http checks of the inventory."""
-        names = {s["id"]: s["name"] for s in self.city.systems}
-        out = {}
+        """What has to be answered for, by place: taken from the http checks of the inventory. The first of a system is its
+        page in the cloud; a further one goes to its front end, which stands behind the link that the system needs."""
+        systems = {s["id"]: s for s in self.city.systems}
+        out, seen = {"cloud": []}, set()
         for c in self.city.checks:
             kind, _, ident = c["subject"].partition("/")
-            if kind != "system" or c["type"] != "http" or ident in out:
+            if kind != "system" or c["type"] != "http":
                 continue
-            url = urllib.parse.urlsplit(c["url"])
+            url, front = urllib.parse.urlsplit(c["url"]), ident in seen
             tls = url.scheme == "https"
-            out[ident] = {"id": ident, "name": names[ident], "host": url.hostname, "ipv4": c["ipv4"], "ipv6": c["ipv6"],
-                          "port": url.port or (443 if tls else 80), "tls": tls}
-        return list(out.values())
+            place = self.front_place(systems[ident]) if front else "cloud"
+            out.setdefault(place, []).append({
+                "id": c["id"] if front else ident, "name": systems[ident]["name"], "host": url.hostname, "ipv4": c["ipv4"],
+                "ipv6": c["ipv6"], "port": url.port or (443 if tls else 80), "tls": tls})
+            seen.add(ident)
+        return out
+
+    def front_place(self, system):
+        return next(self.city.links[i]["site"] for i in system["depends"] if i in self.city.links)
 
     def web_ca(self):
         """Where the checks look for the authority of the systems' certificates."""
@@ -550,10 +613,15 @@ class Box:
         self.authority = Authority(self.folder)
         os.makedirs(os.path.dirname(self.web_ca()), exist_ok=True)
         shutil.copy(self.authority.pem, self.web_ca())
-        folder = os.path.join(self.folder, "systems")
-        os.makedirs(folder)
-        self.systems = Systems(folder, self.systems_of_city(), self.network)
-        self.systems.start(self.authority)
+        for place, systems in self.systems_of_city().items():
+            folder = os.path.join(self.folder, "systems", place)
+            os.makedirs(folder)
+            self.places[place] = Systems(folder, place, systems, self.network)
+            self.places[place].start(self.authority)
+        self.systems = self.places["cloud"]
+        for place, front in self.places.items():
+            for s in front.systems if place in self.network.parents and place != "cloud" else ():
+                self.network.route_to(place, s["ipv4"], s["ipv6"])
 
     # ---- the programs
 
@@ -611,9 +679,9 @@ beat = {{ channel = "people"; }};
         return os.path.join(self.folder, "notices")
 
     def told(self):
-        """Notices that reached somebody, the oldest first."""
+        """Notices that reached somebody, the oldest first, without signs of life."""
         with open(self.told_path(), encoding="utf-8") as f:
-            return [json.loads(line) for line in f]
+            return [n for n in map(json.loads, f) if n["alertname"] != "xunjian-beat"]
 
     def ask(self, path):
         """A page of the collector, from beside it."""
@@ -672,9 +740,10 @@ collector = {{ url = "https://{address}"; ca = "pki/ca.pem";
                     bad.append(f"{name} ended with status {status}")
             except BoxError as e:
                 bad.append(str(e))
-        if self.systems and self.systems.process:
-            self.systems.process.terminate()
-            self.systems.process.wait()
+        for place in self.places.values():
+            if place.process:
+                place.process.terminate()
+                place.process.wait()
         if bad:
             raise BoxError("; ".join(bad))
 

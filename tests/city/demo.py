@@ -31,6 +31,7 @@ LOOK = """
     tests/city/fault {folder} lose {link} 30
     tests/city/fault {folder} slow {link} 64kbit
     tests/city/fault {folder} expire {tls}
+    tests/city/fault {folder} blind {vantage}      it hears nothing, what stands beside it included: it has no vote
     tests/city/fault {folder} clear
 
   Ctrl-C ends all of it; nothing is left behind.
@@ -132,7 +133,7 @@ def examples(box):
     """A system, one with a certificate, and a link, to name in what can be tried."""
     systems = box.systems.systems
     return {"system": systems[-1]["id"], "tls": next(s["id"] for s in systems if s["tls"]),
-            "link": box.city.boxed_links()[0]["id"]}
+            "link": box.city.boxed_links()[0]["id"], "vantage": box.city.agents[1]["id"]}
 
 
 def stay(box, page, stop):
@@ -175,9 +176,11 @@ def walk(box, page, seconds):
 
 def walk_faults(box, page, states, example):
     ident = example["system"]
+    box.faults.apply("blind", example["vantage"])
     box.faults.apply("cut-family", ident, "6")
     page.wait(f"{ident} is seen down over IPv6 alone", lambda: states(ident) == ("up", "down"), 40)
     say(f"demo: {ident} without IPv6 is seen")
+    walk_blind(box, page, example["vantage"], f"system/{ident}")
     box.faults.apply("clear")
     page.wait(f"{ident} is seen up again", lambda: states(ident) == ("up", "up"), 40)
     box.faults.apply("cut-link", example["link"])
@@ -188,6 +191,26 @@ def walk_faults(box, page, states, example):
     page.wait(f"{example['link']} is seen up again",
               lambda: page.json(f"/api/v1/links/{example['link']}")["v4"] == "up", 40)
     say("demo: a cut link is seen, and seen mended")
+
+
+def walk_blind(box, page, vantage, subject):
+    """A vantage that does not reach what stands beside it finds everything down, and nobody believes it."""
+    seen = [c["id"] for c in box.city.checks if vantage in c["vantages"]]
+    some = seen[::10] + seen[-1:]
+
+    def finds_down(check):
+        # Thrice, ten seconds apart: that is a vote, if it has one.
+        rows = [r for r in page.json(f"/api/v1/checks/{check}")["list"][0]["rows"] if r["vantage"] == vantage]
+        return len(rows) > 1 and all(r["outcome"] == "down" and r["measured"] - r["since"] >= 20 for r in rows)
+
+    page.wait(f"{vantage} finds all down", lambda: all(map(finds_down, some)), 60)
+    told = [n for n in box.told() if n.get("subject") != subject]
+    if told:
+        raise city.BoxError(f"what a blind vantage does not reach was told: {told}")
+    wrong = [i["subject"] for i in page.json("/api/v1/incidents")["incidents"] if i["subject"] != subject]
+    if wrong:
+        raise city.BoxError(f"what a blind vantage does not reach became an incident: {wrong}")
+    say(f"demo: {vantage} finds {len(seen)} checks down, what stands beside it included: nobody believes it")
 
 
 def walk_notices(box, page, subject):
