@@ -93,11 +93,13 @@ enum incident_intent_kind {
 	INTENT_CLOSE,    /* it is over; reason "recovered" or "no longer monitored" */
 	INTENT_MERGED,   /* it is over as a matter of its own: `other` is the cause; who is told this counts as told of `other` */
 	INTENT_FLAPPING, /* it comes and goes; its closing will follow when it is quiet */
-	INTENT_ESCALATE, /* level; 0: to all who were told that it was degraded: it is down */
+	INTENT_ESCALATE, /* level */
 	INTENT_ACKNOWLEDGED, INTENT_UNACKNOWLEDGED, /* by author, or "" when the end was reached */
 	INTENT_ASSIGNED, INTENT_COMMENTED,
 	INTENT_DIGEST,   /* audience: items instead of single notices */
 	INTENT_PROBE,    /* subject: probe it now, not for people */
+	INTENT_WORSE,    /* it was told as degraded and is down */
+	INTENT_KINDS,
 };
 const char *incident_intent_name(enum incident_intent_kind);
 

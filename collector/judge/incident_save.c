@@ -239,7 +239,7 @@ static struct incident_window *decode_window(struct cursor *c)
 	while (count-- > 0 && !c->failed) {
 		struct incident_item item = {.kind = (enum incident_intent_kind)cursor_u8(c)};
 
-		if (item.kind > INTENT_PROBE) {
+		if (item.kind >= INTENT_KINDS) {
 			c->failed = true;
 			break;
 		}

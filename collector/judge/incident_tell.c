@@ -13,7 +13,7 @@
 const char *incident_intent_name(enum incident_intent_kind kind)
 {
 	static const char *const names[] = {"problem", "close", "merged", "flapping", "escalate", "acknowledged",
-		"unacknowledged", "assigned", "commented", "digest", "probe"};
+		"unacknowledged", "assigned", "commented", "digest", "probe", "worse"};
 
 	return names[kind];
 }
@@ -279,12 +279,8 @@ static void tell_problem(struct incidents *c, struct incident *i)
 void incident_tell_worse(struct incidents *c, struct incident *i)
 {
 	for (size_t k = 0; k < i->audiences_count; k++) {
-		struct incident_intent intent = about(i, INTENT_ESCALATE, i->audiences[k].name);
-
-		if (!i->audiences[k].is_told || is_quiet(c, i, &i->audiences[k]))
-			continue;
-		intent.level = 0;
-		tell(c, &intent);
+		if (i->audiences[k].is_told && !is_quiet(c, i, &i->audiences[k]))
+			tell_of(c, i, INTENT_WORSE, i->audiences[k].name);
 	}
 }
 

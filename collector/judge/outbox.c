@@ -143,8 +143,8 @@ static int parse_item(char *line, struct incident_item *out)
 		return -1;
 	*number = '\0';
 	incident = strtoull(number + 1, &end, 10);
-	for (int kind = INTENT_PROBLEM; kind < INTENT_PROBE; kind++) {
-		if (strcmp(line, incident_intent_name((enum incident_intent_kind)kind)) != 0)
+	for (int kind = INTENT_PROBLEM; kind < INTENT_KINDS; kind++) {
+		if (kind == INTENT_PROBE || strcmp(line, incident_intent_name((enum incident_intent_kind)kind)) != 0)
 			continue;
 		*out = (struct incident_item){.kind = (enum incident_intent_kind)kind, .incident = incident,
 			.other = *end == '>' ? strtoull(end + 1, NULL, 10) : 0, .subject = subject + 1};

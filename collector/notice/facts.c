@@ -60,6 +60,7 @@ static enum facts_type type_of(enum incident_intent_kind kind, enum letter_matte
 	case INTENT_PROBLEM:
 	case INTENT_FLAPPING:
 	case INTENT_ESCALATE:
+	case INTENT_WORSE:
 		return FACTS_PROBLEM;
 	case INTENT_CLOSE:
 	case INTENT_MERGED:
@@ -71,6 +72,7 @@ static enum facts_type type_of(enum incident_intent_kind kind, enum letter_matte
 	case INTENT_ASSIGNED:
 	case INTENT_COMMENTED:
 	case INTENT_PROBE:
+	case INTENT_KINDS:
 		break;
 	}
 	return FACTS_REMARK;
@@ -89,7 +91,7 @@ static enum facts_severity severity_of(const struct incident_intent *in, enum fa
 {
 	switch (type) {
 	case FACTS_PROBLEM:
-		if (in->kind == INTENT_ESCALATE && in->level > 0)
+		if (in->kind == INTENT_ESCALATE)
 			return FACTS_ALERT;
 		return in->state == STATE_DOWN ? FACTS_CRITICAL : FACTS_WARNING;
 	case FACTS_DIGEST:

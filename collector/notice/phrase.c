@@ -14,7 +14,6 @@
 #include "lib/mem.h"
 
 #define SHANGHAI (8 * 3600)
-#define KINDS (INTENT_DIGEST + 1)
 #define NAMED_IN_SHORT 3 /* systems */
 
 struct told {
@@ -39,7 +38,7 @@ struct words {
 #define EN_FACTS EN_WHAT "State: {state}{line}Families: {families}{line}Since: {since}{line}Reason: {reason}{line}" EN_TAKEN_ALONG
 #define EN_END EN_WHAT "Since: {since}{line}Closed: {at}{line}Was: {state}{line}Families: {families}{line}" EN_TAKEN_ALONG
 
-static const struct words built_in[ROSTER_LANGUAGES][KINDS] = {
+static const struct words built_in[ROSTER_LANGUAGES][INTENT_KINDS] = {
 	[ROSTER_ZH] = {
 		[INTENT_PROBLEM] = {"【故障】{subject} {state}", ZH_FACTS},
 		[INTENT_CLOSE] = {"【{reason}】{subject}", ZH_END},
@@ -52,6 +51,7 @@ static const struct words built_in[ROSTER_LANGUAGES][KINDS] = {
 		[INTENT_ASSIGNED] = {"【已指派】{subject}：{text}", "指派人：{author}{line}" ZH_FACTS},
 		[INTENT_COMMENTED] = {"【备注】{subject}", "{author}：{text}{line}" ZH_FACTS},
 		[INTENT_DIGEST] = {"【汇总】{count}", "{at}{line}{items}{line}通知 {key}"},
+		[INTENT_WORSE] = {"【加重】{subject} {state}", "起因由部分异常变为中断。{line}" ZH_FACTS},
 	},
 	[ROSTER_EN] = {
 		[INTENT_PROBLEM] = {"[PROBLEM] {subject} {state}", EN_FACTS},
@@ -65,12 +65,8 @@ static const struct words built_in[ROSTER_LANGUAGES][KINDS] = {
 		[INTENT_ASSIGNED] = {"[ASSIGNED] {subject}: {text}", "By: {author}{line}" EN_FACTS},
 		[INTENT_COMMENTED] = {"[COMMENT] {subject}", "{author}: {text}{line}" EN_FACTS},
 		[INTENT_DIGEST] = {"[DIGEST] {count}", "{at}{line}{items}{line}Notice {key}"},
+		[INTENT_WORSE] = {"[WORSE] {subject} {state}", "What was degraded is down now.{line}" EN_FACTS},
 	},
-};
-
-static const struct words worse[ROSTER_LANGUAGES] = {
-	[ROSTER_ZH] = {"【加重】{subject} {state}", "起因由部分异常变为中断。{line}" ZH_FACTS},
-	[ROSTER_EN] = {"[WORSE] {subject} {state}", "What was degraded is down now.{line}" EN_FACTS},
 };
 
 /* ---- what came from outside */
@@ -416,9 +412,9 @@ static void put_text(const struct told *t, struct buf *out)
 
 static const char *kind_name(const struct told *t, enum incident_intent_kind kind)
 {
-	static const char *const zh[KINDS] = {"故障", "恢复", "合并", "抖动", "升级", "已确认", "取消确认", "已指派", "备注", "汇总"};
+	static const char *const zh[INTENT_KINDS] = {"故障", "恢复", "合并", "抖动", "升级", "已确认", "取消确认", "已指派", "备注", "汇总", "探测", "加重"};
 
-	return t->language == ROSTER_ZH && kind < KINDS ? zh[kind] : incident_intent_name(kind);
+	return t->language == ROSTER_ZH && kind < INTENT_KINDS ? zh[kind] : incident_intent_name(kind);
 }
 
 /* A unit is told which of its notices these are; the cause by name only when it is its own. */
@@ -438,12 +434,12 @@ static void put_items(const struct told *t, struct buf *out)
 
 static void put_count(const struct told *t, struct buf *out)
 {
-	size_t counts[KINDS] = {0};
+	size_t counts[INTENT_KINDS] = {0};
 	bool is_first = true;
 
 	for (size_t i = 0; i < t->intent->items_count; i++)
-		counts[t->intent->items[i].kind < KINDS ? t->intent->items[i].kind : INTENT_DIGEST]++;
-	for (int k = 0; k < KINDS; k++) {
+		counts[t->intent->items[i].kind < INTENT_KINDS ? t->intent->items[i].kind : INTENT_DIGEST]++;
+	for (int k = 0; k < INTENT_KINDS; k++) {
 		if (counts[k] == 0)
 			continue;
 		if (!is_first)
@@ -516,13 +512,9 @@ static void fill(const char *template, const struct told *t, struct buf *out)
 		template = fill_line(template, t, out);
 }
 
-static struct words words_of(const struct roster *r, const struct incident_intent *intent, enum roster_language language)
+static struct words words_of(const struct roster *r, enum incident_intent_kind kind, enum roster_language language)
 {
 	const struct roster_template *t = r != NULL ? r->templates.items : NULL;
-	enum incident_intent_kind kind = intent->kind;
-
-	if (kind == INTENT_ESCALATE && intent->level == 0)
-		return worse[language];
 	for (size_t i = 0; r != NULL && i < r->templates.count; i++) {
 		if (t[i].kind == (int)kind && t[i].language == (int)language)
 			return (struct words){t[i].title, t[i].body};
@@ -534,7 +526,7 @@ void phrase_make(const struct roster *r, const struct inventory *inventory, cons
 	const char *affected, enum roster_language language, struct phrase *out)
 {
 	struct told t = {.inventory = inventory, .intent = intent, .affected = affected, .language = language};
-	struct words w = words_of(r, intent, language);
+	struct words w = words_of(r, intent->kind, language);
 	struct buf title = {0}, body = {0}, reason = {0}, systems = {0};
 
 	out->subject = mem_strdup(is_cause_own(&t) ? intent->subject : "");

@@ -17,8 +17,8 @@ struct loaded {
 	struct arena *arena;
 };
 
-/* In the order of enum incident_intent_kind. */
-#define KINDS "problem|close|merged|flapping|escalate|acknowledged|unacknowledged|assigned|commented|digest"
+/* In the order of enum incident_intent_kind, "worse" at the place of the probe, which is not for people. */
+#define KINDS "problem|close|merged|flapping|escalate|acknowledged|unacknowledged|assigned|commented|digest|worse"
 static const char *const optional_kinds[] = {
 	"flapping", "escalate", "acknowledged", "unacknowledged", "assigned", "commented"};
 static const enum incident_intent_kind optional[] = {INTENT_FLAPPING, INTENT_ESCALATE, INTENT_ACKNOWLEDGED,
@@ -32,7 +32,7 @@ static int check_kind(const char *text, struct err *e)
 			return 0;
 	}
 	return err_set(e, "\"%.40s\" is none of flapping, escalate, acknowledged, unacknowledged, assigned, commented "
-		"(problem, close, merged and digest are always told)", text);
+		"(problem, worse, close, merged and digest are always told)", text);
 }
 
 /* It stands in a header and in a command of SMTP. */
@@ -122,7 +122,7 @@ static const struct config_field route_fields[] = {
 	{.name = "language", .kind = CONFIG_CHOICE, .offset = ROUTE(language), .fallback = "zh", .choices = "zh|en",
 		.help = "of the words"},
 	{.name = "kinds", .kind = CONFIG_TEXTS, .offset = ROUTE(kinds), .fallback = "flapping escalate", .max = OPTIONAL,
-		.check = check_kind, .help = "what is told beyond problem, close, merged and digest: flapping, escalate, "
+		.check = check_kind, .help = "what is told beyond problem, worse, close, merged and digest: flapping, escalate, "
 			"acknowledged, unacknowledged, assigned, commented"},
 	{.name = NULL},
 };
@@ -359,6 +359,16 @@ static void make_paths(struct roster *r, const char *file, struct arena *a)
 	}
 }
 
+static void name_kinds(struct roster *r)
+{
+	struct roster_template *t = r->templates.items;
+
+	for (size_t i = 0; i < r->templates.count; i++) {
+		if (t[i].kind == INTENT_PROBE)
+			t[i].kind = INTENT_WORSE;
+	}
+}
+
 struct roster *roster_load(const char *path, const struct inventory *inventory, struct err *e)
 {
 	struct arena *arena = arena_new();
@@ -371,6 +381,7 @@ struct roster *roster_load(const char *path, const struct inventory *inventory, 
 		return NULL;
 	}
 	make_paths(&l->public, path, arena);
+	name_kinds(&l->public);
 	return &l->public;
 }
 
@@ -405,9 +416,7 @@ static bool is_wanted(const struct roster_route *t, enum incident_intent_kind ki
 
 bool roster_takes(const struct roster_route *t, const struct incident_intent *intent)
 {
-	bool is_worse = intent->kind == INTENT_ESCALATE && intent->level == 0;
-
-	if (!is_worse && !is_wanted(t, intent->kind))
+	if (!is_wanted(t, intent->kind))
 		return false;
 	for (size_t i = 0; i < t->audiences.count; i++) {
 		if (is_audience(t->audiences.items[i], intent->audience))

@@ -54,7 +54,7 @@ struct roster_route {
 	struct config_texts audiences; /* "operations", "unit/<id>" */
 	struct config_texts channels;  /* ids */
 	int language;                  /* enum roster_language */
-	struct config_texts kinds;     /* beyond problem, close, merged and digest, which nobody can leave out */
+	struct config_texts kinds;     /* beyond problem, worse, close, merged and digest, which nobody can leave out */
 	struct config_where where;
 };
 

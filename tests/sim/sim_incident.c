@@ -251,6 +251,7 @@ struct told {
 	char audience[8];
 	bool is_closed;
 	unsigned escalated;
+	bool is_worse;
 	int64_t at;
 };
 
@@ -635,6 +636,17 @@ static void judge_escalation(struct world *w, uint64_t incident, const char *sub
 	t->escalated++;
 }
 
+static void judge_worse(struct world *w, uint64_t incident, const char *subject, const char *audience)
+{
+	struct told *t = find_told(w, incident, audience);
+
+	if (t == NULL || t->is_closed || t->is_worse) {
+		wrong(w, "%s told as worse to \"%s\" %s", subject, audience, t == NULL ? "but not of" : t->is_worse ? "twice" : "behind its end");
+		return;
+	}
+	t->is_worse = true;
+}
+
 static void judge_notice(struct world *w, enum incident_intent_kind kind, uint64_t incident, uint64_t other,
 	const char *subject, const char *audience, bool in_digest)
 {
@@ -661,12 +673,16 @@ static void judge_notice(struct world *w, enum incident_intent_kind kind, uint64
 	case INTENT_ESCALATE:
 		judge_escalation(w, incident, subject, in_digest);
 		return;
+	case INTENT_WORSE:
+		judge_worse(w, incident, subject, audience);
+		return;
 	case INTENT_ACKNOWLEDGED:
 	case INTENT_UNACKNOWLEDGED:
 	case INTENT_ASSIGNED:
 	case INTENT_COMMENTED:
 	case INTENT_DIGEST:
 	case INTENT_PROBE:
+	case INTENT_KINDS:
 		return;
 	}
 	if (audience[0] == '\0')

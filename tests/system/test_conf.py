@@ -71,7 +71,7 @@ def main():
                f"notice.conf:{line}: audience \"unit/zzz\": the inventory has no such unit")
         path = settings_for(folder, city)
         expect("the example city", run(COLLECTOR, "check-config", "-c", path), 0, "33 units, 67 systems, 1508 sites")
-        expect("a plan without change", run(COLLECTOR, "plan", "-c", path, city), 0, "checks: 83 -> 83 (0 added, 0 removed")
+        expect("a plan without change", run(COLLECTOR, "plan", "-c", path, city), 0, "checks: 88 -> 88 (0 added, 0 removed")
         expect("a plan from city to sample", run(COLLECTOR, "plan", "-c", path, sample), 0, "- unit jyj")
         path = settings_for(folder, city, max_bytes="100MiB")
         expect("a plan that does not fit", run(COLLECTOR, "plan", "-c", path, city), 3, "series would take")

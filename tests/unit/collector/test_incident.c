@@ -642,7 +642,7 @@ static void what_was_told_as_degraded_is_told_again_when_it_is_down(void **state
 	fault(b, "system/portal", BOTH);
 	pass(b, 5 * SECOND);
 	seen(b, "link/n", true);
-	told(b, "escalate:system/portal@ escalate:system/portal@a ");
+	told(b, "worse:system/portal@ worse:system/portal@a ");
 	fault(b, "system/portal", FAULT_V4);
 	fault(b, "system/portal", BOTH);
 	pass(b, HOURS / 4);

@@ -94,7 +94,7 @@ static void each_kind_has_its_notification(void **state)
 		int severity;
 	} rows[] = {
 		{INTENT_PROBLEM, LETTER_NOTICE, 1, FACTS_CRITICAL}, {INTENT_FLAPPING, LETTER_NOTICE, 1, FACTS_CRITICAL},
-		{INTENT_ESCALATE, LETTER_NOTICE, 1, FACTS_ALERT}, {INTENT_ESCALATE, LETTER_NOTICE, 1, FACTS_CRITICAL},
+		{INTENT_ESCALATE, LETTER_NOTICE, 1, FACTS_ALERT}, {INTENT_WORSE, LETTER_NOTICE, 1, FACTS_CRITICAL},
 		{INTENT_CLOSE, LETTER_NOTICE, 2, FACTS_PLAIN_NOTICE},
 		{INTENT_MERGED, LETTER_NOTICE, 2, FACTS_PLAIN_NOTICE}, {INTENT_DIGEST, LETTER_NOTICE, 3, FACTS_PLAIN_NOTICE},
 		{INTENT_DIGEST, LETTER_BEAT, 4, FACTS_INFO}, {INTENT_DIGEST, LETTER_TEST, 5, FACTS_INFO},
@@ -105,7 +105,7 @@ static void each_kind_has_its_notification(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		const struct incident_intent in = {.key = 7, .kind = rows[i].kind, .audience = "", .subject = "", .state = STATE_DOWN,
-			.level = rows[i].severity == FACTS_ALERT, .since = NOW, .at = NOW, .author = "", .text = "", .reason = ""};
+			.since = NOW, .at = NOW, .author = "", .text = "", .reason = ""};
 		struct written w;
 
 		write(&w, &in, &p, rows[i].matter);

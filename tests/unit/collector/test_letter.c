@@ -330,10 +330,11 @@ static void what_was_degraded_and_is_down_is_read_as_worse(void **state)
 {
 	struct incident_intent in = intent_of("", "system/flood", "timeout");
 
-	in.kind = INTENT_ESCALATE;
+	in.kind = INTENT_WORSE;
 	assert_reads(*state, &in, "system/flood", ROSTER_ZH,
 		"【加重】山洪灾害监测预警平台 (system/flood) 中断\n起因由部分异常变为中断。\n对象：山洪灾害监测预警平台 (system/flood)\n状态：中断\n"
 		"网络协议：IPv6\n开始时间：" AT "\n原因：timeout\n涉及系统：山洪灾害监测预警平台 (system/flood)\n事件 3，通知 7");
+	in.kind = INTENT_ESCALATE;
 	in.level = 2;
 	assert_reads(*state, &in, "", ROSTER_EN,
 		"[ESCALATION 2] Flash flood warning (system/flood) down, not acknowledged\nSubject: Flash flood warning (system/flood)\n"

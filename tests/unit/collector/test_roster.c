@@ -128,9 +128,9 @@ static void a_route_takes_its_audience_and_kinds(void **state)
 	assert_true(roster_takes(t, &in));
 	in.kind = INTENT_COMMENTED;
 	assert_false(roster_takes(t, &in));
-	in.kind = INTENT_ESCALATE; /* level 0: it is down now, which nobody may leave out */
+	in.kind = INTENT_WORSE; /* it is down now, which nobody may leave out */
 	assert_true(roster_takes(t, &in));
-	in.level = 1;
+	in.kind = INTENT_ESCALATE;
 	assert_false(roster_takes(t, &in));
 	in.kind = INTENT_PROBE;
 	assert_false(roster_takes(t, &in));
