@@ -8,6 +8,7 @@
 #include "lib/mem.h"
 
 #define TIMEOUT (30 * NS_PER_S)
+#define LONGER 3 /* tries, each with twice the time */
 
 struct flight *deliver_take_off(struct deliver *d, const struct roster_channel *c)
 {
@@ -31,6 +32,14 @@ void deliver_land(struct flight *f)
 	free(g);
 }
 
+/* Who needs longer to answer takes each try, which nobody counts as taken: it is given longer, before it has too many of them. */
+static int64_t time_for(const struct flight *f)
+{
+	unsigned tries = f->item != NULL ? f->item->tries : 0;
+
+	return TIMEOUT << (tries < LONGER ? tries : LONGER);
+}
+
 enum letter_outcome deliver_post(struct flight *f, const struct incident_intent *in, enum letter_matter matter, const struct phrase *p,
 	void (*on_end)(void *ctx, enum letter_outcome, const char *words), struct err *words)
 {
@@ -41,7 +50,7 @@ enum letter_outcome deliver_post(struct flight *f, const struct incident_intent 
 	if (send_read_secret(f->channel->token_file, token, words) < 0 || send_read_secret(f->channel->secret_file, secret, words) < 0)
 		return LETTER_REFUSED;
 	f->send = send_start(f->deliver->sender, &(struct send_order){.channel = f->channel, .intent = in, .phrase = p, .facts = &facts,
-		.timeout = TIMEOUT}, on_end, f);
+		.timeout = time_for(f)}, on_end, f);
 	return LETTER_TAKEN;
 }
 

@@ -46,7 +46,7 @@ struct sender {
 	int runner;     /* -1: no commands */
 	int threads[2]; /* a pipe whose writing end each thread that sends has as well; -1: none was made yet */
 };
-/* For a thread that sends to close when it ends: who frees the sender waits for that, some seconds at most. -1: there is none. */
+/* For a thread that sends to close when it ends: who frees the sender waits for that, a little. -1: there is none. */
 int sender_thread(struct sender *);
 
 /* What all that libcurl sends have in common: TLS, roots, no proxy. */

@@ -48,6 +48,7 @@ static struct {
 	int64_t tick;       /* what a look at the clock takes */
 	struct send *on_their_way[LETTERS];
 	size_t count, sent; /* on their way; ever */
+	int64_t timeout;    /* of the newest */
 	bool is_broken;
 	unsigned notes; /* that something is in trouble */
 } world;
@@ -115,6 +116,7 @@ struct send *send_start(struct sender *sender, const struct send_order *o,
 	assert_true(world.count < LETTERS);
 	world.on_their_way[world.count++] = s;
 	world.sent++;
+	world.timeout = o->timeout;
 	return s;
 }
 
@@ -772,6 +774,21 @@ static void judgement_that_began_anew_is_read_anew_however_far_it_came(void **st
 	assert_on_their_way("");
 }
 
+static void who_is_slow_to_answer_is_given_longer(void **state)
+{
+	static const int64_t seconds[] = {30, 60, 120, 240, 240};
+	struct bench *b = *state;
+
+	configure(b, "channels = ( " HOOK("a", "") ROUTES("\"a\""));
+	problem(b, 1);
+	start(b);
+	for (size_t i = 0; i < sizeof seconds / sizeof *seconds; i++) {
+		assert_int_equal(world.timeout, seconds[i] * S);
+		answer(b, "a problem 1", LETTER_AGAIN);
+		pass(b, 400 * S);
+	}
+}
+
 /* ---- storms */
 
 static int64_t size_of(const struct bench *b, const char *name)
@@ -1057,6 +1074,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(letters_that_deaths_cut_off_count_for_the_limit, begin, end),
 		cmocka_unit_test_setup_teardown(a_letter_that_we_die_of_lets_all_others_go_first, begin, end),
 		cmocka_unit_test_setup_teardown(judgement_that_began_anew_is_read_anew_however_far_it_came, begin, end),
+		cmocka_unit_test_setup_teardown(who_is_slow_to_answer_is_given_longer, begin, end),
 		cmocka_unit_test_setup_teardown(the_ends_of_a_storm_are_joined_with_one_commit, begin, end),
 		cmocka_unit_test_setup_teardown(the_loop_has_its_turn_while_there_is_much_to_do, begin, end),
 		cmocka_unit_test_setup_teardown(an_end_that_is_read_late_is_told_to_who_knows_the_beginning, begin, end),
