@@ -18,6 +18,7 @@
 #define UNREAD_TOLD (60 * NS_PER_S)
 #define STOP_S 3
 #define SUSPECT 3 /* times in a row that we died with a letter under way: all others go first, should we die of it */
+#define GONE (30 * NS_PER_S) /* a try through a channel that is not configured any more ends */
 #define TURN (200 * NS_PER_MS) /* then the loop has its own, whatever there is to do */
 #define DAY (86400 * NS_PER_S)
 
@@ -174,6 +175,20 @@ static void ended(struct flight *f, enum letter_outcome outcome, const char *wor
 		deliver_broke(d, &e);
 	buf_fini(&clean);
 	deliver_land(f);
+}
+
+/* Whoever takes a channel away wants what hangs there told elsewhere. */
+static void cut_gone(struct deliver *d)
+{
+	int64_t began = clock_mono() - GONE;
+
+	for (struct flight *f = LIST_FIRST(&d->flights), *next; f != NULL; f = next) {
+		next = LIST_NEXT(f, link);
+		if (f->item == NULL || f->began > began || deliver_channel(d, f->channel->id) != NULL)
+			continue;
+		send_cancel(f->send);
+		ended(f, LETTER_AGAIN, "no answer in time");
+	}
 }
 
 static void on_end(void *ctx, enum letter_outcome outcome, const char *words)
@@ -345,6 +360,9 @@ void deliver_wake(struct deliver *d)
 	struct err e;
 
 	if (d->is_broken || d->stopping)
+		return;
+	cut_gone(d);
+	if (d->is_broken)
 		return;
 	if (deliver_intake(d, &e) < 0) {
 		if (d->is_broken)

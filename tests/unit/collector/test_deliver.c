@@ -667,6 +667,25 @@ static void a_unit_keeps_its_own_systems_alone(void **state)
 	free(path);
 }
 
+static void what_hangs_in_a_channel_that_is_gone_moves_soon(void **state)
+{
+	struct bench *b = *state;
+
+	configure(b, "channels = ( " HOOK("a", "") ", " HOOK("b", "") ROUTES("\"a\""));
+	problem(b, 1);
+	start(b);
+	for (int i = 0; i < 3; i++) {
+		answer(b, "a problem 1", LETTER_AGAIN);
+		pass(b, 60 * S);
+	}
+	reload(b, "channels = ( " HOOK("b", "") ROUTES("\"b\""));
+	pass(b, 29 * S);
+	assert_on_their_way("a problem 1");
+	pass(b, S);
+	answer(b, "b problem 1", LETTER_TAKEN);
+	assert_ledger(b, "a problem 1 moved, b problem 1 taken");
+}
+
 /* ---- deaths, and a disk that is full */
 
 static void set_disk_full(bool is_full)
@@ -1070,6 +1089,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_waits_behind_a_letter_of_a_channel_that_goes_waits_for_it, begin, end),
 		cmocka_unit_test_setup_teardown(what_waits_behind_a_letter_that_is_taken_at_last_moves_as_well, begin, end),
 		cmocka_unit_test_setup_teardown(a_unit_keeps_its_own_systems_alone, begin, end),
+		cmocka_unit_test_setup_teardown(what_hangs_in_a_channel_that_is_gone_moves_soon, begin, end),
 		cmocka_unit_test_setup_teardown(nobody_is_told_what_cannot_be_written_down, begin, end),
 		cmocka_unit_test_setup_teardown(letters_that_deaths_cut_off_count_for_the_limit, begin, end),
 		cmocka_unit_test_setup_teardown(a_letter_that_we_die_of_lets_all_others_go_first, begin, end),
