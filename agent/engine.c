@@ -183,6 +183,7 @@ static void on_house(evutil_socket_t fd, short what, void *ctx)
 	make_room(g); /* first: what goes that way must not be counted as dropped */
 	if (journal_bound(g->journal, careful_now(g), &e) < 0)
 		log_warn("the journal cannot be bounded: %s", e.text);
+	metrics_accept_again(g->metrics);
 }
 
 static void on_watchdog(evutil_socket_t fd, short what, void *ctx)

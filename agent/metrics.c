@@ -5,13 +5,13 @@
 #include <event2/buffer.h>
 #include <event2/event.h>
 #include <event2/http.h>
+#include <event2/listener.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "agent/settings.h"
-#include "lib/accept.h"
 #include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -237,6 +237,27 @@ static void on_ready(struct evhttp_request *r, void *ctx)
 		reply(r, HTTP_SERVUNAVAIL, "Not Ready", "text/plain", not_ready, sizeof not_ready - 1);
 }
 
+/* No descriptor is left, mostly: the connection waits, and would be tried again at once, for ever. Unlike accept_rest of lib/accept, as
+ * listeners may go by a reload. */
+static void on_accept_failed(struct evconnlistener *listener, void *ctx)
+{
+	(void)ctx;
+	log_warn("the figures are not served for a while error=\"%s\"", strerror(errno));
+	evconnlistener_disable(listener);
+}
+
+static void accept_again(struct evhttp_bound_socket *bound, void *ctx)
+{
+	(void)ctx;
+	evconnlistener_enable(evhttp_bound_socket_get_listener(bound));
+}
+
+void metrics_accept_again(struct metrics *m)
+{
+	if (m != NULL)
+		evhttp_foreach_bound_socket(m->http, accept_again, NULL);
+}
+
 static int bind_to(struct metrics *m, const char *text, struct err *e)
 {
 	struct evhttp_bound_socket *bound;
@@ -248,7 +269,7 @@ static int bind_to(struct metrics *m, const char *text, struct err *e)
 	bound = evhttp_bind_socket_with_handle(m->http, host, port);
 	if (bound == NULL)
 		return err_errno(e, "cannot listen on %s", text);
-	accept_rest(evhttp_bound_socket_get_listener(bound));
+	evconnlistener_set_error_cb(evhttp_bound_socket_get_listener(bound), on_accept_failed);
 	return 0;
 }
 

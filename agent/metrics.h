@@ -46,6 +46,8 @@ void metrics_format(const struct metrics_figures *, struct buf *out);
 /* listen: checked by agent_settings_parse_listen. collect fills the figures for each request. */
 struct metrics *metrics_open(struct event_base *, const struct config_texts *listen,
 	void (*collect)(void *ctx, struct metrics_figures *), void *ctx, struct err *);
+/* To be called now and then: those who could not be let in are. Accepts NULL. */
+void metrics_accept_again(struct metrics *);
 void metrics_close(struct metrics *); /* accepts NULL */
 
 #endif

@@ -2,7 +2,7 @@
  * accept: what a listener of libevent does when no connection can be taken, mostly for want of descriptors: it has a rest. By itself
  * it would try again at once, for ever, with all of a processor.
  *
- * Thread: the listener's. The base outlives it, or ends with it.
+ * Thread: the listener's, which lives as long as its base.
  */
 #ifndef LIB_ACCEPT_H
 #define LIB_ACCEPT_H

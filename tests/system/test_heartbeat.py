@@ -151,12 +151,18 @@ def test_no_descriptors(hall):
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, resource.prlimit(pid, resource.RLIMIT_NOFILE)[1]))
     waiting = socket.create_connection(("127.0.0.1", hall.https), 60)
     wait("it says so", lambda: "cannot accept a connection" in hall.pair.log("agent"))
+    figures = [socket.create_connection(("127.0.0.1", hall.pair.metrics), 60)] if FULL else []
+    if FULL:
+        wait("the figures are not served", lambda: "figures are not served" in hall.pair.log("agent"))
     before = cpu_of(pid)
     time.sleep(1)
     check("it does not try at once, for ever", cpu_of(pid) - before < 0.5, cpu_of(pid) - before)
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (resource.prlimit(pid, resource.RLIMIT_NOFILE)[1],) * 2)
     check("afterwards it is served", hall.curl(1) == "204")
     waiting.close()
+    for s in figures:
+        wait("the figures are served again", hall.ends)
+        s.close()
 
 
 def cpu_of(pid):
@@ -171,11 +177,11 @@ def engine_cpu(hall):
 def test_cost(hall):
     """A minute's reports of all windows at once, as sealed datagrams."""
     rounds = 20 if FULL else 3
-    reports = [datagram(i, n, at=time.time() + 1) for n in range(1000, 1000 + rounds) for i in range(1, WINDOWS + 1)]
+    reports = [(i, n) for n in range(1000, 1000 + rounds) for i in range(1, WINDOWS + 1)]
     before, began = hall.ends()["taken"], engine_cpu(hall)
-    for i, data in enumerate(reports):
-        hall.send(data, 4 if i % 2 else 6)
-        if i % 100 == 99:
+    for sent, (i, n) in enumerate(reports):
+        hall.send(datagram(i, n, at=time.time() + 1), 4 if sent % 2 else 6)
+        if sent % 100 == 99:
             time.sleep(0.002)
     wait("they are taken", lambda: hall.ends()["taken"] - before >= 0.98 * len(reports))
     used, taken = engine_cpu(hall) - began, hall.ends()["taken"] - before
