@@ -337,8 +337,11 @@ static void on_silence(evutil_socket_t fd, short what, void *ctx)
 	if (d->lost == (unsigned)o->retries)
 		return; /* the last one has until the deadline */
 	d->lost++;
+	/* Old boxes say nothing to letters that they take as they stand, or to EDNS, with which the last one goes without. */
 	if (d->mixed)
-		unmix_case(d); /* old boxes that take letters as they stand may say nothing */
+		unmix_case(d);
+	if (d->lost == (unsigned)o->retries && o->dnssec == DNS_SECURITY_OFF)
+		d->ask.edns = false;
 	send_query(d);
 }
 

@@ -4,7 +4,8 @@
  * The options are catalog_dns.h's dns_options. Over UDP each query has a random id and port, the first one letters of random case:
  * a server that does not keep them, answers with an error or not at all is asked again without. An answer is accepted when it comes
  * from the server's address and port and repeats id and question. Silence is asked again, at once lost and not yet down; what is
- * truncated is asked again over TCP (RFC 7766), what a server without EDNS refuses, without (RFC 6891 section 7).
+ * truncated is asked again over TCP (RFC 7766), what a server without EDNS refuses, without (RFC 6891 section 7), and so is the last
+ * query that silence is followed by.
  */
 #ifndef PROBES_DNS_H
 #define PROBES_DNS_H

@@ -26,6 +26,7 @@ enum manner {
 	LOWERS,     /* repeats the question in small letters */
 	STRICT,     /* NXDOMAIN when there are capital letters */
 	MUTE,       /* nothing then */
+	MUTE_EDNS,  /* nothing when the query has EDNS */
 	NO_EDNS,    /* FORMERR when the query has EDNS */
 	DAMAGED,    /* promises a record more than there is */
 	HEADLESS,   /* SERVFAIL without a question */
@@ -125,7 +126,7 @@ static void on_packet(void *ctx, const uint8_t *query, size_t len)
 	assert_true(len <= sizeof f->queries[0] && f->udp.received <= 8);
 	memcpy(f->queries[f->udp.received - 1], query, len);
 	f->lengths[f->udp.received - 1] = len;
-	if (m == SILENT || (m == MUTE && has_capitals(query)))
+	if (m == SILENT || (m == MUTE && has_capitals(query)) || (m == MUTE_EDNS && query[11] == 1))
 		return;
 	if (m == FORGES)
 		forge(f, query);
@@ -380,6 +381,10 @@ static void a_server_without_edns_is_asked_without(void **state)
 	assert_int_equal(f->lengths[0], f->lengths[1] + 11);
 	one_run_of(&f->one, &dns_probe, ASK, "dnssec=signed");
 	assert_lines(&f->one, "IPv4 127.0.0.1 down: FORMERR, expected NOERROR");
+	serve(f, 0, 1, ANSWER(ANSWER_A), MANNERS(MUTE_EDNS));
+	one_run_of(&f->one, &dns_probe, ASK, "retries=1");
+	assert_lines(&f->one, "IPv4 127.0.0.1 up");
+	assert_true(one_run_value(&f->one, 0, DNS_LOST) == 1);
 }
 
 static void what_is_truncated_is_asked_again_over_tcp(void **state)
