@@ -141,6 +141,8 @@ def test_told(hall):
         r'"outcome": "down", "reason": "silent for \d+s, others are heard"', hall.rows(3)))
     counted(hall, "taken", 1, lambda: hall.send(datagram(3, 60, at=time.time() + 1)))
     wait("it is up again", lambda: '"outcome": "up"' in hall.rows(3))
+    if not FULL: # a unit test has it as well
+        return
     wait("silence while others are heard by another family is unknown", lambda: others_speak(2, 6) or re.search(
         r'"outcome": "unknown", "reason": "silent for [4-9]s"', hall.rows(3)))
 
