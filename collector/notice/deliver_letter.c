@@ -32,10 +32,11 @@ void deliver_land(struct flight *f)
 	free(g);
 }
 
-/* Who needs longer to answer takes each try, which nobody counts as taken: it is given longer, before it has too many of them. */
+/* Who needs longer to answer takes each try, which nobody counts as taken: it is given longer, before it has too many of them. With a
+ * fall-back there are but few, and what counts is to be there soon. */
 static int64_t time_for(const struct flight *f)
 {
-	unsigned tries = f->item != NULL ? f->item->tries : 0;
+	unsigned tries = f->item != NULL && f->channel->fallback[0] == '\0' ? f->item->tries : 0;
 
 	return TIMEOUT << (tries < LONGER ? tries : LONGER);
 }

@@ -798,12 +798,19 @@ static void who_is_slow_to_answer_is_given_longer(void **state)
 	static const int64_t seconds[] = {30, 60, 120, 240, 240};
 	struct bench *b = *state;
 
-	configure(b, "channels = ( " HOOK("a", "") ROUTES("\"a\""));
+	configure(b, WITH_FALL_BACK);
 	problem(b, 1);
 	start(b);
+	answer(b, "a problem 1", LETTER_AGAIN);
+	pass(b, 6 * S);
+	assert_int_equal(world.timeout, 30 * S);
+	answer(b, "a problem 1", LETTER_TAKEN);
+	reload(b, "channels = ( " HOOK("a", "") ROUTES("\"a\""));
+	problem(b, 2);
+	wake(b);
 	for (size_t i = 0; i < sizeof seconds / sizeof *seconds; i++) {
 		assert_int_equal(world.timeout, seconds[i] * S);
-		answer(b, "a problem 1", LETTER_AGAIN);
+		answer(b, "a problem 2", LETTER_AGAIN);
 		pass(b, 400 * S);
 	}
 }
