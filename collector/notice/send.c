@@ -79,6 +79,7 @@ struct sender *sender_new(struct event_base *base)
 	struct sender *s = mem_alloc(sizeof *s);
 
 	s->base = base;
+	LIST_INIT(&s->lines);
 	s->runner = s->threads[0] = s->threads[1] = -1;
 	return s;
 }
@@ -113,6 +114,7 @@ void sender_free(struct sender *s)
 {
 	if (s == NULL)
 		return;
+	send_mail_end_lines(s);
 	wait_for_threads(s);
 	http_client_free(s->http);
 	snmp_stack_close(s->snmp);

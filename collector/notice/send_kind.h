@@ -9,6 +9,7 @@
 #define COLLECTOR_NOTICE_SEND_KIND_H
 
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "collector/notice/letter.h"
 
@@ -44,10 +45,13 @@ struct sender {
 	struct http_client *http;
 	struct snmp_stack *snmp;
 	int runner;     /* -1: no commands */
+	LIST_HEAD(, mail_line) lines; /* connections that wait for mails: send_mail.c */
 	int threads[2]; /* a pipe whose writing end each thread that sends has as well; -1: none was made yet */
 };
 /* For a thread that sends to close when it ends: who frees the sender waits for that, a little. -1: there is none. */
 int sender_thread(struct sender *);
+
+void send_mail_end_lines(struct sender *); /* when no mail is under way */
 
 /* What all that libcurl sends have in common: TLS, roots, no proxy. */
 void send_set_curl(void *easy, const struct roster_channel *, const char *url);

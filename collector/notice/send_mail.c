@@ -1,8 +1,8 @@
 /*
  * Mail. libcurl speaks it, but waits inside its call for the server's answer to the whole mail (smtp_done, up to two minutes), and for
  * the one to QUIT: on the loop, one server that looks at mails for long would hold up all channels. So each mail has a thread of its
- * own, which shares nothing with us but one end of a socket pair: it writes there what came of it, before it says goodbye to the
- * server, and gives up when the other end is closed.
+ * own, which shares nothing with us but one end of a socket pair: it writes there what came of it, and gives up when the other end is
+ * closed. With that we get the handle back: its connection serves the next mail of the channel, as servers count who logs in.
  */
 #include <assert.h>
 #include <curl/curl.h>
@@ -27,6 +27,7 @@ struct mail_end {
 	size_t refused;  /* of its receivers */
 	bool is_for_now; /* one of them for now only */
 	char refusals[400], words[CURL_ERROR_SIZE];
+	CURL *easy; /* the reader's from here on */
 };
 
 /* What the thread owns. */
@@ -41,7 +42,16 @@ struct mail {
 	struct mail_end end;
 };
 
+/* A handle that has a connection, maybe, and waits for the next mail of its channel. */
+struct mail_line {
+	LIST_ENTRY(mail_line) link;
+	char *channel;
+	CURL *easy;
+	int alive; /* of the thread that ends it */
+};
+
 struct mail_wait {
+	struct sender *sender;
 	struct send *send;
 	const struct roster_channel *channel;
 	int fd;
@@ -102,7 +112,8 @@ static int on_progress(void *ctx, curl_off_t down, curl_off_t downloaded, curl_o
 
 static void mail_free(struct mail *m)
 {
-	curl_easy_cleanup(m->easy);
+	if (m->easy != NULL)
+		curl_easy_cleanup(m->easy);
 	curl_slist_free_all(m->to);
 	letter_fini(&m->letter);
 	close(m->fd);
@@ -116,12 +127,66 @@ static void *thread_main(void *ctx)
 
 	m->end.rc = curl_easy_perform(m->easy);
 	curl_easy_getinfo(m->easy, CURLINFO_RESPONSE_CODE, &m->end.status);
-	send(m->fd, &m->end, sizeof m->end, MSG_NOSIGNAL);
+	curl_easy_reset(m->easy); /* nothing of it points here */
+	m->end.easy = m->easy;
+	if (send(m->fd, &m->end, sizeof m->end, MSG_NOSIGNAL) > 0)
+		m->easy = NULL;
 	mail_free(m);
 	return NULL;
 }
 
+/* The server may be slow to answer goodbye as well. */
+static void *end_line(void *ctx)
+{
+	struct mail_line *l = ctx;
+
+	curl_easy_cleanup(l->easy);
+	if (l->alive >= 0)
+		close(l->alive);
+	free(l->channel);
+	free(l);
+	return NULL;
+}
+
 /* ---- on the loop */
+
+static void keep_line(struct sender *s, const struct roster_channel *c, CURL *easy)
+{
+	struct mail_line *l = mem_alloc(sizeof *l);
+
+	*l = (struct mail_line){.channel = mem_strdup(c->id), .easy = easy};
+	LIST_INSERT_HEAD(&s->lines, l, link);
+}
+
+static CURL *take_line(struct sender *s, const struct roster_channel *c)
+{
+	struct mail_line *l;
+	CURL *easy;
+
+	LIST_FOREACH(l, &s->lines, link)
+	{
+		if (strcmp(l->channel, c->id) != 0)
+			continue;
+		easy = l->easy;
+		LIST_REMOVE(l, link);
+		free(l->channel);
+		free(l);
+		return easy;
+	}
+	return curl_easy_init();
+}
+
+void send_mail_end_lines(struct sender *s)
+{
+	struct mail_line *l;
+
+	while ((l = LIST_FIRST(&s->lines)) != NULL) {
+		LIST_REMOVE(l, link);
+		l->alive = sender_thread(s);
+		if (lookup_start_thread(end_line, l) != 0)
+			end_line(l);
+	}
+}
 
 /* A mail server that refuses says so by its code; all else did not arrive. */
 static enum letter_outcome failed(const struct mail_end *end, size_t receivers, struct err *words)
@@ -147,6 +212,7 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
 		send_ended(w->send, LETTER_AGAIN, "this machine has no thread for a mail");
 		return;
 	}
+	keep_line(w->sender, w->channel, end.easy);
 	outcome = end.rc == CURLE_OK ? letter_answer(w->channel, end.status, "", 0, &words) : failed(&end, receivers, &words);
 	if (outcome == LETTER_TAKEN && end.refused > 0)
 		err_set(&words, "for %zu of %zu receivers, refused for %.300s", receivers - end.refused, receivers, end.refusals);
@@ -188,9 +254,9 @@ static void *mail_start(struct sender *sender, struct send *send, const struct s
 	curl_global_init(CURL_GLOBAL_DEFAULT); /* and never undone: a thread may outlive us */
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
 		fds[0] = fds[1] = -1;
-	*w = (struct mail_wait){.send = send, .channel = o->channel, .fd = fds[0]};
+	*w = (struct mail_wait){.sender = sender, .send = send, .channel = o->channel, .fd = fds[0]};
 	w->event = event_new(sender->base, w->fd, EV_READ, on_readable, w);
-	*m = (struct mail){.fd = fds[1], .alive = sender_thread(sender), .easy = curl_easy_init()};
+	*m = (struct mail){.fd = fds[1], .alive = sender_thread(sender), .easy = take_line(sender, o->channel)};
 	assert(w->event != NULL && m->easy != NULL);
 	letter_write(o->channel, o->intent, o->phrase, o->facts, &m->letter);
 	set_all(m, o->channel, o->facts->token);
@@ -212,10 +278,16 @@ static void mail_late(void *state, struct err *words)
 static void mail_stop(void *state)
 {
 	struct mail_wait *w = state;
+	struct mail_end end;
 
 	event_free(w->event);
-	if (w->fd >= 0)
+	if (w->fd >= 0) {
+		shutdown(w->fd, SHUT_RD);
+		/* What was on its way already has a handle that is ours. */
+		if (recv(w->fd, &end, sizeof end, MSG_DONTWAIT) == (ssize_t)sizeof end)
+			keep_line(w->sender, w->channel, end.easy);
 		close(w->fd);
+	}
 	free(w);
 }
 
