@@ -29,6 +29,7 @@ class Receiver(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     came = {}  # by path: keys in order
+    times = []  # when each came
     answered = {}  # by path and key: when the first came, and when that was answered
 
     def do_POST(self):
@@ -36,6 +37,7 @@ class Receiver(http.server.BaseHTTPRequestHandler):
             self.rfile.read(int(self.headers["Content-Length"]))
             key, began = self.headers["Idempotency-Key"], time.monotonic()
             self.came.setdefault(self.path, []).append(key)
+            self.times.append(began)
             if not self.path.startswith("/spread"):
                 time.sleep(ANSWER)
             self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
@@ -121,10 +123,21 @@ routes = ( {{ audience = "operations"; channels = "hook"; }} );''')
         shutil.rmtree(self.folder)
 
 
+def keep_the_limit(site):
+    """Of a minute; with what was killed on its way. Beyond it letters become digests, of other keys."""
+    def used():
+        since = time.monotonic() - 60
+        return sum(t > since for t in Receiver.times) + sum(t > since for t in site.kills)
+
+    while used() > 900:
+        time.sleep(0.1)
+
+
 def amid_a_stream(site, kills):
     """Each life is given some letters and a random time from its start on, so that many kills fall into one."""
     early = 0
     for _ in range(kills):
+        keep_the_limit(site)
         if site.put_count - len(set(site.came())) < 4:  # no more than go out in a minute
             site.put(4)
         before = len(site.came())
