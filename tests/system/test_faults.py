@@ -319,7 +319,7 @@ plugin_user = "61241"; heartbeat = {{ listen_udp = [ "127.0.0.1:8445" ]; tokens 
             print(f"  figure: {what}: {first} of {len(got)} runs that may have been under way when it began ended down")
         for (kind, family), said in sorted(got.items()):
             of = [f for f in (0, 4, 6) if (kind, f) in got]
-            good = is_own(kind, said) if kind.startswith("own-") else all(judge(kind, outcome) for outcome, _ in said[1:])
+            good = is_own(kind, said) if kind.startswith("own-") else all(judge(kind, *result) for result in said[1:])
             check(f"{kind} IPv{family}, {what}", good, said)
             if family == of[-1]:
                 count += 1
@@ -340,8 +340,13 @@ EXPECTED = ({(k, f) for k in [*SMALL, *(m for m in MORE if m not in ("resolvers"
             {("resolvers", 4), ("scorecard", 0)} | {(f"own-{t}", 0) for t in OWN})
 
 
-def is_up(kind, outcome):
-    return outcome == "up"
+def is_up(kind, outcome, reason):
+    return outcome == "up" and (reason == "" or kind == "scorecard")
+
+
+def unknown_for(words):
+    """With one of these words; a resolver is asked on the way to some."""
+    return lambda kind, outcome, reason: outcome == "unknown" and re.search(words + "|no resolver gave a usable answer", reason)
 
 
 def is_own(kind, said):
@@ -362,12 +367,12 @@ def by_ourselves(n, a):
         a.limit(3)
         # Raw sockets for icmp are there already, and those of dns wait for their next use.
         there = ("icmp", "path", "dns", "resolvers")
-        a.rounds("no descriptor is left", lambda kind, outcome: outcome == ("up" if kind in there else "unknown"))
+        a.rounds("no descriptor is left", lambda kind, *result: (is_up if kind in there else unknown_for("Too many open files"))(kind, *result))
         a.limit(1024)
         if pair.FULL:
             a.rounds("descriptors are there again", is_up)
         n.sh("prober", "ip", "link", "set", "uplink", "down")
-        a.rounds("the probing interface is down", lambda kind, outcome: outcome == "unknown")
+        a.rounds("the probing interface is down", unknown_for("this host has no route to it|cannot send: Network is unreachable"))
     except AssertionError as e:
         failures.append(str(e))
         got = a.results(0)
