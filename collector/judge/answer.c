@@ -5,6 +5,7 @@
 
 #include "collector/judge/book.h"
 #include "collector/judge/ledger.h"
+#include "collector/reason.h"
 #include "collector/web/json.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -48,7 +49,7 @@ void answer_incident(struct json *j, const struct outbox_incident *i)
 	json_text(j, "phase", answer_phase(v->phase));
 	json_text(j, "subject", v->subject);
 	json_text(j, "state", verdict_state_name(v->state));
-	json_text(j, "reason", v->reason);
+	reason_put(j, v->reason);
 	json_time(j, "since", v->since);
 	json_time(j, "opened", v->opened);
 	json_time(j, "closed", v->closed);

@@ -9,6 +9,7 @@
 #include "collector/inventory.h"
 #include "collector/judge/incident.h"
 #include "collector/notice/template.h"
+#include "collector/reason.h"
 #include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/mem.h"
@@ -314,16 +315,6 @@ static void put_subject(const struct told *t, struct buf *out)
 		buf_add_text(out, t->language == ROSTER_ZH ? "本单位系统" : "systems of yours");
 }
 
-/* How it ended is said by judgement in its own words. */
-static const char *reason_in(enum roster_language l, const struct incident_intent *intent)
-{
-	if (l != ROSTER_ZH || intent->kind != INTENT_CLOSE)
-		return intent->reason;
-	if (strcmp(intent->reason, "recovered") == 0)
-		return "已恢复";
-	return strcmp(intent->reason, "no longer monitored") == 0 ? "不再监测" : intent->reason;
-}
-
 static bool is_reason_own(const struct told *t)
 {
 	return t->intent->kind == INTENT_CLOSE || is_cause_own(t);
@@ -331,10 +322,17 @@ static bool is_reason_own(const struct told *t)
 
 static void put_reason(const struct told *t, struct buf *out)
 {
-	if (is_reason_own(t))
-		phrase_add_clean(out, reason_in(t->language, t->intent));
-	else
+	struct buf zh = {0};
+
+	if (is_reason_own(t) && t->language == ROSTER_ZH) {
+		reason_say_zh(t->intent->reason, &zh);
+		phrase_add_clean(out, buf_text(&zh));
+		buf_fini(&zh);
+	} else if (is_reason_own(t)) {
+		phrase_add_clean(out, t->intent->reason);
+	} else {
 		buf_add_text(out, t->language == ROSTER_ZH ? "原因不在本单位系统" : "the cause is outside your systems");
+	}
 }
 
 /* ---- facts */

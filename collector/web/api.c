@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "collector/reason.h"
 #include "collector/settings.h"
 #include "collector/web/json.h"
 #include "collector/web/model.h"
@@ -111,7 +112,7 @@ static void put_row(struct json *j, const struct model_row *row)
 	json_text(j, "address", row->address);
 	json_text(j, "state", model_state_name(model_row_state(row)));
 	json_text(j, "outcome", row->outcome == 0 ? "" : outcome_name(row->outcome));
-	json_text(j, "reason", row->reason);
+	reason_put(j, row->reason);
 	json_time(j, "measured", row->measured);
 	json_time(j, "since", row->since);
 	json_bool(j, "old", row->is_old);

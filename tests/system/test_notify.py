@@ -139,7 +139,7 @@ def problem_is_told(pair, incident):
     first = on(pair, "mail")[0]
     assert mail["Message-ID"] == f"<notice-{first['notice']}-mail@test.xunjian>", mail["Message-ID"]
     assert mail["In-Reply-To"] == f"<incident-{number}@test.xunjian>", mail["In-Reply-To"]
-    assert "门户" in mail["Subject"] and "connection refused" in mail.get_content(), mail.get_content()
+    assert "门户" in mail["Subject"] and "连接被拒绝" in mail.get_content(), mail.get_content()
     # Refused inside 200: at once to the fall-back, where it is taken.
     wait("the fall-back", lambda: got("/hook", f'"incident":"{number}"'))
     wait("the ledger of it", lambda: on(pair, "hook")[0]["state"] == "taken")

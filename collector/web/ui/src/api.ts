@@ -19,7 +19,7 @@ export interface Overview extends Clock {
 export type Family = 0 | 4 | 6;
 export interface Row {
 	vantage: string; family: Family; part: number; part_name: string; address: string; state: State;
-	outcome: string; reason: string; measured: number | null; since: number | null; old: boolean; gone: boolean;
+	outcome: string; reason: string; reason_zh?: string; measured: number | null; since: number | null; old: boolean; gone: boolean;
 }
 export interface Check {
 	id: string; type: string; target?: string; subject: string; interval: number; priority: boolean;
@@ -41,7 +41,7 @@ export interface Column { metric: number; name: string; unit: string; function: 
 export interface Values { start: number; step: number; rows: number; columns: Column[] }
 
 export interface Incident {
-	id: number; phase: 'open' | 'watched' | 'closed'; subject: string; state: State; reason: string; since: number; opened: number;
+	id: number; phase: 'open' | 'watched' | 'closed'; subject: string; state: State; reason: string; reason_zh?: string; since: number; opened: number;
 	closed: number | null; flapping: boolean; acknowledged_by: string | null; affected_count: number; affected: string[];
 }
 export interface Ledger {

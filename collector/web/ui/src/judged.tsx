@@ -3,7 +3,7 @@ import { useEffect, useState } from 'preact/hooks';
 import { type Incident, type Kind, type Ledger, type Overview, type State, get, query } from './api';
 import { StateWord } from './marks';
 import { href, store } from './store';
-import { type Key, formatDuration, formatTime, nameOf, t } from './words';
+import { type Key, formatDuration, formatTime, nameOf, reasonOf, t } from './words';
 
 const folders: Record<string, string> = { system: 'systems', link: 'links', site: 'sites', host: 'agents', agent: 'agents' };
 
@@ -46,7 +46,7 @@ function IncidentRow({ incident: i, overview }: { incident: Incident; overview: 
 	const others = i.affected.slice(1);
 	return (
 		<li class={`incident ${i.state}`}>
-			<StateWord state={i.state} /> <b><SubjectLink subject={i.subject} overview={overview} whole /></b> <span>{i.reason}</span>
+			<StateWord state={i.state} /> <b><SubjectLink subject={i.subject} overview={overview} whole /></b> <span>{reasonOf(i)}</span>
 			{' '}<span class="age">{t('since', { t: formatTime(i.since) })} · {t('forTime', { t: formatDuration(store.now() - i.since) })}</span>
 			{i.phase === 'watched' && <span class="tag">{t('watched')}</span>}
 			{i.flapping && <span class="tag">{t('flapping')}</span>}

@@ -6,7 +6,7 @@ import { Bars } from './judged';
 import { Legend, Pair, StateWord } from './marks';
 import { href, setQuery, store, usePlace, useStore } from './store';
 import { Path } from './tree';
-import { type Key, currentLanguage, formatDuration, formatTime, nameOf, t } from './words';
+import { type Key, currentLanguage, formatDuration, formatTime, nameOf, reasonOf, t } from './words';
 
 const spans = { '10m': 600, '1h': 3600, '24h': 86400, '7d': 604800, '1y': 31622400 } as const;
 type Span = keyof typeof spans;
@@ -41,7 +41,7 @@ function RowLine({ row, name, now }: { row: Row; name: string; now: number }) {
 			<td>{familyName(row.family)}</td>
 			<td class="address"><bdi>{row.address || row.part_name || '–'}</bdi></td>
 			<td><StateWord state={row.state} /></td>
-			<td class="reason">{row.old && <em>{t(row.gone ? 'gone' : 'old')}{row.outcome ? ` · ${t('lastKnown')} ${t(row.outcome as Key)}` : ''}</em>}{row.old && row.reason ? ' · ' : ''}<bdi>{row.reason}</bdi></td>
+			<td class="reason">{row.old && <em>{t(row.gone ? 'gone' : 'old')}{row.outcome ? ` · ${t('lastKnown')} ${t(row.outcome as Key)}` : ''}</em>}{row.old && row.reason ? ' · ' : ''}<bdi>{reasonOf(row)}</bdi></td>
 			<td class="since">{row.since ? <time dateTime={new Date(row.since * 1000).toISOString()} title={formatTime(row.since)}>{formatDuration(now - row.since)}</time> : '–'}</td>
 			<td class="since">{row.measured ? <time dateTime={new Date(row.measured * 1000).toISOString()} title={formatTime(row.measured)}>{t('ago', { t: formatDuration(now - row.measured) })}</time> : '–'}</td>
 		</tr>

@@ -88,6 +88,9 @@ export function t(key: Key, values: Record<string, string | number> = {}): strin
 export const nameOf = (x: { id: string; name: string; name_en?: string }) =>
 	(language === 'en' && x.name_en) || x.name || x.id;
 
+/** Why something is as it is, in the language of the page where the collector knows how to say it. */
+export const reasonOf = (x: { reason: string; reason_zh?: string }) => (language === 'zh' && x.reason_zh) || x.reason;
+
 /* ---- times: the city is in one zone, wherever the browser is */
 
 const zone = 'Asia/Shanghai';
