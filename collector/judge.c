@@ -226,7 +226,7 @@ static void begin_refold(struct judge *j)
 	folder = journal_folder(j);
 	j->refold = refold_new(folder,
 		book_landmark(j->book, j->late.window.from - refold_reaches_back(inv, j->late.subject)), j->limit, inv,
-		j->late.subject, j->late.window, &e);
+		book_usual(j->book), j->late.subject, j->late.window, &e);
 	free(folder);
 	if (j->refold != NULL)
 		schedule(j->refolding, 0);

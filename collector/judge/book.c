@@ -17,6 +17,7 @@
 #include "collector/judge/plan.h"
 #include "collector/judge/planned.h"
 #include "collector/judge/record.h"
+#include "collector/judge/usual.h"
 #include "collector/judge/verdict.h"
 #include "lib/buf.h"
 #include "lib/err.h"
@@ -73,6 +74,7 @@ struct book {
 	struct verdict *verdict;
 	struct incidents *incidents;
 	struct clocks *clocks;
+	struct usual *usual;
 	struct incident_settings settings;
 	struct outbox *outbox;
 	const struct inventory *inventory;
@@ -92,6 +94,7 @@ struct book {
 #define OF_VERDICT "v/"
 #define OF_INCIDENTS "i/"
 #define OF_CLOCKS "c/"
+#define OF_USUAL "u/"
 #define HEAD "head" /* of the book itself */
 
 struct core {
@@ -203,6 +206,7 @@ struct book *book_open(const char *state, struct err *e)
 
 	b->changed = map_new();
 	b->clocks = clocks_new();
+	b->usual = usual_new();
 	b->plan_turns = UINT64_MAX;
 	if (open_database(b, state, e) < 0) {
 		book_close(b);
@@ -219,6 +223,7 @@ void book_close(struct book *b)
 	verdict_free(b->verdict);
 	incidents_free(b->incidents);
 	clocks_free(b->clocks);
+	usual_free(b->usual);
 	ledger_close(b->ledger);
 	outbox_close(b->outbox);
 	people_close(b->people);
@@ -268,7 +273,8 @@ static int write_subject(struct book *b, const struct verdict_change *c, struct 
 	if (write_state(b, c->subject, FAMILY_NONE, c->state, c->since, c->reason, e) < 0)
 		return -1;
 	for (int f = 0; view != NULL && f < VERDICT_OWN; f++) {
-		if (write_state(b, c->subject, verdict_family(f), view->families[f], c->since, c->reason, e) < 0)
+		if ((c->changed & 1u << f) != 0 && write_state(b, c->subject, verdict_family(f), view->families[f],
+				view->families_since[f], c->reason, e) < 0)
 			return -1;
 	}
 	return 0;
@@ -520,6 +526,8 @@ static int restore_record(struct book *b, const char *key, const void *data, siz
 		return incidents_restore(b->incidents, rest, data, len, e);
 	if (strncmp(key, OF_CLOCKS, sizeof OF_CLOCKS - 1) == 0)
 		return clocks_restore(b->clocks, rest, data, len, e);
+	if (strncmp(key, OF_USUAL, sizeof OF_USUAL - 1) == 0)
+		return usual_restore(b->usual, rest, data, len, e);
 	return strcmp(key, HEAD) == 0 ? 0 : err_set(e, "it is of no core");
 }
 
@@ -552,6 +560,13 @@ void book_settings(struct book *b, const struct incident_settings *settings)
 		incidents_set(b->incidents, settings);
 }
 
+static bool is_compared(void *ctx, const char *check, uint32_t metric)
+{
+	const struct book *b = ctx;
+
+	return (verdict_limits_on(b->verdict, check, metric) & 1u << LIMIT_RATIO) != 0;
+}
+
 int book_plan(struct book *b, const struct inventory *inv, struct err *e)
 {
 	bool is_first = b->verdict == NULL;
@@ -574,6 +589,7 @@ int book_plan(struct book *b, const struct inventory *inv, struct err *e)
 	if (is_first && restore(b, e) < 0)
 		return -1;
 	verdict_clear(b->verdict);
+	usual_keep(b->usual, is_compared, b, b->now);
 	if (write_all(b, e) < 0 || end_others(b, e) < 0 || take_intents(b, e) < 0 || step_all(b, e) < 0)
 		return -1;
 	return step_unasked(b, e);
@@ -601,7 +617,10 @@ static int write_changes(struct book *b, struct err *e)
 	int rc = 0;
 
 	for (size_t i = 0; i < count && rc == 0; i++) {
-		if (changes[i].what == VERDICT_SUBJECT)
+		if (changes[i].what == VERDICT_PAST)
+			rc = write_state(b, changes[i].subject, changes[i].family, changes[i].state, changes[i].since,
+				changes[i].reason, e);
+		else if (changes[i].what == VERDICT_SUBJECT)
 			rc = write_subject(b, &changes[i], e) < 0 ? -1 : step_state(b, &changes[i], e);
 		else if (changes[i].what == VERDICT_VANTAGE)
 			rc = step_vantage(b, &changes[i], e);
@@ -627,6 +646,24 @@ static int note_late(struct book *b, const struct inventory_check *c, int64_t me
 	return run(b, s, "late evidence is not noted", e);
 }
 
+/* Values with what is usual beside them, where a limit asks; then they become part of it. */
+static void compare(struct book *b, const struct inventory_check *c, const char *vantage, const struct result *r, int64_t measured,
+	struct verdict_value *values)
+{
+	bool teaches = r->outcome == OUTCOME_UP && b->now - measured <= 2 * c->interval;
+
+	for (size_t i = 0; i < r->count; i++) {
+		const struct usual_stream_id id = {r->check, vantage, r->part, r->family, r->values[i].metric};
+
+		values[i] = (struct verdict_value){r->values[i].metric, r->values[i].number, NAN};
+		if (c->limits.count == 0 || !is_compared(b, r->check, r->values[i].metric))
+			continue;
+		values[i].baseline = usual_of(b->usual, &id, measured);
+		if (teaches)
+			usual_take(b->usual, &id, r->values[i].number, measured);
+	}
+}
+
 static int fold_row(struct book *b, const struct wire_envelope *v, const struct result *r, bool is_now, struct err *e)
 {
 	const struct inventory_check *c = inventory_check(b->inventory, r->check);
@@ -643,8 +680,7 @@ static int fold_row(struct book *b, const struct wire_envelope *v, const struct 
 		b->counts.untimed++;
 		return 0;
 	}
-	for (size_t i = 0; i < r->count; i++)
-		values[i] = (struct verdict_value){r->values[i].metric, r->values[i].number, NAN};
+	compare(b, c, v->agent, r, measured, values);
 	worth = verdict_result(b->verdict, &(struct verdict_result){.check = r->check, .vantage = v->agent, .part = r->part,
 		.reason = r->reason, .family = r->family, .outcome = r->outcome, .measured = measured, .count = r->count,
 		.values = values}, b->now, &subject);
@@ -700,6 +736,7 @@ static int turn_back(struct book *b, int64_t now, struct err *e)
 	log_warn("the clock went back, judgement goes back with it seconds=%lld", (long long)((b->now - now) / NS_PER_S));
 	map_free(b->changed, free);
 	b->changed = map_new();
+	usual_turn_back(b->usual, now);
 	if (ledger_turn_back(b->ledger, now, e) < 0 || bind_and_run(b, TURN_LANDMARKS, now, e) < 0 ||
 		bind_and_run(b, DROP_FUTURE_LATE, now, e) < 0)
 		return -1;
@@ -931,13 +968,14 @@ bool book_is_dirty(const struct book *b)
 
 int book_commit(struct book *b, struct err *e)
 {
-	struct core verdict = {b, OF_VERDICT}, incidents = {b, OF_INCIDENTS}, clocks = {b, OF_CLOCKS};
+	struct core verdict = {b, OF_VERDICT}, incidents = {b, OF_INCIDENTS}, clocks = {b, OF_CLOCKS}, usual = {b, OF_USUAL};
 
 	if (!b->in_transaction)
 		return 0;
 	verdict_save(b->verdict, false, &(struct record_sink){put_record, drop_record, &verdict});
 	incidents_save(b->incidents, false, &(struct record_sink){put_record, drop_record, &incidents});
 	clocks_save(b->clocks, &(struct record_sink){put_record, drop_record, &clocks});
+	usual_save(b->usual, &(struct record_sink){put_record, drop_record, &usual});
 	save_head(b);
 	if (b->write_failed) {
 		*e = b->failure;
@@ -1012,6 +1050,11 @@ int book_settle_late(struct book *b, const struct book_late *late, const struct 
 }
 
 /* ---- looking */
+
+const struct usual *book_usual(const struct book *b)
+{
+	return b->usual;
+}
 
 const struct verdict *book_verdict(const struct book *b)
 {

@@ -32,6 +32,7 @@ struct inventory;
 struct journal_entry;
 struct ledger;
 struct outbox;
+struct usual;
 
 /* state: the collector's state folder; judge/ is made in it. NULL with err. */
 struct book *book_open(const char *state, struct err *);
@@ -70,6 +71,7 @@ struct book_truth {
 int book_settle_late(struct book *, const struct book_late *, const struct book_truth *truth, struct err *);
 
 const struct verdict *book_verdict(const struct book *);
+const struct usual *book_usual(const struct book *);
 struct ledger *book_ledger(struct book *);
 struct outbox *book_outbox(struct book *);
 const struct incidents *book_incidents(const struct book *);

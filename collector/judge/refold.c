@@ -1,10 +1,12 @@
 #include "collector/judge/refold.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "collector/inventory.h"
 #include "collector/judge/plan.h"
+#include "collector/judge/usual.h"
 #include "lib/err.h"
 #include "lib/map.h"
 #include "lib/mem.h"
@@ -14,6 +16,7 @@
 #define TICK (10 * NS_PER_S)
 #define WARM_INTERVALS 10
 #define WARM_LEAST (600 * NS_PER_S)
+#define WARM_MOST (86400 * NS_PER_S)
 #define WHOLE VERDICT_FAMILIES
 
 /* One result that tells about the window. Texts interned. */
@@ -23,11 +26,15 @@ struct row {
 	enum family family;
 	enum outcome outcome;
 	size_t order; /* of the journal, so that the order of equal times is kept */
+	size_t values_count; /* those that a limit judges */
+	struct verdict_value *values;
 };
 
 struct refold {
 	struct journal_reader *reader;
 	const struct inventory *inventory;
+	const struct usual *usual;
+	struct verdict *verdict;
 	const char *subject;
 	struct span window, wanted; /* of evidence */
 	struct arena *texts;
@@ -50,13 +57,55 @@ static int64_t longest_interval(const struct inventory *inv, const char *subject
 	return longest;
 }
 
+/* How long its limits look back. */
+static int64_t longest_memory(const struct inventory *inv, const char *subject)
+{
+	int64_t longest = 0;
+
+	for (size_t i = 0; i < inv->checks_count; i++) {
+		const struct inventory_check *c = &inv->checks[i];
+
+		for (size_t k = 0; strcmp(c->subject, subject) == 0 && k < c->limits.count; k++) {
+			char metric[LIMIT_METRIC];
+			struct limit_rule rule;
+			struct err checked; /* when the inventory was read */
+			int64_t memory;
+
+			if (limit_parse(c->limits.items[k], metric, &rule, &checked) < 0)
+				continue;
+			memory = rule.hold + (rule.of == LIMIT_FORECAST ? 3 * rule.memory : 0);
+			longest = memory > longest ? memory : longest;
+		}
+	}
+	return longest < WARM_MOST ? longest : WARM_MOST;
+}
+
 int64_t refold_reaches_back(const struct inventory *inv, const char *subject)
 {
-	return WARM_INTERVALS * longest_interval(inv, subject) + WARM_LEAST;
+	return WARM_INTERVALS * longest_interval(inv, subject) + WARM_LEAST + longest_memory(inv, subject);
+}
+
+/* A verdict over the checks of the subject and all anchors. */
+static int begin(struct refold *r, struct err *e)
+{
+	struct plan plan;
+	size_t kept = 0;
+	int rc;
+
+	if (plan_make(r->inventory, &plan, e) < 0)
+		return -1;
+	for (size_t i = 0; i < plan.count; i++) {
+		if (plan.checks[i].is_anchor || strcmp(plan.checks[i].subject, r->subject) == 0)
+			plan.checks[kept++] = plan.checks[i];
+	}
+	r->verdict = verdict_new();
+	rc = verdict_plan(r->verdict, plan.checks, kept, r->wanted.from, e);
+	plan_fini(&plan);
+	return rc;
 }
 
 struct refold *refold_new(const char *folder, struct position from, struct position limit, const struct inventory *inv,
-	const char *subject, struct span window, struct err *e)
+	const struct usual *usual, const char *subject, struct span window, struct err *e)
 {
 	struct journal_reader *reader = journal_reader_open(folder, from, e);
 	int64_t back = refold_reaches_back(inv, subject), ahead = VOTE_ATTEMPTS * longest_interval(inv, subject);
@@ -66,9 +115,12 @@ struct refold *refold_new(const char *folder, struct position from, struct posit
 		return NULL;
 	journal_reader_limit(reader, limit);
 	r = mem_alloc(sizeof *r);
-	*r = (struct refold){.reader = reader, .inventory = inv, .subject = subject, .window = window,
+	*r = (struct refold){.reader = reader, .inventory = inv, .usual = usual, .subject = subject, .window = window,
 		.wanted = {window.from - back, window.until + ahead}, .texts = arena_new(), .interned = map_new()};
-	return r;
+	if (begin(r, e) == 0)
+		return r;
+	refold_free(r);
+	return NULL;
 }
 
 void refold_free(struct refold *r)
@@ -76,6 +128,7 @@ void refold_free(struct refold *r)
 	if (r == NULL)
 		return;
 	journal_reader_close(r->reader);
+	verdict_free(r->verdict);
 	arena_free(r->texts);
 	map_free(r->interned, NULL);
 	free(r->rows);
@@ -103,6 +156,22 @@ static bool is_wanted(const struct refold *r, const struct inventory_check *c, i
 		measured < r->wanted.until;
 }
 
+static void take_values(struct refold *r, struct row *row, const struct result *result)
+{
+	for (size_t i = 0; i < result->count; i++) {
+		const struct value *value = &result->values[i];
+		const struct usual_stream_id id = {row->check, row->vantage, row->part, row->family, value->metric};
+		unsigned limits = verdict_limits_on(r->verdict, row->check, value->metric);
+
+		if (limits == 0)
+			continue;
+		if (row->values == NULL)
+			row->values = arena_alloc(r->texts, (result->count - i) * sizeof *row->values);
+		row->values[row->values_count++] = (struct verdict_value){value->metric, value->number,
+			(limits & 1u << LIMIT_RATIO) != 0 ? usual_of(r->usual, &id, row->measured) : NAN};
+	}
+}
+
 static void take_row(struct refold *r, const struct wire_envelope *v, const struct result *result)
 {
 	const struct inventory_check *c = inventory_check(r->inventory, result->check);
@@ -116,6 +185,8 @@ static void take_row(struct refold *r, const struct wire_envelope *v, const stru
 	}
 	r->rows[r->count] = (struct row){.measured = measured, .check = c->id, .vantage = intern(r, v->agent),
 		.part = intern(r, result->part), .family = result->family, .outcome = result->outcome, .order = r->count};
+	if (c->limits.count > 0)
+		take_values(r, &r->rows[r->count], result);
 	r->count++;
 }
 
@@ -174,13 +245,16 @@ static void take_changes(struct refold *r, struct verdict *v)
 	for (size_t i = 0; i < count; i++) {
 		const struct verdict_subject *view;
 
+		if (changes[i].what == VERDICT_PAST)
+			set_state(&r->truth[changes[i].family == FAMILY_NONE ? WHOLE : verdict_family_index(changes[i].family)],
+				changes[i].since, changes[i].state);
 		if (changes[i].what != VERDICT_SUBJECT)
 			continue;
 		view = verdict_subject(v, changes[i].subject);
 		set_state(&r->truth[WHOLE], changes[i].since, changes[i].state);
 		for (int f = 0; view != NULL && f < VERDICT_OWN; f++) {
-			if (view->families[f] != STATE_NONE)
-				set_state(&r->truth[f], changes[i].since, view->families[f]);
+			if ((changes[i].changed & 1u << f) != 0 && view->families[f] != STATE_NONE)
+				set_state(&r->truth[f], view->families_since[f], view->families[f]);
 		}
 	}
 	verdict_clear(v);
@@ -208,45 +282,25 @@ static void end_stretches(struct refold *r)
 	}
 }
 
-/* A verdict over the checks of the subject and all anchors. */
-static int begin(const struct refold *r, struct verdict *v, int64_t now, struct err *e)
+static void fold(struct refold *r)
 {
-	struct plan plan;
-	size_t kept = 0;
-	int rc;
-
-	if (plan_make(r->inventory, &plan, e) < 0)
-		return -1;
-	for (size_t i = 0; i < plan.count; i++) {
-		if (plan.checks[i].is_anchor || strcmp(plan.checks[i].subject, r->subject) == 0)
-			plan.checks[kept++] = plan.checks[i];
-	}
-	rc = verdict_plan(v, plan.checks, kept, now, e);
-	plan_fini(&plan);
-	return rc;
-}
-
-static int fold(struct refold *r, struct err *e)
-{
-	struct verdict *v = verdict_new();
+	struct verdict *v = r->verdict;
 	const struct verdict_subject *ignored;
 	int64_t now = r->wanted.from;
-	int rc = begin(r, v, now, e);
 
 	if (r->count > 0)
 		qsort(r->rows, r->count, sizeof *r->rows, by_time);
-	for (size_t i = 0; rc == 0 && i < r->count; i++) {
+	for (size_t i = 0; i < r->count; i++) {
 		const struct row *row = &r->rows[i];
 
 		pass_time(r, v, &now, row->measured);
 		verdict_result(v, &(struct verdict_result){.check = row->check, .vantage = row->vantage, .part = row->part,
-			.reason = "", .family = row->family, .outcome = row->outcome, .measured = row->measured}, now, &ignored);
+			.reason = "", .family = row->family, .outcome = row->outcome, .measured = row->measured,
+			.count = row->values_count, .values = row->values}, now, &ignored);
 		take_changes(r, v);
 	}
 	pass_time(r, v, &now, r->wanted.until);
-	verdict_free(v);
 	end_stretches(r);
-	return rc;
 }
 
 int refold_step(struct refold *r, struct err *e)
@@ -258,8 +312,10 @@ int refold_step(struct refold *r, struct err *e)
 
 		if (rc < 0)
 			return -1;
-		if (rc == 0)
-			return fold(r, e);
+		if (rc == 0) {
+			fold(r);
+			return 0;
+		}
 		take_entry(r, &entry);
 		if (r->count > REFOLD_ROWS)
 			return err_set(e, "more than %d results tell about the window", REFOLD_ROWS);

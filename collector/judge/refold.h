@@ -1,7 +1,7 @@
 /*
  * refold: what one subject was like in a window, folded again from the journal with all evidence there is by now, in the order
  * of measuring. The past is judged by the same rules as the present: by a verdict of its own, over the checks of that
- * subject and all anchors, warmed up before the window.
+ * subject and all anchors, warmed up before the window: a day at most, which a limit's level that began earlier does not reach.
  *
  *   refold_new -> refold_step until it is not 1 -> refold_truth -> refold_free
  *
@@ -17,11 +17,12 @@
 #define REFOLD_ROWS 4000000
 
 struct refold;
+struct usual;
 
 /* folder: of the journal; from: a position at or before all that may tell about the window, refold_reaches_back earlier than it;
- * limit: the last synced one. NULL with err. The inventory must outlive it. */
+ * limit: the last synced one. NULL with err. Inventory and usual must outlive it. */
 struct refold *refold_new(const char *folder, struct position from, struct position limit, const struct inventory *,
-	const char *subject, struct span window, struct err *);
+	const struct usual *, const char *subject, struct span window, struct err *);
 void refold_free(struct refold *); /* accepts NULL */
 /* How long before a window evidence about it begins, ns. */
 int64_t refold_reaches_back(const struct inventory *, const char *subject);

@@ -115,6 +115,8 @@ enum verdict_what {
 	VERDICT_BALLOT,  /* vote of one vantage: check, vantage, family, vote */
 	VERDICT_FAMILY,  /* state of one family of a check */
 	VERDICT_CHECK,   /* pair of a check; state is its worst */
+	VERDICT_PAST,    /* state of a family of a subject, FAMILY_NONE the whole, from `since` until the next of these or its
+	                  * VERDICT_SUBJECT: what is known now changes what was said, and not the present alone */
 	VERDICT_SUBJECT, /* state, faults of a subject */
 	VERDICT_VANTAGE, /* is_silent, is_unwell of a vantage */
 };
@@ -126,6 +128,7 @@ struct verdict_change {
 	enum state was, state;  /* family, check, subject */
 	enum pair pair;         /* check */
 	unsigned faults;        /* subject: FAULT_* */
+	unsigned changed;       /* subject: families whose state changed, as FAULT_* bits; see families_since */
 	enum limit_level level; /* family, check, subject */
 	bool is_silence;        /* unknown made by silence: provisional, late evidence replaces it */
 	bool is_silent, is_unwell; /* vantage: nothing was heard in time; its anchors fail */
@@ -148,6 +151,7 @@ struct verdict_subject {
 	unsigned faults, measured; /* measured: families that are asked for, as FAULT_* bits */
 	enum limit_level level;
 	int64_t since, interval;   /* interval: the shortest of its critical checks, ns */
+	int64_t families_since[VERDICT_FAMILIES];
 	const char *reason;
 };
 struct verdict_counts {
@@ -175,6 +179,8 @@ const char *verdict_check_at(const struct verdict *, size_t i, const char **subj
 /* Fills up to room ballots of a check; returns how many there are. */
 size_t verdict_ballots(const struct verdict *, const char *check, struct verdict_ballot *, size_t room);
 enum pair verdict_check_pair(const struct verdict *, const char *check); /* PAIR_NONE: not planned */
+/* How limits of a check judge a metric: bits 1 << LIMIT_VALUE, LIMIT_RATIO, LIMIT_FORECAST; 0: none does. */
+unsigned verdict_limits_on(const struct verdict *, const char *check, uint32_t metric);
 void verdict_counts(const struct verdict *, struct verdict_counts *);
 
 /* Records: record.h. Changed ones since the last save, or all. Restore after verdict_plan, before any result; a record of what is

@@ -75,8 +75,10 @@ static void clamp_all(struct verdict *v, int64_t now)
 	for (size_t i = 0; i < map_count(v->checks); i++) {
 		struct verdict_check *c = map_at(v->checks, i, NULL);
 
-		for (int f = 0; f < VERDICT_FAMILIES; f++)
+		for (int f = 0; f < VERDICT_FAMILIES; f++) {
 			clamp(&c->cells[f].since, now);
+			clamp(&c->cells[f].was_since, now);
+		}
 		for (size_t k = 0; k < c->votes_count; k++) {
 			struct verdict_vote *vote = &c->votes[k];
 
@@ -89,11 +91,21 @@ static void clamp_all(struct verdict *v, int64_t now)
 		}
 		c->is_dirty = true;
 	}
-	for (size_t i = 0; i < map_count(v->nodes); i++)
-		clamp(&((struct verdict_node *)map_at(v->nodes, i, NULL))->view.since, now);
-	for (size_t i = 0; i < map_count(v->vantages); i++)
+	for (size_t i = 0; i < map_count(v->nodes); i++) {
+		struct verdict_node *n = map_at(v->nodes, i, NULL);
+
+		clamp(&n->view.since, now);
 		for (int f = 0; f < VERDICT_FAMILIES; f++)
-			clamp(&((struct verdict_vantage *)map_at(v->vantages, i, NULL))->up_at[f], now);
+			clamp(&n->view.families_since[f], now);
+		n->is_dirty = true;
+	}
+	for (size_t i = 0; i < map_count(v->vantages); i++) {
+		struct verdict_vantage *w = map_at(v->vantages, i, NULL);
+
+		for (int f = 0; f < VERDICT_FAMILIES; f++)
+			clamp(&w->up_at[f], now);
+		w->is_dirty = true;
+	}
 }
 
 static void be_quiet(struct verdict *v)

@@ -47,6 +47,8 @@ struct verdict_cell {
 	bool is_path;
 	int64_t since;
 	int64_t contested; /* steady time since when, 0 not */
+	enum state was;    /* before `since`, from was_since on */
+	int64_t was_since;
 };
 
 struct verdict_check {
@@ -110,6 +112,9 @@ struct verdict_trigger {
 	int64_t since;
 	const char *reason;
 	bool is_silence;
+	bool is_down, is_raised; /* a vote became "down"; a limit of it is passed */
+	bool is_of_family;       /* it is evidence about one family: */
+	int family;
 };
 void verdict_tell(struct verdict *, const struct verdict_change *); /* texts are copied */
 void verdict_tell_vantage(struct verdict *, struct verdict_vantage *, const struct verdict_trigger *);

@@ -258,6 +258,7 @@ static void carry_node(const struct verdict *old, struct verdict_node *n)
 	n->view.level = was->view.level;
 	n->view.since = was->view.since;
 	memcpy(n->view.families, was->view.families, sizeof n->view.families);
+	memcpy(n->view.families_since, was->view.families_since, sizeof n->view.families_since);
 	free((char *)n->view.reason);
 	n->view.reason = mem_strdup(was->view.reason);
 }

@@ -156,6 +156,10 @@ static void encode_check(const struct verdict_check *c, struct buf *b)
 	}
 	buf_add_u8(b, (uint8_t)c->state);
 	buf_add_u8(b, (uint8_t)c->pair);
+	for (int f = 0; f < VERDICT_FAMILIES; f++) {
+		buf_add_u8(b, (uint8_t)c->cells[f].was);
+		record_add_time(b, c->cells[f].was_since);
+	}
 }
 
 static void decode_check(struct verdict_check *check, struct cursor *c)
@@ -176,6 +180,10 @@ static void decode_check(struct verdict_check *check, struct cursor *c)
 	check->state = read_state(c);
 	pair = cursor_u8(c);
 	check->pair = pair <= PAIR_UNKNOWN ? (enum pair)pair : PAIR_UNKNOWN;
+	for (int f = 0; f < VERDICT_FAMILIES && cursor_left(c) > 0; f++) { /* not in those of before */
+		check->cells[f].was = read_state(c);
+		check->cells[f].was_since = record_time(c);
+	}
 }
 
 static void encode_node(const struct verdict_node *n, struct buf *b)
@@ -187,6 +195,8 @@ static void encode_node(const struct verdict_node *n, struct buf *b)
 	for (int f = 0; f < VERDICT_FAMILIES; f++)
 		buf_add_u8(b, (uint8_t)n->view.families[f]);
 	record_add_text(b, n->view.reason);
+	for (int f = 0; f < VERDICT_FAMILIES; f++)
+		record_add_time(b, n->view.families_since[f]);
 }
 
 static void decode_node(struct verdict_node *n, struct cursor *c)
@@ -199,6 +209,8 @@ static void decode_node(struct verdict_node *n, struct cursor *c)
 		n->view.families[f] = read_state(c);
 	free((char *)n->view.reason);
 	n->view.reason = record_text(c);
+	for (int f = 0; f < VERDICT_FAMILIES && cursor_left(c) > 0; f++) /* not in those of before */
+		n->view.families_since[f] = record_time(c);
 }
 
 static void encode_vantage(const struct verdict_vantage *w, struct buf *b)

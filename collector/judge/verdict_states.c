@@ -10,10 +10,117 @@
 
 static const struct verdict_trigger no_trigger = {.reason = ""};
 
+static int64_t later(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+static struct verdict_roll roll_at(const struct verdict_node *n, int64_t at)
+{
+	struct verdict_roll roll = {0};
+
+	for (size_t i = 0; i < n->count; i++) {
+		enum state states[VERDICT_FAMILIES];
+
+		for (int f = 0; f < VERDICT_FAMILIES; f++) {
+			const struct verdict_cell *cell = &n->checks[i]->cells[f];
+
+			states[f] = at >= cell->since ? cell->state : cell->was;
+		}
+		verdict_roll_add(&roll, n->checks[i]->severity, states);
+	}
+	return roll;
+}
+
+struct times {
+	int64_t of[VERDICT_VANTAGES]; /* ascending */
+	size_t count;
+};
+
+static void add_time(struct times *t, int64_t time)
+{
+	size_t at;
+
+	if (t->count == VERDICT_VANTAGES)
+		return;
+	for (at = t->count++; at > 0 && t->of[at - 1] > time; at--)
+		t->of[at] = t->of[at - 1];
+	t->of[at] = time;
+}
+
+/* The times since `since` at which its cells changed, that first: as far back as what they were is known. */
+static struct times changes_since(const struct verdict_node *n, int64_t since)
+{
+	struct times times = {.count = 0};
+	int64_t known = since;
+
+	for (size_t i = 0; i < n->count; i++)
+		for (int f = 0; f < VERDICT_FAMILIES; f++) {
+			const struct verdict_cell *cell = &n->checks[i]->cells[f];
+
+			if (cell->state == STATE_NONE || cell->since <= since)
+				continue;
+			add_time(&times, cell->since);
+			known = later(known, cell->was_since);
+		}
+	while (times.count > 0 && times.of[0] <= known)
+		memmove(times.of, times.of + 1, --times.count * sizeof times.of[0]);
+	add_time(&times, known);
+	return times;
+}
+
+/* What was so at these times, by what is known now. family: of the index, or -1 the whole. Gives since when it is as it is. */
+static int64_t tell_past(struct verdict *v, const struct verdict_node *n, const struct times *times, int family,
+	const struct verdict_trigger *by)
+{
+	enum state was = STATE_NONE;
+	int64_t since = times->of[0];
+
+	for (size_t i = 0; i < times->count; i++) {
+		struct verdict_roll roll = roll_at(n, times->of[i]);
+		enum state state = family < 0 ? verdict_roll_state(&roll) : verdict_roll_family(&roll, family);
+
+		if (i > 0 && state == was)
+			continue;
+		was = state;
+		since = times->of[i];
+		if (times->count > 1)
+			verdict_tell(v, &(struct verdict_change){.what = VERDICT_PAST, .subject = n->view.id, .since = since,
+				.state = state, .family = family < 0 ? FAMILY_NONE : verdict_family(family),
+				.reason = by->reason});
+	}
+	return since;
+}
+
+/* Since when it is what it is; gives the families that changed. What is confirmed later than something that began later lies
+ * behind it: the time between is told anew. */
+static unsigned date_subject(struct verdict *v, struct verdict_node *n, const struct verdict_subject *before,
+	const struct verdict_trigger *by)
+{
+	struct times times = {.count = 1, .of = {by->since}};
+	int64_t since;
+	unsigned changed = 0;
+
+	if (by->is_of_family)
+		times = changes_since(n, by->since);
+	since = tell_past(v, n, &times, -1, by);
+	if (n->view.state != before->state)
+		n->view.since = since;
+	for (int f = 0; f < VERDICT_FAMILIES; f++) {
+		since = by->is_of_family && by->family == f ? tell_past(v, n, &times, f, by) : by->since;
+		if (n->view.families[f] == before->families[f])
+			continue;
+		n->view.families_since[f] = since;
+		changed |= 1u << f;
+	}
+	return changed;
+}
+
 static void judge_subject(struct verdict *v, struct verdict_node *n, const struct verdict_trigger *by)
 {
 	struct verdict_roll roll = {0};
 	struct verdict_subject *view = &n->view, before = n->view;
+	unsigned changed;
 
 	view->level = LIMIT_OK;
 	for (size_t i = 0; i < n->count; i++) {
@@ -30,17 +137,15 @@ static void judge_subject(struct verdict *v, struct verdict_node *n, const struc
 		view->families[f] = verdict_roll_family(&roll, f);
 	view->faults = verdict_roll_faults(&roll);
 	view->state = verdict_roll_state(&roll);
-	if (view->state == before.state && view->faults == before.faults && view->level == before.level &&
-		memcmp(view->families, before.families, sizeof view->families) == 0)
+	changed = date_subject(v, n, &before, by);
+	if (view->state == before.state && view->faults == before.faults && view->level == before.level && changed == 0)
 		return;
-	if (view->state != before.state)
-		view->since = by->since > before.since ? by->since : before.since;
 	free((char *)view->reason);
 	view->reason = mem_strdup(by->reason);
 	n->is_dirty = true;
 	verdict_tell(v, &(struct verdict_change){.what = VERDICT_SUBJECT, .subject = view->id, .was = before.state,
-		.state = view->state, .faults = view->faults, .level = view->level, .is_silence = by->is_silence,
-		.since = by->since, .reason = by->reason});
+		.state = view->state, .faults = view->faults, .changed = changed, .level = view->level, .is_silence = by->is_silence,
+		.since = view->state != before.state ? view->since : later(by->since, view->since), .reason = by->reason});
 }
 
 /* ---- checks: what their families make of them */
@@ -71,24 +176,48 @@ static void judge_check(struct verdict *v, struct verdict_check *c, const struct
 
 /* ---- families: what the vantages make of them */
 
+static int64_t kth(const struct times *t, uint32_t k)
+{
+	return k > 0 && k <= t->count ? t->of[k - 1] : 0;
+}
+
 /* From when k votes said "down": the k-th of them. */
 static int64_t quorum_since(const struct verdict_check *c, int family, uint32_t k)
 {
-	int64_t since[VERDICT_VANTAGES];
-	size_t count = 0;
+	struct times times = {.count = 0};
+
+	for (size_t i = 0; i < c->votes_count; i++)
+		if (c->votes[i].family == family && c->votes[i].vote == VOTE_DOWN)
+			add_time(&times, c->votes[i].since);
+	return kth(&times, k);
+}
+
+/* From when a limit of it has been passed by so much. */
+static int64_t level_since(const struct verdict_vote *vote, enum limit_level level)
+{
+	int64_t since = INT64_MAX;
+
+	for (size_t i = 0; i < vote->count; i++)
+		for (size_t l = 0; l < vote->check->limits_count; l++) {
+			const struct limit_state *s = &vote->parts[i]->limits[l];
+
+			if (s->level >= level && s->since < since)
+				since = s->since;
+		}
+	return since;
+}
+
+static int64_t quorum_level_since(const struct verdict_check *c, int family, uint32_t k, enum limit_level level)
+{
+	struct times times = {.count = 0};
 
 	for (size_t i = 0; i < c->votes_count; i++) {
 		const struct verdict_vote *vote = &c->votes[i];
-		size_t at = count;
 
-		if (vote->family != family || vote->vote != VOTE_DOWN)
-			continue;
-		for (; at > 0 && since[at - 1] > vote->since; at--)
-			since[at] = since[at - 1];
-		since[at] = vote->since;
-		count++;
+		if (vote->family == family && vote->level >= level && vote->vote != VOTE_NONE && vote->vote != VOTE_UNKNOWN)
+			add_time(&times, level_since(vote, level));
 	}
-	return k > 0 && k <= count ? since[k - 1] : 0;
+	return kth(&times, k);
 }
 
 static enum limit_level cell_level(const struct verdict_check *c, int family, uint32_t k)
@@ -153,12 +282,25 @@ void verdict_judge_family(struct verdict *v, struct verdict_check *c, int family
 		c->is_dirty = true;
 	if (cell->state == before.state && cell->level == before.level && cell->vote == before.vote)
 		return;
-	if (cell->vote == VOTE_DOWN && before.vote != VOTE_DOWN)
+	if (cell->vote == VOTE_DOWN && before.vote != VOTE_DOWN) {
 		told.since = quorum_since(c, family, k);
-	if (told.since < before.since)
-		told.since = before.since;
-	if (cell->state != before.state)
+		/* Who had outvoted it has gone: until then it counted as up. */
+		if (!by->is_down)
+			told.since = later(told.since, by->since);
+	} else {
+		if (by->is_raised && cell->level > before.level)
+			told.since = quorum_level_since(c, family, k, cell->level);
+		told.since = later(told.since, before.since);
+	}
+	told.is_of_family = true;
+	told.family = family;
+	if (cell->state != before.state) {
 		cell->since = told.since;
+		if (told.since > before.since) {
+			cell->was = before.state;
+			cell->was_since = before.since;
+		}
+	}
 	c->is_dirty = true;
 	verdict_tell(v, &(struct verdict_change){.what = VERDICT_FAMILY, .check = c->id,
 		.subject = c->subject == NULL ? "" : c->subject->view.id, .family = verdict_family(family),
@@ -208,6 +350,7 @@ static bool down_counts(const struct verdict_vote *vote)
 static void count_vote(struct verdict *v, struct verdict_vote *vote, const struct verdict_trigger *by)
 {
 	enum vote before = vote->vote, counted = vote->said;
+	struct verdict_trigger with = *by;
 
 	if (vote->check->is_anchor)
 		counted = vote->said;
@@ -224,7 +367,8 @@ static void count_vote(struct verdict *v, struct verdict_vote *vote, const struc
 			.vantage = vote->vantage->id, .family = verdict_family(vote->family), .vote = counted,
 			.is_silence = by->is_silence, .since = vote->since, .reason = by->reason});
 	}
-	verdict_judge_family(v, vote->check, vote->family, by);
+	with.is_down = counted != before && counted == VOTE_DOWN;
+	verdict_judge_family(v, vote->check, vote->family, &with);
 }
 
 /* What was seen while the ground was not firm is no evidence: it has to be seen again. */
@@ -298,6 +442,7 @@ void verdict_judge_vote(struct verdict *v, struct verdict_vote *vote, const stru
 	enum limit_level level = LIMIT_OK;
 	int64_t since = 0;
 	enum vote said;
+	bool changed, raised;
 
 	for (size_t i = 0; i < vote->count; i++) {
 		const struct verdict_part *p = vote->parts[i];
@@ -314,12 +459,14 @@ void verdict_judge_vote(struct verdict *v, struct verdict_vote *vote, const stru
 		said = VOTE_DOWN;
 		since = whole->stream.since;
 	}
-	if (said != VOTE_NONE && said != vote->said) {
+	changed = said != VOTE_NONE && said != vote->said;
+	if (changed) {
 		vote->said_since = since >= vote->said_since ? since : vote->last;
 		vote->said = said;
 	}
+	raised = level > vote->level;
 	vote->level = level;
-	count_vote(v, vote, &(struct verdict_trigger){.since = vote->said == said ? vote->said_since : by->since,
+	count_vote(v, vote, &(struct verdict_trigger){.since = changed ? vote->said_since : by->since, .is_raised = raised,
 		.reason = by->reason, .is_silence = by->is_silence});
 }
 

@@ -126,6 +126,17 @@ enum pair verdict_check_pair(const struct verdict *v, const char *check)
 	return c == NULL ? PAIR_NONE : c->pair;
 }
 
+unsigned verdict_limits_on(const struct verdict *v, const char *check, uint32_t metric)
+{
+	const struct verdict_check *c = map_find(v->checks, check);
+	unsigned bits = 0;
+
+	for (size_t i = 0; c != NULL && i < c->limits_count; i++)
+		if (c->limits[i].metric == metric)
+			bits |= 1u << c->limits[i].of;
+	return bits;
+}
+
 void verdict_counts(const struct verdict *v, struct verdict_counts *out)
 {
 	*out = v->counts;

@@ -564,6 +564,90 @@ static void a_value_beyond_its_limit_degrades_and_is_never_down(void **state)
 	assert_int_equal(subject->state, STATE_UP);
 }
 
+/* Last change of a subject; of a family (FAMILY_NONE: the whole) what was told of its past. */
+static const struct verdict_change *last_of(const struct bench *b, enum verdict_what what, const char *subject, enum family family)
+{
+	size_t count;
+	const struct verdict_change *c = verdict_changes(b->v, &count);
+
+	while (count-- > 0)
+		if (c[count].what == what && strcmp(c[count].subject, subject) == 0 &&
+			(what == VERDICT_SUBJECT || c[count].family == family))
+			return &c[count];
+	fail_msg("nothing is told of %s", subject);
+	return NULL;
+}
+
+static void a_value_degrades_from_when_it_was_beyond_and_not_from_before(void **state)
+{
+	struct bench *b = *state;
+	struct verdict_value value = {.metric = 3, .number = 60, .baseline = NAN};
+	const struct verdict_subject *subject;
+	struct verdict_result r = {.check = "ping", .vantage = "city", .family = FAMILY_V4, .part = "", .reason = "",
+		.outcome = OUTCOME_UP, .values = &value, .count = 1};
+	int64_t beyond;
+
+	all_well(b);
+	for (int i = 0; i < 60; i++, pass(b, MINUTE)) {
+		say(b, "ping", "city", FAMILY_V4, OUTCOME_UP);
+		say(b, "gate-city", "city", FAMILY_V4, OUTCOME_UP);
+	}
+	beyond = r.measured = b->now += SECOND;
+	verdict_result(b->v, &r, b->now, &subject);
+	assert_int_equal(last_of(b, VERDICT_SUBJECT, "link/north", FAMILY_NONE)->state, STATE_DEGRADED);
+	assert_int_equal(last_of(b, VERDICT_SUBJECT, "link/north", FAMILY_NONE)->since, beyond);
+	assert_int_equal(subject->families_since[VERDICT_V4], beyond);
+	value.number = 0;
+	r.measured = b->now += SECOND;
+	verdict_result(b->v, &r, b->now, &subject);
+	assert_int_equal(last_of(b, VERDICT_SUBJECT, "link/north", FAMILY_NONE)->since, b->now);
+}
+
+static void who_had_outvoted_it_counts_until_it_fell_silent(void **state)
+{
+	struct bench *b = *state;
+	int64_t fell_silent = 0;
+
+	all_well(b);
+	fails(b, "web", "c", FAMILY_V4);
+	for (int i = 0; i < 20; i++, pass(b, MINUTE)) {
+		say(b, "web", "city", FAMILY_V4, OUTCOME_DOWN);
+		say(b, "gate-city", "city", FAMILY_V4, OUTCOME_UP);
+		for (int v = 1; v < 3 && i < 10; v++) {
+			say(b, "web", three[v], FAMILY_V4, OUTCOME_UP);
+			fell_silent = b->now;
+		}
+	}
+	assert_int_equal(verdict_subject(b->v, "system/portal")->families[VERDICT_V4], STATE_DOWN);
+	assert_true(verdict_subject(b->v, "system/portal")->families_since[VERDICT_V4] >= fell_silent);
+}
+
+/* IPv6 fails from 20 s before IPv4 works again, and that is known 10 s later: for these 20 s it was down. */
+static void what_is_confirmed_late_is_told_of_the_time_between(void **state)
+{
+	struct bench *b = *state;
+	int64_t six, four;
+
+	all_well(b);
+	fails(b, "web", "cew", FAMILY_V4);
+	verdict_clear(b->v);
+	six = b->now;
+	for (int i = 0; i < 2; i++, pass(b, 10 * SECOND))
+		for (int v = 0; v < 3; v++)
+			say(b, "web", three[v], FAMILY_V6, OUTCOME_DOWN);
+	four = b->now;
+	for (int v = 0; v < 3; v++)
+		say(b, "web", three[v], FAMILY_V4, OUTCOME_UP);
+	verdict_clear(b->v);
+	for (int v = 0; v < 2; v++)
+		say(b, "web", three[v], FAMILY_V6, OUTCOME_DOWN);
+	assert_int_equal(last_of(b, VERDICT_PAST, "system/portal", FAMILY_NONE)->state, STATE_DEGRADED);
+	assert_int_equal(last_of(b, VERDICT_PAST, "system/portal", FAMILY_NONE)->since, four);
+	assert_int_equal((last_of(b, VERDICT_PAST, "system/portal", FAMILY_NONE) - 1)->state, STATE_DOWN);
+	assert_int_equal((last_of(b, VERDICT_PAST, "system/portal", FAMILY_NONE) - 1)->since, six);
+	assert_int_equal(verdict_subject(b->v, "system/portal")->families_since[VERDICT_V6], six);
+}
+
 /* A device and its interfaces: one run tells of both, at one time. */
 static void device_says(struct bench *b, enum outcome whole, enum outcome part)
 {
@@ -835,6 +919,9 @@ int main(void)
 		ON_BENCH(steps_of_the_clock_make_no_state_and_lose_none),
 		ON_BENCH(a_backlog_is_counted_as_stale_and_changes_nothing),
 		ON_BENCH(a_value_beyond_its_limit_degrades_and_is_never_down),
+		ON_BENCH(a_value_degrades_from_when_it_was_beyond_and_not_from_before),
+		ON_BENCH(who_had_outvoted_it_counts_until_it_fell_silent),
+		ON_BENCH(what_is_confirmed_late_is_told_of_the_time_between),
 		ON_BENCH(a_part_beside_a_whole_is_judged_over_its_runs),
 		ON_BENCH(a_whole_that_is_down_is_not_up_in_part),
 		ON_BENCH(a_whole_that_is_down_while_parts_are_up_is_down),
