@@ -274,6 +274,7 @@ const struct reason_shape reason_shapes[] = {
 	/* heartbeat */
 	{"silent for {}, others are heard", "已沉默 {1}，其余窗口有报告"},
 	{"silent for {}", "已沉默 {1}"},
+	{"no report yet, listening for {}, others are heard", "尚无报告，已等候 {1}，其余窗口有报告"},
 	{"no report yet, listening for {}", "尚无报告，已等候 {1}"},
 	{"reported down", "自报中断"},
 
