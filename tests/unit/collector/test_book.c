@@ -33,6 +33,8 @@
 #define START INT64_C(1790000000)
 #define INTERVAL 10
 #define LONG 3000 /* seconds of a story */
+#define MOST 25000
+#define BACKLOG 200 /* rounds in one batch */
 
 static const char inventory_text[] =
 	"units = ( { id = \"u\"; } ); systems = ( { id = \"a\"; unit = \"u\"; }, { id = \"b\"; unit = \"u\"; } );\n"
@@ -127,6 +129,7 @@ static struct result result_of(const char *check, enum family family, int second
 		.mono = (int64_t)(second + 1) * S};
 }
 
+static int length = LONG; /* of the story */
 static int64_t skew;  /* of the agents' clocks */
 static int64_t early; /* how long before its last byte the first one of a batch came */
 
@@ -167,6 +170,9 @@ static void tick(struct fixture *f, int second)
 }
 
 /* ---- folding as the role does */
+
+static int reloads_each; /* of so many entries one is followed by a reload */
+static unsigned reloads;
 
 static char *journal_folder(const struct fixture *f)
 {
@@ -215,6 +221,9 @@ static void fold(struct fixture *f, int kills)
 			journal_reader_close(r);
 			r = journal_reader_open(folder, f->at, &e);
 			journal_reader_limit(r, journal_synced(f->journal));
+		} else if (reloads_each > 0 && rand() % reloads_each == 0) {
+			assert_int_equal(book_plan(f->book, f->inventory, &e), 0);
+			reloads++;
 		} else if (entry.kind == ENTRY_TICK && rand() % 3 == 0) {
 			assert_int_equal(book_commit(f->book, &e), 0);
 			settle(f);
@@ -283,7 +292,7 @@ static void lines(struct fixture *f, char *out, size_t room)
 	out[0] = '\0';
 	for (int i = 0; i < 6; i++) {
 		assert_int_equal(ledger_read(book_ledger(f->book), subjects[i / 3], families[i % 3],
-			(struct span){(START + 60) * S, (START + LONG) * S}, false, &s, &n, &e), 0);
+			(struct span){(START + 60) * S, (START + length) * S}, false, &s, &n, &e), 0);
 		at += (size_t)snprintf(out + at, room - at, "%s/%d:", subjects[i / 3], (int)families[i % 3]);
 		for (size_t k = 0; k < n; k++)
 			at += (size_t)snprintf(out + at, room - at, " %s %d", verdict_state_name(s[k].state),
@@ -297,9 +306,10 @@ static void lines(struct fixture *f, char *out, size_t room)
 /* ---- a story: what is up when, and who tells late */
 
 struct story {
-	bool down[2][2][LONG / INTERVAL]; /* system, family, round */
-	bool slow[LONG / INTERVAL];       /* system b: beyond its limit */
+	bool down[2][2][MOST / INTERVAL]; /* system, family, round */
+	bool slow[MOST / INTERVAL];       /* system b: beyond its limit */
 	int cut_from, cut_until;          /* seconds in which v1 is not heard; it tells all of it afterwards */
+	bool is_cut_off;                  /* nor are the others */
 	bool is_slow;                     /* some batches are long on their way */
 };
 
@@ -309,17 +319,17 @@ static void invent(struct story *s, bool with_cut)
 	for (int i = 0; i < 4; i++) {
 		bool down = false;
 
-		for (int r = 12; r < LONG / INTERVAL; r++) {
+		for (int r = 12; r < length / INTERVAL; r++) {
 			if (rand() % 25 == 0)
 				down = !down;
 			s->down[i / 2][i % 2][r] = down;
 		}
 	}
-	for (int r = 12; r < LONG / INTERVAL; r++)
+	for (int r = 12; r < length / INTERVAL; r++)
 		s->slow[r] = rand() % 8 == 0 ? !s->slow[r - 1] : s->slow[r - 1];
 	/* What fails has no values, and what they say at its edges is another question. */
-	for (int r = 0; r < LONG / INTERVAL; r++)
-		for (int k = r < 6 ? 0 : r - 6; k < LONG / INTERVAL && k <= r + 6; k++)
+	for (int r = 0; r < length / INTERVAL; r++)
+		for (int k = r < 6 ? 0 : r - 6; k < length / INTERVAL && k <= r + 6; k++)
 			s->slow[r] = s->slow[r] && !s->down[1][0][k] && !s->down[1][1][k];
 	s->cut_from = 600 + rand() % 300;
 	s->cut_until = with_cut ? s->cut_from + 200 + rand() % 600 : s->cut_from;
@@ -346,17 +356,19 @@ static size_t rounds_of(const struct story *s, int vantage, int first, int last,
 
 static void tell_round(struct fixture *f, const struct story *s, int vantage, int round)
 {
-	static struct result rows[LONG];
+	static struct result rows[4 * MOST / INTERVAL];
 	static const char *const names[] = {"v0", "v1", "v2"};
-	int at = round * INTERVAL + vantage, cut = vantage == 1 ? s->cut_until : 0;
+	int at = round * INTERVAL + vantage, cut = vantage == 1 || s->is_cut_off ? s->cut_until : 0;
+	int first = (s->cut_from + INTERVAL - 1 - vantage) / INTERVAL;
 
 	if (at >= s->cut_from && at < cut)
 		return;
 	if (s->is_slow)
 		early = (round * 7 + vantage * 5) % 4 == 0 ? (round * 31 + vantage * 17) % 50 * S / 2 : 0;
-	if (cut > s->cut_from && at >= cut && at - INTERVAL < cut)
-		tell(f, names[vantage], rows,
-			rounds_of(s, vantage, (s->cut_from + INTERVAL - 1 - vantage) / INTERVAL, round - 1, rows), at + 1);
+	for (int last; cut > s->cut_from && at >= cut && at - INTERVAL < cut && first < round; first = last + 1) {
+		last = first + BACKLOG < round ? first + BACKLOG : round - 1;
+		tell(f, names[vantage], rows, rounds_of(s, vantage, first, last, rows), at + 1);
+	}
 	tell(f, names[vantage], rows, rounds_of(s, vantage, round, round, rows), at + 1);
 	if (s->is_slow)
 		early = 0;
@@ -364,9 +376,9 @@ static void tell_round(struct fixture *f, const struct story *s, int vantage, in
 
 static void tell_story(struct fixture *f, const struct story *s)
 {
-	for (int t = 0; t < LONG + 100; t++) {
+	for (int t = 0; t < length + 100; t++) {
 		for (int v = 0; v < 3; v++) {
-			if (t % INTERVAL == v && t < LONG)
+			if (t % INTERVAL == v && t < length)
 				tell_round(f, s, v, t / INTERVAL);
 		}
 		tick(f, t + 1);
@@ -404,27 +416,27 @@ static const char *difference(const char *x, const char *y)
 
 /* ---- what was so, second by second, from the story alone */
 
-struct truth { enum state of[LONG]; };
+struct truth { enum state of[MOST]; };
 
 /* Outcomes of one vantage: a row of three that fail is down from its first one until the first that does not fail. */
-static void down_by_outcomes(const bool down[LONG / INTERVAL], int vantage, struct truth *t)
+static void down_by_outcomes(const bool down[MOST / INTERVAL], int vantage, struct truth *t)
 {
-	for (int r = 0, next; r < LONG / INTERVAL; r = next) {
-		for (next = r; next < LONG / INTERVAL && down[next]; next++)
+	for (int r = 0, next; r < length / INTERVAL; r = next) {
+		for (next = r; next < length / INTERVAL && down[next]; next++)
 			;
-		for (int s = r * INTERVAL + vantage; next - r >= 3 && s < next * INTERVAL + vantage && s < LONG; s++)
+		for (int s = r * INTERVAL + vantage; next - r >= 3 && s < next * INTERVAL + vantage && s < length; s++)
 			t->of[s] = STATE_DOWN;
 		next += next == r;
 	}
 }
 
 /* A row of values beyond the limit for 30 s degrades from its first one. */
-static void degraded_by_values(const bool slow[LONG / INTERVAL], int vantage, struct truth *t)
+static void degraded_by_values(const bool slow[MOST / INTERVAL], int vantage, struct truth *t)
 {
-	for (int r = 0, next; r < LONG / INTERVAL; r = next) {
-		for (next = r; next < LONG / INTERVAL && slow[next]; next++)
+	for (int r = 0, next; r < length / INTERVAL; r = next) {
+		for (next = r; next < length / INTERVAL && slow[next]; next++)
 			;
-		for (int s = r * INTERVAL + vantage; next - r >= 4 && s < next * INTERVAL + vantage && s < LONG; s++)
+		for (int s = r * INTERVAL + vantage; next - r >= 4 && s < next * INTERVAL + vantage && s < length; s++)
 			if (t->of[s] != STATE_DOWN)
 				t->of[s] = STATE_DEGRADED;
 		next += next == r;
@@ -433,7 +445,7 @@ static void degraded_by_values(const bool slow[LONG / INTERVAL], int vantage, st
 
 static void be_up(struct truth *t)
 {
-	for (int s = 0; s < LONG; s++)
+	for (int s = 0; s < length; s++)
 		t->of[s] = STATE_UP;
 }
 
@@ -451,7 +463,7 @@ static void truth_of_family(const struct story *s, int system, int family, struc
 		be_up(&votes[v]);
 		down_by_outcomes(s->down[0][family], v, &votes[v]);
 	}
-	for (int at = 0; at < LONG; at++)
+	for (int at = 0; at < length; at++)
 		if ((votes[0].of[at] == STATE_DOWN) + (votes[1].of[at] == STATE_DOWN) + (votes[2].of[at] == STATE_DOWN) >= 2)
 			out->of[at] = STATE_DOWN;
 }
@@ -460,7 +472,7 @@ static size_t write_truth(const struct truth *t, const char *subject, int family
 {
 	size_t at = (size_t)snprintf(out, room, "%s/%d:", subject, family);
 
-	for (int s = 60; s < LONG; s++)
+	for (int s = 60; s < length; s++)
 		if (s == 60 || t->of[s] != t->of[s - 1])
 			at += (size_t)snprintf(out + at, room - at, " %s %d", verdict_state_name(t->of[s]), s);
 	at += (size_t)snprintf(out + at, room - at, "\n");
@@ -480,7 +492,7 @@ static void truth_of(const struct story *s, char *out, size_t room)
 		for (int f = 0; f < 2; f++)
 			truth_of_family(s, system, f, &families[f]);
 		be_up(&whole);
-		for (int i = 0; i < LONG; i++) {
+		for (int i = 0; i < length; i++) {
 			enum state v4 = families[0].of[i], v6 = families[1].of[i];
 
 			if (v4 != STATE_UP || v6 != STATE_UP)
@@ -511,6 +523,83 @@ static void the_ledger_is_what_was_so_to_the_second(void **state)
 		assert_non_null(strstr(a, "down"));
 		assert_non_null(strstr(a, "degraded"));
 	}
+}
+
+static size_t count_in(const char *text, const char *what)
+{
+	size_t n = 0;
+
+	for (; (text = strstr(text, what)) != NULL; text++)
+		n++;
+	return n;
+}
+
+/* A hundred at any moment, also between the attempts of a failure. */
+static void reloads_lose_nothing(void **state)
+{
+	unsigned seed = getenv("SEED") != NULL ? (unsigned)atoi(getenv("SEED")) : (unsigned)time(NULL);
+	struct story s;
+
+	(void)state;
+	srand(seed);
+	invent(&s, false);
+	truth_of(&s, a, sizeof a);
+	ledger_of(&s, 0, b, told_a, sizeof b);
+	reloads = 0;
+	reloads_each = 40;
+	ledger_of(&s, 0, b, told_b, sizeof b);
+	reloads_each = 0;
+	if (strcmp(a, b) != 0)
+		fail_msg("seed %u:\n%s", seed, difference(a, b));
+	if (strcmp(told_a, told_b) != 0)
+		fail_msg("seed %u:\n%s", seed, difference(told_a, told_b));
+	assert_true(reloads >= 50);
+}
+
+/* Notices of a problem in a span of the story. */
+static size_t problems_between(const char *told, int from, int until)
+{
+	size_t n = 0;
+
+	for (const char *line = told; *line != '\0'; line = strchr(line, '\n') + 1) {
+		const char *at = strchr(line, '\n');
+		bool is_problem = strncmp(strchr(line, ' '), " problem ", 9) == 0;
+
+		while (*at != ' ')
+			at--;
+		n += is_problem && atoi(at) >= from && atoi(at) < until;
+	}
+	return n;
+}
+
+/* Nobody could reach us for six hours; all they measured comes when they can. */
+static void six_hours_told_late_tell_nobody_and_are_exact(void **state)
+{
+	unsigned seed = getenv("SEED") != NULL ? (unsigned)atoi(getenv("SEED")) : (unsigned)time(NULL);
+	struct story s;
+
+	(void)state;
+	srand(seed);
+	length = 600 + 6 * 3600 + 900;
+	invent(&s, false);
+	s.is_cut_off = true;
+	s.cut_from = 600;
+	s.cut_until = s.cut_from + 6 * 3600;
+	/* What fails then fails nowhere else: whatever is told of it is told of the past. */
+	for (int i = 0; i < 4; i++)
+		for (int r = 0; r < length / INTERVAL; r++)
+			if (r * INTERVAL < s.cut_from + 60 || r * INTERVAL > s.cut_until - 60)
+				s.down[i / 2][i % 2][r] = s.slow[r] = false;
+	truth_of(&s, a, sizeof a);
+	ledger_of(&s, 1, b, told_a, sizeof b);
+	length = LONG;
+	if (strcmp(a, b) != 0)
+		fail_msg("seed %u:\n%s", seed, difference(a, b));
+	assert_true(count_in(a, "down") > 20);
+	/* That they were silent was true, and was told while it was. */
+	assert_int_equal(problems_between(told_a, 0, s.cut_until), 3);
+	assert_int_equal(problems_between(told_a, s.cut_until, s.cut_until + 900), 0);
+	assert_int_equal(count_in(told_a, " system/"), 0);
 }
 
 static void kills_change_nothing(void **state)
@@ -1072,6 +1161,54 @@ static void plan_anew(struct fixture *f, const char *text)
 	inventory_free(before);
 }
 
+/* Each agent says something each minute, and after two hours without a collector within two minutes. One never does again. */
+static void a_stop_of_two_hours_loses_no_agent(void **state)
+{
+	enum { STOP = 300, BACK = STOP + 7200 };
+	int agents = getenv("FULL") != NULL ? 1000 : 60;
+	struct buf text = {0};
+	struct fixture f;
+
+	(void)state;
+	begin(&f);
+	buf_add_text(&text, "units = ( { id = \"u\"; } ); sites = ( { id = \"city\"; level = \"city\"; } );\nsystems = (");
+	for (int i = 0; i < agents; i++)
+		buf_add_format(&text, "%s{ id = \"s%d\"; unit = \"u\"; }", i == 0 ? "" : ", ", i);
+	buf_add_text(&text, ");\nagents = (");
+	for (int i = 0; i < agents; i++)
+		buf_add_format(&text, "%s{ id = \"v%d\"; site = \"city\"; }", i == 0 ? "" : ", ", i);
+	buf_add_text(&text, ");\nchecks = (");
+	for (int i = 0; i < agents; i++)
+		buf_add_format(&text, "%s{ id = \"c%d\"; type = \"tcp\"; subject = \"system/s%d\"; vantages = ( \"v%d\" );"
+			" interval = \"60s\"; host = \"a.test\"; port = 1; families = \"ipv4\"; }", i == 0 ? "" : ",\n", i, i, i);
+	buf_add_text(&text, ");\n");
+	plan_anew(&f, buf_text(&text));
+	buf_fini(&text);
+	for (int t = 1; t < BACK + 900; t++) {
+		if (t == BACK)
+			journal_append(f.journal, ENTRY_OPEN, "", 0);
+		for (int i = t % 60; i < agents && (t < STOP || t >= BACK + i % 120); i += 60) {
+			char agent[16], check[16];
+			struct result row;
+
+			snprintf(agent, sizeof agent, "v%d", i);
+			snprintf(check, sizeof check, "c%d", i);
+			row = result_of(check, FAMILY_V4, t - 1, OUTCOME_UP);
+			row.interval_s = 60;
+			if (t < STOP || i != 7)
+				tell(&f, agent, &row, 1, t);
+		}
+		if (t < STOP || t >= BACK)
+			tick(&f, t);
+	}
+	fold(&f, 0);
+	intents(&f, told_a, sizeof told_a);
+	assert_int_equal(count_in(told_a, "problem agent/"), 1);
+	assert_int_equal(count_in(told_a, "problem agent/v7 "), 1);
+	assert_int_equal(count_in(told_a, "problem system/"), 0);
+	end(&f);
+}
+
 /* Its batches are long on their way; what the other one does not say is noticed all the same. */
 static void slow_uploads_of_one_agent_hide_no_silence_of_another(void **state)
 {
@@ -1358,6 +1495,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_ledger_is_what_was_so_to_the_second),
+		cmocka_unit_test(reloads_lose_nothing),
+		cmocka_unit_test(six_hours_told_late_tell_nobody_and_are_exact),
+		cmocka_unit_test(a_stop_of_two_hours_loses_no_agent),
 		cmocka_unit_test(kills_change_nothing),
 		cmocka_unit_test(a_backlog_makes_the_ledger_as_if_nothing_had_been_cut),
 		cmocka_unit_test(a_round_trip_is_compared_with_its_hour_of_last_week),
