@@ -94,8 +94,12 @@ static bool is_end(enum incident_intent_kind kind)
 static int place(struct deliver *d, const struct delivery *n, const struct incident_intent *in, uint64_t *id, struct err *e)
 {
 	uint64_t part;
-	int rc = deliveries_add(d->db, n, id, e);
+	int rc;
 
+	/* Where the end is told already, a beginning that comes from elsewhere is not told after it. */
+	if (n->incident != 0 && !is_end(n->kind) && (deliveries_over(d->db, n, id, e) < 0 || *id != 0))
+		return *id != 0 ? 0 : -1;
+	rc = deliveries_add(d->db, n, id, e);
 	if (rc != 1 || n->state != DELIVERY_WAITING)
 		return rc;
 	if (in->kind != INTENT_DIGEST || in->items_count < 2 ||

@@ -43,7 +43,7 @@ static const char *const tables =
 	"CREATE TABLE IF NOT EXISTS place (one INTEGER PRIMARY KEY CHECK (one = 1), key INTEGER NOT NULL);"
 	"CREATE TABLE IF NOT EXISTS beat (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL, at INTEGER NOT NULL);";
 
-enum statement { GET_PLACE, PUT_PLACE, NOTE, KNOWN, OTHER, ADD, FOUND, TOLD, AGAIN, END, DEPART, TRY, COUNT_TRY, COUNT_CUT, CUT, LOAD, RECENT, READ, WHERE, TOLD_WHERE, WAS_TOLD,
+enum statement { GET_PLACE, PUT_PLACE, NOTE, KNOWN, OTHER, ADD, FOUND, TOLD, OVER, AGAIN, END, DEPART, TRY, COUNT_TRY, COUNT_CUT, CUT, LOAD, RECENT, READ, WHERE, TOLD_WHERE, WAS_TOLD,
 	FIRST, BEGINS, GET_BEAT, PUT_BEAT, LIST, TRIES, FORGET_TRIES, FORGET_DELIVERIES, FORGET_BEGINS, FORGET_NOTICES, STATEMENTS };
 
 #define COLUMNS "d.id, d.notice, d.incident, d.audience, d.route, d.channel, d.kind, d.language, d.is_part, d.state, d.tries, d.created"
@@ -69,6 +69,8 @@ static const char *const texts[STATEMENTS] = {
 	[TOLD] = "WITH RECURSIVE way (id, state, into_id) AS (SELECT id, state, goes_into FROM delivery WHERE id = ?1 UNION SELECT d.id,"
 		 " d.state, d.goes_into FROM way JOIN delivery d ON d.id = way.into_id WHERE way.state IN (2, 3) AND d.id <> ?2) SELECT id"
 		 " FROM way WHERE state IN (0, 1) LIMIT 1",
+	[OVER] = "SELECT id FROM delivery WHERE incident = ?1 AND notice > ?2 AND kind IN (1, 2) AND state IN (0, 1) AND audience = ?3 AND"
+		 " channel = ?4 LIMIT 1",
 	[AGAIN] = "UPDATE delivery SET state = 0, goes_into = 0, ended = 0 WHERE id = ?1",
 	[END] = "UPDATE delivery SET state = ?2, goes_into = ?3, ended = ?4, words = CASE ?5 WHEN '' THEN words ELSE ?5 END WHERE id = ?1",
 	[DEPART] = "INSERT INTO attempt (delivery, number, at, took, outcome, words) SELECT ?1, ifnull(max(number), 0) + 1, ?2, 0, " UNDER_WAY
@@ -335,6 +337,12 @@ int deliveries_add(struct deliveries *d, const struct delivery *n, uint64_t *id,
 		return 1;
 	}
 	return add_again(d, n, id, e);
+}
+
+int deliveries_over(struct deliveries *d, const struct delivery *n, uint64_t *id, struct err *e)
+{
+	return get_number(d, bound(d, OVER, (const int64_t[]){(int64_t)n->incident, (int64_t)n->notice}, 2,
+		(const char *const[]){n->audience, n->channel}, 2), id, e);
 }
 
 int deliveries_end(struct deliveries *d, uint64_t id, enum delivery_state state, uint64_t into, int64_t now, const char *words,

@@ -67,6 +67,9 @@ int deliveries_note(struct deliveries *, const struct incident_intent *, const c
  * does, or was, and id is of that; -1. id of what is given: of the delivery that this one is to take the place of, 0 none; tries: not
  * looked at. */
 int deliveries_add(struct deliveries *, const struct delivery *, uint64_t *id, struct err *);
+/* Of what tells of an incident: the delivery that tells its audience of the end of that in the same channel, though the notice of the
+ * end is the later one; 0 none. */
+int deliveries_over(struct deliveries *, const struct delivery *, uint64_t *id, struct err *);
 /* It waits no more. into: 0 none. */
 int deliveries_end(struct deliveries *, uint64_t id, enum delivery_state, uint64_t into, int64_t now, const char *words, struct err *);
 /* A try begins: committed before anything leaves, so that nobody is told what cannot be written down, again and again. One that no

@@ -38,6 +38,10 @@
 
 struct send {
 	char key[200]; /* channel, kind of notice, incident */
+	char channel;  /* first letter of its id */
+	uint64_t notice;
+	size_t count; /* what it tells: itself, or the items of a digest */
+	struct incident_item tells[LETTERS];
 	void (*on_end)(void *ctx, enum letter_outcome, const char *words);
 	void *ctx;
 };
@@ -113,6 +117,13 @@ struct send *send_start(struct sender *sender, const struct send_order *o,
 	else
 		snprintf(s->key, sizeof s->key, "%s %s %llu", o->channel->id, incident_intent_name(o->intent->kind),
 			(unsigned long long)o->intent->incident);
+	s->channel = o->channel->id[0];
+	s->notice = o->facts->matter == LETTER_BEAT ? 0 : o->intent->key;
+	s->count = o->intent->kind == INTENT_DIGEST ? o->intent->items_count : 1;
+	assert_true(s->count <= LETTERS);
+	s->tells[0] = (struct incident_item){.kind = o->intent->kind, .incident = o->intent->incident, .other = o->intent->other};
+	if (o->intent->items_count > 0)
+		memcpy(s->tells, o->intent->items, o->intent->items_count * sizeof *s->tells);
 	assert_true(world.count < LETTERS);
 	world.on_their_way[world.count++] = s;
 	world.sent++;
@@ -883,6 +894,25 @@ static void the_loop_has_its_turn_while_there_is_much_to_do(void **state)
 	assert_true(turns > 2);
 }
 
+static void a_beginning_that_moves_late_is_not_told_after_its_end(void **state)
+{
+	struct bench *b = *state;
+
+	configure(b, "channels = ( " HOOK("a", "") ", " HOOK("b", "") ROUTES("\"a\", \"b\""));
+	problem(b, 1);
+	start(b);
+	answer(b, "a problem 1", LETTER_AGAIN);
+	pass(b, 6 * S);
+	answer(b, "b problem 1", LETTER_AGAIN);
+	close_of(b, 1);
+	wake(b); /* b has one letter of both; a waits for what comes of its first */
+	reload(b, "channels = ( " HOOK("c", "") ROUTES("\"c\""));
+	answer(b, "a problem 1", LETTER_AGAIN);
+	answer(b, "c close 1", LETTER_TAKEN);
+	assert_on_their_way("");
+	assert_ledger(b, "a problem 1 moved, b problem 1 joined, a close 1 moved, b close 1 moved, c close 1 taken");
+}
+
 /* ---- clocks that are set */
 
 static void an_end_that_is_read_late_is_told_to_who_knows_the_beginning(void **state)
@@ -1079,6 +1109,205 @@ static void a_clock_that_is_set_hides_and_makes_no_missing_beat(void **state)
 	assert_int_equal(world.notes, 1);
 }
 
+/* ---- whatever happens */
+
+#define INCIDENTS 64
+#define CHANNELS 4
+
+/* What came where, in order. */
+struct told {
+	char channel;
+	uint64_t notice;
+	enum incident_intent_kind kind;
+	uint64_t incident;
+};
+
+struct chaos {
+	struct bench *b;
+	unsigned seed;
+	uint64_t incidents;
+	bool is_closed[INCIDENTS];
+	struct told *told;
+	size_t count;
+};
+
+static unsigned pick(struct chaos *c, unsigned below)
+{
+	return (unsigned)rand_r(&c->seed) % below;
+}
+
+static const char *const rosters[] = {
+	"channels = ( " HOOK("a", "fallback = \"b\";") ", " HOOK("b", "") ROUTES("\"a\""),
+	"channels = ( " HOOK("a", "") ", " HOOK("b", "") ROUTES("\"a\", \"b\""),
+	"channels = ( " HOOK("b", "fallback = \"c\"; fallback_after = 1;") ", " HOOK("c", "fallback = \"a\"; fallback_after = 2;") ", " HOOK("a", "")
+		ROUTES("\"b\""),
+	"channels = ( " HOOK("c", "") ROUTES("\"c\""),
+	"channels = ( { id = \"a\"; kind = \"alertmanager\"; url = \"http://127.0.0.1/\"; per_minute = 3; fallback = \"d\"; }, "
+		HOOK("d", "") ROUTES("\"a\""),
+	"channels = ( { id = \"b\"; kind = \"alertmanager\"; url = \"http://127.0.0.1/\"; per_minute = 2; }, " HOOK("a", "") " ); routes = ("
+		" { audience = \"operations\"; channels = \"b\"; }, { audience = \"operations\"; channels = \"a\"; language = \"en\"; } );",
+};
+#define ROSTERS (sizeof rosters / sizeof *rosters)
+
+static bool is_end(enum incident_intent_kind kind)
+{
+	return kind == INTENT_CLOSE || kind == INTENT_MERGED;
+}
+
+/* Nothing comes twice where it was taken, and no beginning after its end. */
+static void note_told(struct chaos *c, const struct send *s)
+{
+	for (size_t k = 0; k < c->count; k++) {
+		const struct told *t = &c->told[k];
+
+		if (t->channel != s->channel)
+			continue;
+		if (t->notice == s->notice)
+			fail_msg("seed: %s came twice, notice %llu", s->key, (unsigned long long)s->notice);
+		for (size_t i = 0; i < s->count; i++) {
+			if (is_end(t->kind) && t->incident == s->tells[i].incident && s->tells[i].kind == INTENT_PROBLEM && s->count == 1)
+				fail_msg("%s came after its end", s->key);
+		}
+	}
+	c->told = mem_resize(c->told, c->count + s->count, sizeof *c->told);
+	for (size_t i = 0; i < s->count; i++)
+		c->told[c->count++] = (struct told){s->channel, s->notice, s->tells[i].kind, s->tells[i].incident};
+}
+
+static void answer_any(struct chaos *c, enum letter_outcome outcome)
+{
+	struct send s, *which;
+
+	if (world.count == 0)
+		return;
+	which = world.on_their_way[pick(c, (unsigned)world.count)];
+	s = *which;
+	if (outcome == LETTER_TAKEN)
+		note_told(c, &s);
+	leave(which);
+	s.on_end(s.ctx, outcome, outcome == LETTER_TAKEN ? "" : "not now");
+	assert_false(world.is_broken);
+}
+
+static enum letter_outcome any_outcome(struct chaos *c)
+{
+	static const enum letter_outcome outcomes[] = {LETTER_TAKEN, LETTER_TAKEN, LETTER_TAKEN, LETTER_AGAIN, LETTER_AGAIN, LETTER_REFUSED,
+		LETTER_SLOWER};
+
+	return outcomes[pick(c, sizeof outcomes / sizeof *outcomes)];
+}
+
+static void say_any(struct chaos *c)
+{
+	uint64_t i;
+
+	if (c->incidents < INCIDENTS - 1 && pick(c, 2) == 0) {
+		problem(c->b, ++c->incidents);
+		return;
+	}
+	i = c->incidents > 0 ? 1 + pick(c, (unsigned)c->incidents) : 0;
+	if (i == 0 || c->is_closed[i])
+		return;
+	c->is_closed[i] = pick(c, 3) > 0;
+	if (c->is_closed[i])
+		close_of(c->b, i);
+	else
+		say(c->b, (struct said){.kind = INTENT_FLAPPING, .incident = i});
+}
+
+static void do_anything(struct chaos *c)
+{
+	switch (pick(c, 16)) {
+	case 0:
+		stop(c->b);
+		start(c->b);
+		break;
+	case 1:
+		reload(c->b, rosters[pick(c, ROSTERS)]);
+		break;
+	case 2:
+		pass(c->b, (int64_t)pick(c, 400) * S);
+		break;
+	case 3:
+		world.step += ((int64_t)pick(c, 9) - 4) * HOUR;
+		break;
+	case 4: case 5: case 6: case 7:
+		say_any(c);
+		break;
+	case 8: case 9:
+		pass(c->b, (int64_t)pick(c, 10) * S);
+		break;
+	default:
+		answer_any(c, any_outcome(c));
+	}
+	wake(c->b);
+}
+
+static bool was_told(const struct chaos *c, uint64_t incident, bool of_end)
+{
+	for (size_t k = 0; k < c->count; k++) {
+		if (c->told[k].incident == incident && is_end(c->told[k].kind) >= of_end)
+			return true;
+	}
+	return false;
+}
+
+static void count_waiting(void *ctx, const struct delivery_row *r)
+{
+	unsigned *counts = ctx;
+
+	counts[r->d.state]++;
+}
+
+static void assert_all_is_told(struct chaos *c)
+{
+	char *path = mem_format("%s/%s", c->b->folder, DELIVERIES_FILE);
+	unsigned counts[8] = {0};
+	struct err e;
+	struct deliveries *d = deliveries_open_file(path, &e);
+
+	assert_int_equal(deliveries_list(d, &(struct deliveries_wish){.count = 10000}, count_waiting, counts, &e), 0);
+	assert_int_equal(counts[DELIVERY_WAITING], 0);
+	assert_int_equal(counts[DELIVERY_FAILED], 0);
+	deliveries_close(d);
+	free(path);
+	for (uint64_t i = 1; i <= c->incidents; i++) {
+		if (!was_told(c, i, c->is_closed[i]))
+			fail_msg("incident %llu: nobody was told of its %s", (unsigned long long)i, c->is_closed[i] ? "end" : "beginning");
+	}
+}
+
+static void run_chaos(void **state, unsigned seed)
+{
+	struct chaos c = {.b = *state, .seed = seed};
+
+	print_message("seed %u\n", seed);
+	configure(c.b, rosters[pick(&c, ROSTERS)]);
+	start(c.b);
+	for (int i = 0; i < 150; i++)
+		do_anything(&c);
+	for (int i = 0; i < 300; i++) {
+		answer_any(&c, LETTER_TAKEN);
+		pass(c.b, world.count > 0 ? 0 : 30 * S);
+	}
+	assert_all_is_told(&c);
+	free(c.told);
+}
+
+static void whatever_happens_all_is_told(void **state)
+{
+	const char *first = getenv("SEED"), *count = getenv("SEEDS");
+	unsigned seed = first != NULL ? (unsigned)atoi(first) : 1;
+
+	for (int i = 0; i < (count != NULL ? atoi(count) : 3); i++) {
+		if (i > 0) {
+			end(state);
+			begin(state);
+		}
+		run_chaos(state, seed + (unsigned)i);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1104,6 +1333,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(who_is_slow_to_answer_is_given_longer, begin, end),
 		cmocka_unit_test_setup_teardown(the_ends_of_a_storm_are_joined_with_one_commit, begin, end),
 		cmocka_unit_test_setup_teardown(the_loop_has_its_turn_while_there_is_much_to_do, begin, end),
+		cmocka_unit_test_setup_teardown(a_beginning_that_moves_late_is_not_told_after_its_end, begin, end),
 		cmocka_unit_test_setup_teardown(an_end_that_is_read_late_is_told_to_who_knows_the_beginning, begin, end),
 		cmocka_unit_test_setup_teardown(a_clock_that_is_set_back_over_a_restart_mutes_nobody, begin, end),
 		cmocka_unit_test_setup_teardown(what_waited_too_long_is_given_up_with_one_try, begin, end),
@@ -1113,6 +1343,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_beat_that_fails_is_tried_twice_a_minute, begin, end),
 		cmocka_unit_test_setup_teardown(a_beat_that_cannot_leave_costs_no_letter, begin, end),
 		cmocka_unit_test_setup_teardown(a_clock_that_is_set_hides_and_makes_no_missing_beat, begin, end),
+		cmocka_unit_test_setup_teardown(whatever_happens_all_is_told, begin, end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
