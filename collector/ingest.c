@@ -854,6 +854,14 @@ static int open_state(struct ingest *in, struct err *e)
 	return 0;
 }
 
+static void on_agent(void *ctx, const char *agent, int64_t from, int64_t until)
+{
+	struct ingest *in = ctx;
+
+	if (in->self != NULL && inventory_agent(process_inventory(in->process), agent) != NULL)
+		self_see(in->self, agent, from, until);
+}
+
 static void start(struct ingest *in)
 {
 	static const struct process_events events = {on_peer, on_reload, on_stop, on_requests};
@@ -861,6 +869,7 @@ static void start(struct ingest *in)
 	struct timeval second = {1, 0};
 
 	in->self = self_new(note_self, in);
+	ingest_server_on_agent(in->server, on_agent);
 	in->assign = assign_new(base, process_inventory(in->process));
 	in->sync = event_new(base, -1, 0, on_sync, in);
 	in->tick = event_new(base, -1, EV_PERSIST, on_tick, in);

@@ -6,10 +6,16 @@
 #include <sys/statvfs.h>
 
 #include "lib/err.h"
+#include "lib/map.h"
 #include "lib/mem.h"
 #include "lib/tls.h"
 
 #define MIB (UINT64_C(1) << 20)
+#define DAY_S 86400.0
+
+struct life {
+	int64_t from, until; /* s UTC */
+};
 
 struct self {
 	void (*note)(void *ctx, enum self_matter, bool is_bad, const char *words);
@@ -17,6 +23,7 @@ struct self {
 	struct {
 		bool is_known, is_bad;
 	} matters[SELF_MATTERS];
+	struct map *lives; /* agent -> struct life of its certificate */
 	uint64_t passed;   /* by series, at the last look */
 	int64_t passed_at; /* mono: when that moved last; 0: no look yet */
 };
@@ -37,11 +44,14 @@ struct self *self_new(void (*note)(void *ctx, enum self_matter, bool is_bad, con
 
 	s->note = note;
 	s->ctx = ctx;
+	s->lives = map_new();
 	return s;
 }
 
 void self_free(struct self *s)
 {
+	if (s != NULL)
+		map_free(s->lives, free);
 	free(s);
 }
 
@@ -92,12 +102,50 @@ static double days_between(const ASN1_TIME *from, const ASN1_TIME *to)
 	return days + seconds / 86400.0;
 }
 
+void self_see(struct self *s, const char *agent, int64_t from, int64_t until)
+{
+	struct life *l = map_find(s->lives, agent);
+
+	if (l == NULL) {
+		l = mem_alloc(sizeof *l);
+		map_set(s->lives, agent, l);
+	}
+	*l = (struct life){from, until};
+}
+
+/* What ended more than a day ago belongs to an agent that is missed as such, or to none any more. */
+static bool look_at_agents(const struct self *s, char *words, size_t room)
+{
+	int64_t now = clock_real() / NS_PER_S;
+	const char *first = NULL, *agent;
+	double least = 0;
+	size_t count = 0;
+
+	for (size_t i = 0; i < map_count(s->lives); i++) {
+		const struct life *l = map_at(s->lives, i, &agent);
+		double left = (double)(l->until - now) / DAY_S;
+
+		if (left < -1 || !self_certificate_is_bad(left, (double)(l->until - l->from) / DAY_S))
+			continue;
+		count++;
+		if (first == NULL || left < least) {
+			first = agent;
+			least = left;
+		}
+	}
+	if (count > 0)
+		snprintf(words, room, "%zu certificate%s of agents end%s soon: that of %s in %.1f days", count, count > 1 ? "s" : "",
+			count > 1 ? "" : "s", first, least);
+	return count > 0;
+}
+
 static void look_at_certificate(struct self *s, const char *path)
 {
 	struct err e;
 	X509 *x = tls_read_certificate(path, &e);
-	char words[96];
+	char words[160];
 	double left;
+	bool is_bad;
 
 	if (x == NULL) {
 		tell(s, SELF_CERTIFICATE, true, e.text);
@@ -105,8 +153,8 @@ static void look_at_certificate(struct self *s, const char *path)
 	}
 	left = days_between(NULL, X509_get0_notAfter(x));
 	snprintf(words, sizeof words, "our certificate ends in %.1f days", left);
-	tell(s, SELF_CERTIFICATE,
-		self_certificate_is_bad(left, days_between(X509_get0_notBefore(x), X509_get0_notAfter(x))), words);
+	is_bad = self_certificate_is_bad(left, days_between(X509_get0_notBefore(x), X509_get0_notAfter(x)));
+	tell(s, SELF_CERTIFICATE, is_bad || look_at_agents(s, words, sizeof words), words);
 	X509_free(x);
 }
 

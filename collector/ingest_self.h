@@ -1,5 +1,5 @@
 /*
- * ingest_self: how the collector itself is: room on its disk, the end of its certificate, whether a view that must see all is
+ * ingest_self: how the collector itself is: room on its disk, the end of its certificate and of those that agents show, whether a view that must see all is
  * left behind, whether notices come through, and commands of channels can be started. What changes is noted in the journal, where judgement makes an incident of it (subject monitoring/...).
  *
  *   self_new -> self_look every minute, which notes through `note` -> self_free
@@ -24,6 +24,8 @@ const char *self_subject(enum self_matter); /* "monitoring/disk" */
 
 struct self *self_new(void (*note)(void *ctx, enum self_matter, bool is_bad, const char *words), void *ctx);
 void self_free(struct self *); /* accepts NULL */
+/* An agent has shown a certificate that holds from and until then, s UTC. */
+void self_see(struct self *, const char *agent, int64_t from, int64_t until);
 /* folder: on the disk in question. certificate: path of the PEM file. passed: seq that series is done with, of `synced`. */
 void self_look(struct self *, const char *folder, const char *certificate, uint64_t passed, uint64_t synced, int64_t mono);
 

@@ -61,6 +61,7 @@ struct ingest_server {
 	size_t receiving; /* of all connections */
 	struct ingest_server_stats stats;
 	void (*on_request)(void *, struct evhttp_request *, const char *);
+	void (*on_agent)(void *, const char *, int64_t, int64_t); /* or NULL */
 	void *ctx;
 };
 
@@ -227,6 +228,14 @@ static void tell_alert(const SSL *ssl, int where, int alert)
 			SSL_alert_desc_string_long(alert));
 }
 
+static void tell_life(const struct ingest_server *s, SSL *ssl, const char *agent)
+{
+	int64_t from, until;
+
+	if (s->on_agent != NULL && tls_peer_life(ssl, &from, &until) == 0)
+		s->on_agent(s->ctx, agent, from, until);
+}
+
 static void on_handshake(const SSL *ssl, int where, int value)
 {
 	struct connection *c = SSL_get_ex_data(ssl, *(const int *)SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl)));
@@ -246,6 +255,7 @@ static void on_handshake(const SSL *ssl, int where, int value)
 		}
 		memcpy(c->agent, agent, sizeof agent);
 		bound_agent(c->server, agent);
+		tell_life(c->server, (SSL *)(uintptr_t)ssl, agent);
 	}
 }
 
@@ -432,6 +442,11 @@ static void set_limits(struct ingest_server *s)
 	evhttp_set_max_headers_size(s->http, HEADERS_MAX);
 	evhttp_set_max_body_size(s->http, WIRE_BODY_MAX);
 	evhttp_set_allowed_methods(s->http, EVHTTP_REQ_POST | EVHTTP_REQ_GET);
+}
+
+void ingest_server_on_agent(struct ingest_server *s, void (*on_agent)(void *, const char *, int64_t, int64_t))
+{
+	s->on_agent = on_agent;
 }
 
 struct ingest_server *ingest_server_new(struct event_base *base, const struct settings_ingest *settings,

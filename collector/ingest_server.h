@@ -41,6 +41,8 @@ struct ingest_server_stats {
 struct ingest_server *ingest_server_new(struct event_base *, const struct settings_ingest *,
 	void (*on_request)(void *ctx, struct evhttp_request *, const char *identity), void *ctx, struct err *);
 void ingest_server_free(struct ingest_server *); /* accepts NULL */
+/* Whose certificate was shown, and from when until when it holds, s UTC: at each handshake. */
+void ingest_server_on_agent(struct ingest_server *, void (*on_agent)(void *ctx, const char *agent, int64_t from, int64_t until));
 /* New certificates and limits for new connections; addresses stay. -1: the old certificates stay. */
 int ingest_server_reload(struct ingest_server *, const struct settings_ingest *, struct err *);
 void ingest_server_stats(const struct ingest_server *, struct ingest_server_stats *);

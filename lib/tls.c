@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <openssl/err.h>
@@ -422,6 +423,25 @@ int tls_peer_identity(SSL *ssl, char *out, size_t room, struct err *e)
 			X509_verify_cert_error_string(SSL_get_verify_result(ssl)));
 	else
 		rc = identity_of(x, out, room, e);
+	X509_free(x);
+	return rc;
+}
+
+static int seconds_of(const ASN1_TIME *time, int64_t *out)
+{
+	struct tm tm;
+
+	if (ASN1_TIME_to_tm(time, &tm) != 1)
+		return -1;
+	*out = timegm(&tm);
+	return 0;
+}
+
+int tls_peer_life(SSL *ssl, int64_t *from, int64_t *until)
+{
+	X509 *x = SSL_get_peer_certificate(ssl);
+	int rc = x == NULL || seconds_of(X509_get0_notBefore(x), from) < 0 || seconds_of(X509_get0_notAfter(x), until) < 0 ? -1 : 0;
+
 	X509_free(x);
 	return rc;
 }

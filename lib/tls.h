@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct err;
 struct evp_pkey_st;
@@ -41,6 +42,8 @@ int tls_client_copy(struct ssl_ctx_st *client, struct ssl_ctx_st *to, struct err
 /* The identity (agent id) of the verified peer: exactly one SAN dNSName, [a-z0-9-], no wildcard, no NUL.
  * 0, or -1 when there is no certificate or its SAN has another form. */
 int tls_peer_identity(struct ssl_st *, char *out, size_t room, struct err *);
+/* From when until when its certificate holds, s UTC. */
+int tls_peer_life(struct ssl_st *, int64_t *from, int64_t *until);
 /* Days until the leaf of a context ends (negative: ended). */
 int tls_days_left(struct ssl_ctx_st *, double *days);
 /* The one SAN dNSName of a PEM certificate file: who we are. */

@@ -44,6 +44,17 @@ class Authority:
         by.sign(self.pem, self.key, name, days, "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign,digitalSignature\n",
                 selfsign=issuer is None)
 
+    @classmethod
+    def of(cls, pki, folder):
+        """The one that stands in a folder already (ca.pem, ca.key); folder: for what it writes beside."""
+        self = cls.__new__(cls)
+        self.folder, self.name, self.issuer = folder, "", None
+        self.config, self.pem, self.key = os.path.join(folder, "ca.cnf"), os.path.join(pki, "ca.pem"), os.path.join(pki, "ca.key")
+        open(os.path.join(folder, "index"), "w", encoding="ascii").close()
+        with open(self.config, "w", encoding="ascii") as f:
+            f.write(CONFIG.format(folder=folder))
+        return self
+
     def sign(self, out, key, name, days, extensions, selfsign=False):
         """A certificate for a key: days from and until now."""
         request, ext = out + ".csr", out + ".ext"

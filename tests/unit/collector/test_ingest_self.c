@@ -4,9 +4,14 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
+
+#include "lib/mem.h"
+#include "tests/support/pki.h"
 
 #define GIB (UINT64_C(1) << 30)
 
@@ -75,12 +80,58 @@ static void what_changes_is_noted_and_nothing_else(void **state)
 	self_free(s);
 }
 
+static char *own_certificate(void)
+{
+	struct pki root = pki_authority("root", NULL);
+	struct pki own = pki_make(&(struct pki_spec){.from = -86400, .until = 300 * 86400}, &root);
+	char *path = mem_strdup("/tmp/xunjian-test-self-XXXXXX");
+
+	close(mkstemp(path));
+	pki_write_certificate(path, &own.x, 1);
+	pki_free(&own);
+	pki_free(&root);
+	return path;
+}
+
+static void keep_words(void *ctx, enum self_matter m, bool is_bad, const char *words)
+{
+	if (m == SELF_CERTIFICATE)
+		snprintf(ctx, 160, "%d %s", is_bad, words);
+}
+
+static void a_certificate_of_an_agent_is_near_its_end(void **state)
+{
+	int64_t now = clock_real() / NS_PER_S, day = 86400;
+	char *path = own_certificate(), words[160] = "";
+	struct self *s = self_new(keep_words, words);
+
+	(void)state;
+	self_see(s, "east", now - 300 * day, now + 60 * day);
+	self_see(s, "gone", now - 365 * day, now - 2 * day);
+	self_look(s, "/", path, 0, 0, NS_PER_S);
+	assert_string_equal(words, "0 ");
+	self_see(s, "west", now - 360 * day, now + 5 * day + 3600);
+	self_see(s, "south", now - 360 * day, now + 9 * day);
+	self_look(s, "/", path, 0, 0, 61 * NS_PER_S);
+	assert_string_equal(words, "1 2 certificates of agents end soon: that of west in 5.0 days");
+	self_see(s, "west", now, now + 365 * day); /* renewed */
+	self_look(s, "/", path, 0, 0, 121 * NS_PER_S);
+	assert_true(words[0] == '1');
+	self_see(s, "south", now, now + 365 * day);
+	self_look(s, "/", path, 0, 0, 181 * NS_PER_S);
+	assert_string_equal(words, "0 ");
+	self_free(s);
+	unlink(path);
+	free(path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_disk_is_low_by_its_share_or_by_its_room),
 		cmocka_unit_test(a_certificate_is_near_its_end),
 		cmocka_unit_test(what_changes_is_noted_and_nothing_else),
+		cmocka_unit_test(a_certificate_of_an_agent_is_near_its_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
