@@ -343,6 +343,19 @@ static int check_routes(const struct roster *r, const struct inventory *inventor
 	return 0;
 }
 
+static int check_templates(const struct roster *r, struct err *e)
+{
+	const struct roster_template *t = r->templates.items;
+
+	for (size_t i = 0; i < r->templates.count; i++) {
+		for (size_t k = 0; k < i; k++) {
+			if (t[k].kind == t[i].kind && t[k].language == t[i].language)
+				return config_error(&t[i].where, e, "a second template of this kind and language");
+		}
+	}
+	return 0;
+}
+
 static void make_paths(struct roster *r, const char *file, struct arena *a)
 {
 	struct roster_channel *c = r->channels.items;
@@ -376,7 +389,7 @@ struct roster *roster_load(const char *path, const struct inventory *inventory, 
 
 	l->arena = arena;
 	if (config_load(path, &roster_schema, arena, &l->public, e) < 0 || check_channels(&l->public, e) < 0 ||
-		check_routes(&l->public, inventory, e) < 0) {
+		check_routes(&l->public, inventory, e) < 0 || check_templates(&l->public, e) < 0) {
 		arena_free(arena);
 		return NULL;
 	}

@@ -69,6 +69,8 @@ static void what_an_operator_wrote_wrong_is_told_with_its_line(void **state)
 	assert_refused(i, GOOD "templates = ( { kind = \"problem\"; language = \"zh\"; title = \"{subjct}\"; body = \"b\"; } );", 4,
 		"title");
 	assert_refused(i, GOOD "templates = ( { kind = \"problem\"; language = \"zh\"; title = \"t\"; body = \"{line\"; } );", 4, "body");
+	assert_refused(i, GOOD "templates = ( { kind = \"worse\"; language = \"zh\"; title = \"t\"; body = \"b\"; },\n"
+		"{ kind = \"worse\"; language = \"zh\"; title = \"t\"; body = \"b\"; } );", 5, "a second template of this kind and language");
 	assert_refused(i, "channels = (\n" MAIL ",\n" MAIL ");", 3, "a second channel mail");
 	assert_refused(i, GOOD "beat = {\n channel = \"post\"; };", 4, "beat: there is no channel \"post\"");
 	assert_refused(i, GOOD "give_up = \"100d\";", 4, "give_up");
