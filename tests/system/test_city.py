@@ -77,7 +77,8 @@ def told_once(box, subject, systems, apply):
     def told(number, status):
         return sorted(n["audience"] for n in box.told()[before:] if n["incident"] == str(number) and n["status"] == status)
 
-    page.wait("what was before is over", lambda: page.json("/api/v1/incidents")["incidents"] == [], 300)
+    page.wait("all is well", lambda: page.json("/api/v1/incidents")["incidents"] == [] and all(
+        page.json(f"/api/v1/systems/{s}")["state"] == "up" for s in systems), 300)
     before = len(box.told())
     apply()
     page.wait("their units are affected and told", lambda: {f"system/{s}" for s in systems} <= set(incident()["affected"]) and
@@ -111,9 +112,10 @@ def inside(folder):
     try:
         box.start()
         fence(box)
+        if os.environ.get("FULL") == "1":  # before the walk cuts it: the end of a second outage within the hour is told late
+            told_of_county(box, "link-dongyuan")
         demo.walk(box, demo.Page("", box), 60)
         if os.environ.get("FULL") == "1":
-            told_of_county(box, "link-dongyuan")
             told_of_system(box, "identity", ["budget", "employment", "trade", "petition"])
         print(f"  figure: the city walked through in {time.monotonic() - began:.0f} s: 67 systems in both families, "
               f"{len(box.network.names)} namespaces, none with a way out, {len(box.city.watched_links())} links")
