@@ -126,11 +126,10 @@ static struct incident_cause judge_parent(struct incidents *c, const struct inci
 			return (struct incident_cause){.cause = CAUSE_FOUND, .incident = p->incident};
 		return wait_for(c, parent, true);
 	}
-	if (p->state == STATE_UNKNOWN || p->state == STATE_NONE) {
-		above = look_up(c, n, parent, alone, bit);
-		if (above.cause == CAUSE_FOUND || above.is_firm)
-			return above;
-	}
+	/* It was not seen working since. What is known to have failed above it is why, and may be why nobody sees it. */
+	above = look_up(c, n, parent, alone, bit);
+	if (above.cause == CAUSE_FOUND || above.is_firm)
+		return above;
 	return wait_for(c, parent, false);
 }
 

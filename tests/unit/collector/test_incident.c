@@ -415,6 +415,41 @@ static void a_child_is_held_until_its_parent_was_seen_again(void **state)
 	told(b, "close:system/portal@ close:system/portal@a ");
 }
 
+/* The link of a town counts as up, as its other vantage was heard a moment ago: behind the county's link, which is cut. */
+static void what_fails_far_below_a_cut_goes_with_it_at_once(void **state)
+{
+	struct bench *b = *state;
+	struct topology *t = topology_new();
+	static const char *const ids[] = {"link/county", "link/town", "link/village"};
+	struct err err;
+
+	for (uint32_t i = 0; i < 3; i++) {
+		topology_add(t, &(struct topology_node){.id = ids[i], .unit = "", .interval = MINUTE, .measured = BOTH});
+		if (i > 0)
+			topology_need(t, i, i - 1, 0);
+	}
+	assert_int_equal(topology_seal(t, &err), 0);
+	incidents_topology(b->c, t, b->now);
+	for (int i = 0; i < 3; i++) {
+		fault(b, ids[i], 0);
+		seen(b, ids[i], true);
+	}
+	pass(b, 20 * SECOND);
+	fault(b, "link/village", BOTH);
+	fault(b, "link/county", BOTH);
+	told(b, "problem:link/county@ ");
+	pass(b, 5 * MINUTE);
+	told(b, "");
+	assert_int_equal(incidents_of(b->c, "link/village"), incidents_of(b->c, "link/county"));
+	fault(b, "link/county", 0);
+	seen(b, "link/county", true);
+	pass(b, 2 * MINUTE);
+	seen(b, "link/village", false); /* and it fails on while both work */
+	seen(b, "link/town", true);
+	pass(b, MINUTE);
+	told(b, "problem:link/village@ close:link/county@ ");
+}
+
 static void a_child_nobody_can_clear_is_told_after_its_hold(void **state)
 {
 	struct bench *b = *state;
@@ -1200,6 +1235,7 @@ int main(void)
 		ON_BENCH(a_link_without_parents_is_told_at_once_and_closed_once),
 		ON_BENCH(a_child_is_held_until_its_parent_was_seen_again),
 		ON_BENCH(a_parent_that_is_not_judged_holds_nobody),
+		ON_BENCH(what_fails_far_below_a_cut_goes_with_it_at_once),
 		ON_BENCH(a_child_nobody_can_clear_is_told_after_its_hold),
 		ON_BENCH(a_cut_link_is_one_notice_and_one_to_each_unit),
 		ON_BENCH(a_unit_whose_system_came_back_before_it_was_told_is_not_told),
