@@ -114,9 +114,8 @@ def inside(folder):
         fence(box)
         if os.environ.get("FULL") == "1":  # before the walk cuts it: the end of a second outage within the hour is told late
             told_of_county(box, "link-dongyuan")
-        demo.walk(box, demo.Page("", box), 60)
-        if os.environ.get("FULL") == "1":
             told_of_system(box, "identity", ["budget", "employment", "trade", "petition"])
+        demo.walk(box, demo.Page("", box), 60)
         print(f"  figure: the city walked through in {time.monotonic() - began:.0f} s: 67 systems in both families, "
               f"{len(box.network.names)} namespaces, none with a way out, {len(box.city.watched_links())} links")
     except city.BoxError as e:

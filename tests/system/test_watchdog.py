@@ -64,7 +64,7 @@ routes = ( {{ audience = "operations"; channels = ( "hook"{', "away"' if FULL el
 def start_agent(bed):
     """A real one, once the collector has heard of it."""
     with open(os.path.join(bed.folder, "agent.conf"), "w", encoding="utf-8") as f:
-        f.write(f'''id = "agent-2"; state = "agent"; metrics = {{ listen = "127.0.0.1:0"; }};
+        f.write(f'''id = "agent-2"; state = "agent";
 collector = {{ url = "{bed.url()}"; ca = "pki/ca.pem"; certificate = "pki/agent-2.pem"; key = "pki/agent-2.key"; }};
 ''')
     agent = subprocess.Popen([AGENT, "run", "-c", os.path.join(bed.folder, "agent.conf")], start_new_session=True,
