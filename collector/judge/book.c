@@ -405,10 +405,68 @@ static int step(struct book *b, const struct incident_event *event, struct err *
 	return note_plans(b, b->now, e);
 }
 
+/* Vantages by the side of a link that they stand on. */
+struct sides { unsigned above, above_failed, below, below_reached; };
+
+static bool is_below(const struct book *b, const char *agent, const struct inventory_link *link)
+{
+	const struct inventory_agent *a = inventory_agent(b->inventory, agent);
+	const struct inventory_site *s = a == NULL ? NULL : a->of_site;
+
+	while (s != NULL && s != link->of_site)
+		s = s->of_parent;
+	return s != NULL;
+}
+
+static void count_sides(const struct book *b, const char *check, const struct inventory_link *link, struct sides *out)
+{
+	struct verdict_ballot *ballots = mem_array(VERDICT_VANTAGES * VERDICT_FAMILIES, sizeof *ballots);
+	size_t count = verdict_ballots(b->verdict, check, ballots, VERDICT_VANTAGES * VERDICT_FAMILIES), next;
+
+	for (size_t i = 0; i < count; i = next) {
+		bool failed = false, known = false, below = is_below(b, ballots[i].vantage, link);
+
+		for (next = i; next < count && strcmp(ballots[next].vantage, ballots[i].vantage) == 0; next++) {
+			failed = failed || ballots[next].vote == VOTE_DOWN;
+			known = known || (ballots[next].vote != VOTE_NONE && ballots[next].vote != VOTE_UNKNOWN);
+		}
+		out->above += known && !below;
+		out->above_failed += failed && !below;
+		out->below += known && below;
+		out->below_reached += known && below && !failed;
+	}
+	free(ballots);
+}
+
+/* Of a link that failed: which side says so? Its lower end, which is what is asked, may well answer from below. */
+static void say_sides(const struct book *b, const struct verdict_change *c, struct buf *reason)
+{
+	const struct inventory_link *link = inventory_link(b->inventory, c->subject + sizeof "link/" - 1);
+	struct sides sides = {0};
+
+	for (size_t i = 0; link != NULL && i < b->inventory->checks_count; i++)
+		if (strcmp(b->inventory->checks[i].subject, c->subject) == 0)
+			count_sides(b, b->inventory->checks[i].id, link, &sides);
+	if (sides.above + sides.below < 2)
+		return;
+	if (sides.above > 0)
+		buf_add_format(reason, "; not reached by %u of %u vantages above it", sides.above_failed, sides.above);
+	if (sides.below > 0)
+		buf_add_format(reason, "; reached by %u of %u vantages below it", sides.below_reached, sides.below);
+}
+
 static int step_state(struct book *b, const struct verdict_change *c, struct err *e)
 {
-	return step(b, &(struct incident_event){.kind = INCIDENT_STATE, .subject = c->subject, .state = c->state,
-		.faults = c->faults, .since = c->since, .measured = b->now, .looked = b->looked, .reason = c->reason}, e);
+	struct buf reason = {0};
+	int rc;
+
+	buf_add_text(&reason, c->reason);
+	if ((c->faults & (FAULT_V4 | FAULT_V6)) != 0 && strncmp(c->subject, "link/", sizeof "link/" - 1) == 0)
+		say_sides(b, c, &reason);
+	rc = step(b, &(struct incident_event){.kind = INCIDENT_STATE, .subject = c->subject, .state = c->state,
+		.faults = c->faults, .since = c->since, .measured = b->now, .looked = b->looked, .reason = buf_text(&reason)}, e);
+	buf_fini(&reason);
+	return rc;
 }
 
 /* The silence of an agent is a fault of the agent. */
@@ -580,6 +638,8 @@ int book_plan(struct book *b, const struct inventory *inv, struct err *e)
 	if (plan_make(inv, &plan, e) < 0)
 		return -1;
 	rc = verdict_plan(b->verdict, plan.checks, plan.count, b->now, e);
+	if (rc == 0)
+		verdict_ways(b->verdict, plan.ways, plan.ways_count);
 	if (rc == 0)
 		incidents_topology(b->incidents, plan_take_topology(&plan), b->now);
 	plan_fini(&plan);

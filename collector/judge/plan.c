@@ -183,6 +183,25 @@ static void add_needs(const struct inventory *inv, struct plan *p)
 	}
 }
 
+static void add_ways(const struct inventory *inv, struct plan *p)
+{
+	size_t room = 0;
+
+	for (size_t i = 0; i < inv->agents_count; i++)
+		for (const struct inventory_site *s = inv->agents[i].of_site; s != NULL; s = s->of_parent)
+			room++;
+	p->ways = arena_alloc(p->arena, (room + 1) * sizeof *p->ways);
+	for (size_t i = 0; i < inv->agents_count; i++)
+		for (const struct inventory_site *s = inv->agents[i].of_site; s != NULL; s = s->of_parent) {
+			char *subject = s->up == NULL ? NULL : mem_format("link/%s", s->up->id);
+
+			if (subject != NULL)
+				p->ways[p->ways_count++] = (struct verdict_way){inv->agents[i].id,
+					arena_strdup(p->arena, subject)};
+			free(subject);
+		}
+}
+
 /* ---- */
 
 int plan_make(const struct inventory *inv, struct plan *p, struct err *err)
@@ -200,6 +219,7 @@ int plan_make(const struct inventory *inv, struct plan *p, struct err *err)
 	add_nodes(inv, p, measures);
 	map_free(measures, free);
 	add_needs(inv, p);
+	add_ways(inv, p);
 	if (topology_seal(p->topology, err) == 0)
 		return 0;
 	plan_fini(p);

@@ -1,7 +1,7 @@
 /*
  * plan: from the inventory to what judgement works by: who votes on what, what hangs on what. Pure.
  *
- *   plan_make -> verdict_plan(plan.checks), incidents_topology(plan_take_topology) -> plan_fini
+ *   plan_make -> verdict_plan(plan.checks), verdict_ways(plan.ways), incidents_topology(plan_take_topology) -> plan_fini
  *
  * Subjects: "system/ID", "link/ID", "site/ID", "host/AGENT"; and "agent/AGENT" for each agent itself, whose silence is told as
  * FAULT_SILENT. A site needs its link, a link the site above, hosts and agents their site; a system needs each of what it
@@ -20,7 +20,8 @@ struct inventory;
 struct plan {
 	struct arena *arena;
 	struct verdict_check_plan *checks;
-	size_t count;
+	struct verdict_way *ways; /* of each agent the links above it */
+	size_t count, ways_count;
 	struct topology *topology;
 };
 

@@ -85,21 +85,43 @@ int64_t refold_reaches_back(const struct inventory *inv, const char *subject)
 	return WARM_INTERVALS * longest_interval(inv, subject) + WARM_LEAST + longest_memory(inv, subject);
 }
 
-/* A verdict over the checks of the subject and all anchors. */
+/* What its vantages look through. */
+static struct map *ways_to(const struct refold *r, const struct plan *plan)
+{
+	struct map *subjects = map_new();
+
+	for (size_t i = 0; i < plan->count; i++) {
+		const struct verdict_check_plan *c = &plan->checks[i];
+
+		for (size_t k = 0; strcmp(c->subject, r->subject) == 0 && k < c->vantages_count; k++)
+			for (size_t w = 0; w < plan->ways_count; w++)
+				if (strcmp(plan->ways[w].vantage, c->vantages[k]) == 0)
+					map_set(subjects, plan->ways[w].subject, subjects);
+	}
+	return subjects;
+}
+
+/* A verdict over the checks of the subject, those on the ways to it, and all anchors. */
 static int begin(struct refold *r, struct err *e)
 {
 	struct plan plan;
+	struct map *ways;
 	size_t kept = 0;
 	int rc;
 
 	if (plan_make(r->inventory, &plan, e) < 0)
 		return -1;
+	ways = ways_to(r, &plan);
 	for (size_t i = 0; i < plan.count; i++) {
-		if (plan.checks[i].is_anchor || strcmp(plan.checks[i].subject, r->subject) == 0)
+		if (plan.checks[i].is_anchor || strcmp(plan.checks[i].subject, r->subject) == 0 ||
+			map_find(ways, plan.checks[i].subject) != NULL)
 			plan.checks[kept++] = plan.checks[i];
 	}
 	r->verdict = verdict_new();
 	rc = verdict_plan(r->verdict, plan.checks, kept, r->wanted.from, e);
+	if (rc == 0)
+		verdict_ways(r->verdict, plan.ways, plan.ways_count);
+	map_free(ways, NULL);
 	plan_fini(&plan);
 	return rc;
 }
@@ -152,7 +174,7 @@ static const char *intern(struct refold *r, const char *text)
 
 static bool is_wanted(const struct refold *r, const struct inventory_check *c, int64_t measured)
 {
-	return c != NULL && (c->anchor || strcmp(c->subject, r->subject) == 0) && measured >= r->wanted.from &&
+	return c != NULL && verdict_check_pair(r->verdict, c->id) != PAIR_NONE && measured >= r->wanted.from &&
 		measured < r->wanted.until;
 }
 
@@ -245,6 +267,8 @@ static void take_changes(struct refold *r, struct verdict *v)
 	for (size_t i = 0; i < count; i++) {
 		const struct verdict_subject *view;
 
+		if (strcmp(changes[i].subject, r->subject) != 0)
+			continue;
 		if (changes[i].what == VERDICT_PAST)
 			set_state(&r->truth[changes[i].family == FAMILY_NONE ? WHOLE : verdict_family_index(changes[i].family)],
 				changes[i].since, changes[i].state);

@@ -188,6 +188,7 @@ struct rehearse *rehearse_new(const struct inventory *v, const struct rehearse_o
 		rehearse_free(r);
 		return NULL;
 	}
+	verdict_ways(r->verdict, plan.ways, plan.ways_count);
 	incidents_topology(r->incidents, plan_take_topology(&plan), r->now);
 	add_streams(r, v, &plan);
 	plan_fini(&plan);

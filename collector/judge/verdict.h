@@ -12,7 +12,8 @@
  * Vote: vote.h per address; a vantage whose anchors (in that family) are all failing has no vote, and its "down" counts only when
  * an anchor was seen up after the failing began. No evidence for two intervals and VERDICT_GRACE: unknown, and
  * silence is believed only after ingest has been open for the longest interval + VERDICT_OPEN.
- * Family: k of n (vote_count). Outvoted "down" for VERDICT_PATH: degraded, as the path from that vantage is not well.
+ * Family: k of n (vote_count). Outvoted "down" for VERDICT_PATH: degraded, as the path from that vantage is not well; but not while
+ * something else that is known to be down stands on that path (verdict_ways).
  * Check: its families. Subject: down when a critical check is down in all its families; degraded when anything of it is
  * not well; unknown when all critical checks are, or when one thing is unknown and nothing is known to be wrong.
  * Values: limits give a level per stream; k of n vantages must agree. Critical is a degraded state, never down.
@@ -163,6 +164,10 @@ void verdict_free(struct verdict *); /* accepts NULL */
 /* Puts a plan in the place of the one before; what stays (by ids) keeps votes and attempts. -1 with err: a quorum that cannot
  * be reached, an id twice, a limit passed; then nothing has changed. */
 int verdict_plan(struct verdict *, const struct verdict_check_plan *, size_t count, int64_t now, struct err *);
+/* What a vantage looks through at all that is not behind it ("link/north"). While one of these is down in a family, that vantage's "down"
+ * in it is no trouble of a path of its own. After verdict_plan; what the plan does not hold is left out. */
+struct verdict_way { const char *vantage, *subject; };
+void verdict_ways(struct verdict *, const struct verdict_way *, size_t count);
 /* Ingest has been opened: silence is not believed for a while. */
 void verdict_opened(struct verdict *, int64_t now);
 enum verdict_evidence verdict_result(struct verdict *, const struct verdict_result *, int64_t now,

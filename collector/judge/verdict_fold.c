@@ -180,22 +180,46 @@ static void lapse_vote(struct verdict *v, struct verdict_vote *vote)
 			.is_silence = true});
 }
 
+static bool is_way_down(const struct verdict_vantage *w, int family)
+{
+	for (size_t i = 0; i < w->ways_count; i++)
+		if (w->ways[i]->view.families[family] == STATE_DOWN)
+			return true;
+	return false;
+}
+
+/* Who sees it down does so through something that is down. */
+static bool is_explained(const struct verdict_check *c, int family)
+{
+	for (size_t i = 0; i < c->votes_count; i++)
+		if (c->votes[i].family == family && c->votes[i].vote == VOTE_DOWN && !is_way_down(c->votes[i].vantage, family))
+			return false;
+	return true;
+}
+
+static void scan_path(struct verdict *v, struct verdict_check *c, int family)
+{
+	struct verdict_cell *cell = &c->cells[family];
+
+	if (v->steady - cell->contested >= VERDICT_PATH && is_explained(c, family)) {
+		cell->contested = v->steady;
+		c->is_dirty = true;
+	}
+	cell->is_path = v->steady - cell->contested >= VERDICT_PATH;
+	if (cell->is_path)
+		verdict_judge_family(v, c, family, &(struct verdict_trigger){.since = v->now,
+			.reason = "not reached from every vantage"});
+	else
+		verdict_sooner(v, cell->contested + VERDICT_PATH);
+}
+
 static void scan_check(struct verdict *v, struct verdict_check *c)
 {
 	for (size_t i = 0; i < c->votes_count; i++)
 		lapse_vote(v, &c->votes[i]);
-	for (int f = 0; f < VERDICT_FAMILIES; f++) {
-		struct verdict_cell *cell = &c->cells[f];
-
-		if (cell->contested == 0 || cell->is_path)
-			continue;
-		cell->is_path = v->steady - cell->contested >= VERDICT_PATH;
-		if (cell->is_path)
-			verdict_judge_family(v, c, f, &(struct verdict_trigger){.since = v->now,
-				.reason = "not reached from every vantage"});
-		else
-			verdict_sooner(v, cell->contested + VERDICT_PATH);
-	}
+	for (int f = 0; f < VERDICT_FAMILIES; f++)
+		if (c->cells[f].contested != 0 && !c->cells[f].is_path)
+			scan_path(v, c, f);
 }
 
 static void scan_vantage(struct verdict *v, struct verdict_vantage *vantage)

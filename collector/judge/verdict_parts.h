@@ -77,7 +77,8 @@ struct verdict_node {
 struct verdict_vantage {
 	char *id;
 	struct verdict_vote **votes, **anchors;
-	size_t votes_count, anchors_count;
+	struct verdict_node **ways;
+	size_t votes_count, anchors_count, ways_count;
 	int64_t heard_until; /* steady; 0 never heard */
 	int64_t up_at[VERDICT_FAMILIES]; /* newest measured time of an anchor that was up */
 	bool unwell[VERDICT_FAMILIES];

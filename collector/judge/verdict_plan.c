@@ -62,6 +62,7 @@ void verdict_vantage_free(void *vantage)
 	free(w->id);
 	free(w->votes);
 	free(w->anchors);
+	free(w->ways);
 	free(w);
 }
 
@@ -333,6 +334,21 @@ static void drop_left(struct verdict *v, const struct map *checks, const struct 
 }
 
 /* ---- */
+
+void verdict_ways(struct verdict *v, const struct verdict_way *ways, size_t count)
+{
+	for (size_t i = 0; i < map_count(v->vantages); i++)
+		((struct verdict_vantage *)map_at(v->vantages, i, NULL))->ways_count = 0;
+	for (size_t i = 0; i < count; i++) {
+		struct verdict_vantage *w = map_find(v->vantages, ways[i].vantage);
+		struct verdict_node *n = map_find(v->nodes, ways[i].subject);
+
+		if (w == NULL || n == NULL)
+			continue;
+		w->ways = mem_resize(w->ways, w->ways_count + 1, sizeof(struct verdict_node *));
+		w->ways[w->ways_count++] = n;
+	}
+}
 
 static int build(const struct verdict_check_plan *plans, size_t count, struct map *checks, struct map *vantages,
 	int64_t now, struct err *err)

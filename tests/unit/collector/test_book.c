@@ -696,6 +696,49 @@ static void a_round_trip_is_compared_with_its_hour_of_last_week(void **state)
 	end(&f);
 }
 
+static void reason_of(void *ctx, const struct incident_intent *in)
+{
+	if (in->kind == INTENT_PROBLEM)
+		snprintf(ctx, 200, "%s", in->reason);
+}
+
+/* From the city it is gone, at its lower end it answers: it is the link, and not what stands there. */
+static void a_broken_link_says_from_which_side(void **state)
+{
+	char reason[200] = "", *path;
+	struct inventory *before;
+	struct outbox *o;
+	struct fixture f;
+	struct err e;
+
+	(void)state;
+	begin(&f);
+	before = f.inventory;
+	f.inventory = load(f.folder, "units = ( { id = \"u\"; } ); sites = ( { id = \"city\"; level = \"city\"; },"
+				     " { id = \"n\"; level = \"county\"; parent = \"city\"; } ); links = ( { id = \"n\"; site = \"n\"; } );\n"
+				     "agents = ( { id = \"v0\"; site = \"city\"; }, { id = \"v1\"; site = \"n\"; }, { id = \"v2\"; site = \"city\"; } );\n"
+				     "checks = ( { id = \"a-tcp\"; type = \"tcp\"; subject = \"link/n\"; vantages = ( \"v0\", \"v1\", \"v2\" );"
+				     " interval = \"10s\"; host = \"a.test\"; port = 1; } );\n");
+	assert_int_equal(book_plan(f.book, f.inventory, &e), 0);
+	inventory_free(before);
+	for (int t = 1; t < 200; t++) {
+		static const char *const names[] = {"v0", "v1", "v2"};
+		struct result row = result_of("a-tcp", FAMILY_V4, t - 1, t > 100 && t % INTERVAL != 1 ? OUTCOME_DOWN : OUTCOME_UP);
+
+		if (t % INTERVAL < 3)
+			tell(&f, names[t % INTERVAL], &row, 1, t);
+		tick(&f, t);
+	}
+	fold(&f, 0);
+	path = mem_format("%s/%s", f.folder, BOOK_FILE);
+	o = outbox_open_file(path, &e);
+	assert_int_equal(outbox_intents(o, 0, reason_of, reason, &e), 0);
+	assert_string_equal(reason, "refused; not reached by 2 of 2 vantages above it; reached by 1 of 1 vantages below it");
+	outbox_close(o);
+	free(path);
+	end(&f);
+}
+
 static void what_is_not_judged_any_more_has_no_state(void **state)
 {
 	struct fixture f;
@@ -1501,6 +1544,7 @@ int main(void)
 		cmocka_unit_test(kills_change_nothing),
 		cmocka_unit_test(a_backlog_makes_the_ledger_as_if_nothing_had_been_cut),
 		cmocka_unit_test(a_round_trip_is_compared_with_its_hour_of_last_week),
+		cmocka_unit_test(a_broken_link_says_from_which_side),
 		cmocka_unit_test(what_is_not_judged_any_more_has_no_state),
 		cmocka_unit_test(requests_are_judged_the_same_way_over_kills),
 		cmocka_unit_test(a_request_that_was_judged_is_not_judged_again),

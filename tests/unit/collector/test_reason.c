@@ -37,6 +37,8 @@ static void what_probes_say_is_said_in_chinese(void **state)
 static void reasons_in_reasons_are_said_too(void **state)
 {
 	(void)state;
+	assert_string_equal(zh("connection refused; not reached by 2 of 2 vantages above it; reached by 1 of 1 vantages below it"),
+		"连接被拒绝；其上方 2 个观测点中有 2 个不能到达；其下方 1 个观测点中有 1 个能到达");
 	assert_string_equal(zh("redirected to https://portal.gov.example:56763/: certificate expired on 2026-11-17"),
 		"重定向到 https://portal.gov.example:56763/：证书已于 2026-11-17 过期");
 	assert_string_equal(zh("home page over IPv6: redirected to http://only4.gov.cn/: no AAAA record"),

@@ -371,6 +371,37 @@ static void a_vantage_outvoted_for_long_makes_a_degraded_path(void **state)
 	assert_int_equal(state_of(b, "system/portal"), STATE_UP);
 }
 
+/* A minute in which only "west" fails to reach the portal, and the link stands as it does. */
+static void west_fails(struct bench *b, enum outcome link)
+{
+	for (int i = 0; i < 2; i++)
+		say(b, "web", three[i], FAMILY_V4, OUTCOME_UP);
+	say(b, "web", "west", FAMILY_V4, OUTCOME_DOWN);
+	for (int i = 0; i < 3; i++)
+		say(b, "web", three[i], FAMILY_V6, OUTCOME_UP);
+	say(b, "side", "city", FAMILY_V4, OUTCOME_UP);
+	say(b, "gate-city", "city", FAMILY_V4, OUTCOME_UP);
+	pass(b, SECOND);
+	say(b, "ping", "city", FAMILY_V4, link);
+	pass(b, 59 * SECOND);
+}
+
+static void what_is_outvoted_behind_a_broken_link_is_no_path_of_its_own(void **state)
+{
+	struct bench *b = *state;
+
+	verdict_ways(b->v, &(struct verdict_way){"west", "link/north"}, 1);
+	all_well(b);
+	for (int i = 0; i < 20; i++)
+		west_fails(b, OUTCOME_DOWN);
+	assert_int_equal(state_of(b, "link/north"), STATE_DOWN);
+	assert_int_equal(state_of(b, "system/portal"), STATE_UP);
+	for (int i = 0; i < 12; i++)
+		west_fails(b, OUTCOME_UP);
+	assert_int_equal(state_of(b, "link/north"), STATE_UP);
+	assert_int_equal(state_of(b, "system/portal"), STATE_DEGRADED);
+}
+
 static void a_minor_check_down_is_a_degraded_system(void **state)
 {
 	struct bench *b = *state;
@@ -907,6 +938,7 @@ int main(void)
 		ON_BENCH(one_vantage_of_three_is_outvoted),
 		ON_BENCH(two_vantages_of_three_make_v6_only),
 		ON_BENCH(a_vantage_outvoted_for_long_makes_a_degraded_path),
+		ON_BENCH(what_is_outvoted_behind_a_broken_link_is_no_path_of_its_own),
 		ON_BENCH(a_minor_check_down_is_a_degraded_system),
 		ON_BENCH(one_of_four_addresses_down_is_degraded_and_told_in_time),
 		ON_BENCH(an_address_that_left_the_name_is_forgotten),
