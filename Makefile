@@ -148,7 +148,7 @@ check-asan:
 	$(Q)$(MAKE) --no-print-directory FLAVOUR=asan unit
 
 # In check: what they do without arguments, some seconds; `make sim` runs them at length.
-SIM_ARGS ?= --jobs 2 --small 1000000 --large 1000 --days 30
+SIM_ARGS ?= --jobs 2 --small 1000000 --large 1000 --days 30 --edges 2000
 sim: $(patsubst %.c,$(B)/%,$(SIM))
 	$(Q)for t in $^; do $$t $(SIM_ARGS) || exit 1; done
 sim-quick: $(patsubst %.c,$(B)/%,$(SIM))
