@@ -1128,6 +1128,8 @@ struct chaos {
 	unsigned seed;
 	uint64_t incidents;
 	bool is_closed[INCIDENTS];
+	unsigned owed[INCIDENTS]; /* channels that knew of it when it ended and were configured: a bit each */
+	size_t roster;
 	struct told *told;
 	size_t count;
 };
@@ -1198,22 +1200,52 @@ static enum letter_outcome any_outcome(struct chaos *c)
 	return outcomes[pick(c, sizeof outcomes / sizeof *outcomes)];
 }
 
+/* Who was told that it began, by letters and digests, of those that are configured. */
+static unsigned who_knows(const struct chaos *c, uint64_t incident)
+{
+	unsigned mask = 0;
+
+	for (size_t k = 0; k < c->count; k++) {
+		char id[] = {'"', c->told[k].channel, '"', ';', '\0'};
+
+		if (c->told[k].incident == incident && c->told[k].kind == INTENT_PROBLEM && strstr(rosters[c->roster], id) != NULL)
+			mask |= 1U << (c->told[k].channel - 'a');
+	}
+	return mask;
+}
+
+static void say_digest(struct chaos *c)
+{
+	struct incident_item items[3];
+	size_t count = 2 + pick(c, 2);
+
+	for (size_t i = 0; i < count; i++)
+		items[i] = (struct incident_item){.kind = INTENT_PROBLEM, .incident = ++c->incidents, .subject = "system/s"};
+	say(c->b, (struct said){.kind = INTENT_DIGEST, .items = items, .items_count = count});
+}
+
 static void say_any(struct chaos *c)
 {
 	uint64_t i;
 
-	if (c->incidents < INCIDENTS - 1 && pick(c, 2) == 0) {
-		problem(c->b, ++c->incidents);
+	if (c->incidents < INCIDENTS - 4 && pick(c, 2) == 0) {
+		if (pick(c, 4) == 0)
+			say_digest(c);
+		else
+			problem(c->b, ++c->incidents);
 		return;
 	}
 	i = c->incidents > 0 ? 1 + pick(c, (unsigned)c->incidents) : 0;
 	if (i == 0 || c->is_closed[i])
 		return;
 	c->is_closed[i] = pick(c, 3) > 0;
-	if (c->is_closed[i])
+	if (c->is_closed[i]) {
+		wake(c->b);
+		c->owed[i] = who_knows(c, i);
 		close_of(c->b, i);
-	else
+	} else {
 		say(c->b, (struct said){.kind = INTENT_FLAPPING, .incident = i});
+	}
 }
 
 static void do_anything(struct chaos *c)
@@ -1224,7 +1256,8 @@ static void do_anything(struct chaos *c)
 		start(c->b);
 		break;
 	case 1:
-		reload(c->b, rosters[pick(c, ROSTERS)]);
+		c->roster = pick(c, ROSTERS);
+		reload(c->b, rosters[c->roster]);
 		break;
 	case 2:
 		pass(c->b, (int64_t)pick(c, 400) * S);
@@ -1253,28 +1286,36 @@ static bool was_told(const struct chaos *c, uint64_t incident, bool of_end)
 	return false;
 }
 
-static void count_waiting(void *ctx, const struct delivery_row *r)
-{
-	unsigned *counts = ctx;
+struct sums {
+	unsigned states[8], ends[INCIDENTS]; /* by incident: channels that its end was meant for */
+};
 
-	counts[r->d.state]++;
+static void count_row(void *ctx, const struct delivery_row *r)
+{
+	struct sums *s = ctx;
+
+	s->states[r->d.state]++;
+	if (is_end(r->d.kind))
+		s->ends[r->d.incident] |= 1U << (r->d.channel[0] - 'a');
 }
 
 static void assert_all_is_told(struct chaos *c)
 {
 	char *path = mem_format("%s/%s", c->b->folder, DELIVERIES_FILE);
-	unsigned counts[8] = {0};
+	struct sums sums = {0};
 	struct err e;
 	struct deliveries *d = deliveries_open_file(path, &e);
 
-	assert_int_equal(deliveries_list(d, &(struct deliveries_wish){.count = 10000}, count_waiting, counts, &e), 0);
-	assert_int_equal(counts[DELIVERY_WAITING], 0);
-	assert_int_equal(counts[DELIVERY_FAILED], 0);
+	assert_int_equal(deliveries_list(d, &(struct deliveries_wish){.count = 10000}, count_row, &sums, &e), 0);
+	assert_int_equal(sums.states[DELIVERY_WAITING], 0);
+	assert_int_equal(sums.states[DELIVERY_FAILED], 0);
 	deliveries_close(d);
 	free(path);
 	for (uint64_t i = 1; i <= c->incidents; i++) {
 		if (!was_told(c, i, c->is_closed[i]))
 			fail_msg("incident %llu: nobody was told of its %s", (unsigned long long)i, c->is_closed[i] ? "end" : "beginning");
+		if ((c->owed[i] & ~sums.ends[i]) != 0)
+			fail_msg("incident %llu: who knew of it is not told of its end: %x of %x", (unsigned long long)i, sums.ends[i], c->owed[i]);
 	}
 }
 
@@ -1283,7 +1324,8 @@ static void run_chaos(void **state, unsigned seed)
 	struct chaos c = {.b = *state, .seed = seed};
 
 	print_message("seed %u\n", seed);
-	configure(c.b, rosters[pick(&c, ROSTERS)]);
+	c.roster = pick(&c, ROSTERS);
+	configure(c.b, rosters[c.roster]);
 	start(c.b);
 	for (int i = 0; i < 150; i++)
 		do_anything(&c);
