@@ -71,6 +71,31 @@ def rows_of(pair):
                      for row in [(table,)] + db.execute(f"SELECT * FROM {table}").fetchall())
 
 
+def bad_settings_change_nothing(pair):
+    """Each is told with its place, and judgement goes on by the old ones: the outage that follows is seen."""
+    with open(pair.path("inventory.d", "all.conf"), encoding="utf-8") as f:
+        good = f.read()
+    os.makedirs(pair.path("calendar"))
+    bad = (
+        ("all.conf:2: systems depend on each other in a circle",
+         good.replace('name = "门户"; }', 'name = "门户"; depends = ( "b" ); }, { id = "b"; unit = "unit"; name = "b"; depends = ( "portal" ); }')),
+        ("all.conf:6: quorum is 3, but there are 1 vantages", good.replace('interval = "1s";', 'interval = "1s"; quorum = 3;', 1)),
+        ('all.conf:1: service: "workday 9-25"', good.replace('name = "单位";', 'name = "单位"; service = "workday 9-25";')),
+        ("china.conf:2: holidays:", None),
+    )
+    for words, text in bad:
+        pair.write("inventory.d/all.conf", text or good)
+        if text is None:
+            pair.write("calendar/china.conf", 'years = ( { year = 2026; source = "-";\nholidays = ( "2026-02-30" ); workdays = ( ); } );\n')
+            with open(pair.path("collector.conf"), "a", encoding="utf-8") as f:
+                f.write('calendar = "calendar";\n')
+        refused = pair.log("collector").count("reload refused")
+        pair.processes["collector"].send_signal(signal.SIGHUP)
+        wait(words, lambda: words in pair.log("collector") and pair.log("collector").count("reload refused") > refused)
+    pair.write("calendar/china.conf", "years = ( );\n")
+    print(f"  figure: {len(bad)} bad settings refused with their place, the old ones stay")
+
+
 def near(is_, wanted, slack=1.6):
     """Results come every second, each a part of it apart from the others."""
     return abs(is_ - wanted) <= slack
@@ -91,6 +116,7 @@ def main():
         pair.start("agent")
         wait("the system is up in the ledger", lambda: sum_of()["up"] >= 3)
         assert sum_of()["down"] == 0
+        bad_settings_change_nothing(pair)
 
         down_at = time.time()
         assert on_the_wall(pair) == (True, "up", "up", "up"), on_the_wall(pair)
