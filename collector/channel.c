@@ -119,6 +119,35 @@ int channel_ledger_decode(const void *data, size_t len, char subject[CHANNEL_SUB
 	return done(&c);
 }
 
+void channel_availability_encode(const struct channel_availability *a, struct buf *out)
+{
+	add_text(out, a->period);
+	add_text(out, a->unit);
+	add_text(out, a->system);
+	add_text(out, a->link);
+	buf_add_u8(out, (uint8_t)a->family);
+	buf_add_u8(out, a->always);
+	buf_add_u8(out, a->measured);
+	buf_add_u8(out, a->with_planned);
+}
+
+int channel_availability_decode(const void *data, size_t len, struct channel_availability *out)
+{
+	struct cursor c = cursor_over(data, len);
+	uint8_t family;
+
+	copy_text(&c, out->period, sizeof out->period);
+	copy_text(&c, out->unit, sizeof out->unit);
+	copy_text(&c, out->system, sizeof out->system);
+	copy_text(&c, out->link, sizeof out->link);
+	family = cursor_u8(&c);
+	out->family = family == FAMILY_V4 ? FAMILY_V4 : family == FAMILY_V6 ? FAMILY_V6 : FAMILY_NONE;
+	out->always = cursor_u8(&c) != 0;
+	out->measured = cursor_u8(&c) != 0;
+	out->with_planned = cursor_u8(&c) != 0;
+	return done(&c);
+}
+
 /* ---- rows of the catalogue */
 
 void channel_note_encode(uint8_t matter, bool is_bad, const char *words, struct buf *out)

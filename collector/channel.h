@@ -12,6 +12,7 @@
  *   web    -> judge   STATES   states of all subjects, when they are not those of a version
  *   web    -> judge   INCIDENTS  what people work on
  *   web    -> judge   LEDGER   stretches of state of one subject over a span
+ *   web    -> judge   AVAILABILITY  figures of a period
  *   web    -> render  RENDER   a picture of values handed over
  *   web    -> any     METRICS  own figures in Prometheus text
  */
@@ -33,6 +34,7 @@ enum channel_type {
 	CHANNEL_INCIDENTS, CHANNEL_LEDGER, CHANNEL_JSON, /* body of JSON: text for the page */
 	CHANNEL_STATES, CHANNEL_STATES_ROWS, CHANNEL_PROBE,
 	CHANNEL_OUTBOX, CHANNEL_NOTE,
+	CHANNEL_AVAILABILITY,
 };
 
 void channel_position_encode(struct position, struct buf *out);           /* SYNCED */
@@ -107,6 +109,15 @@ int channel_states_decode(const void *, size_t, uint64_t *version, int64_t *reac
 #define CHANNEL_SUBJECT 80
 void channel_ledger_encode(const char *subject, int64_t from, int64_t until, struct buf *out);
 int channel_ledger_decode(const void *, size_t, char subject[CHANNEL_SUBJECT], int64_t *from, int64_t *until);
+
+/* AVAILABILITY. Texts: "" of what is not asked for. */
+struct channel_availability {
+	char period[64], unit[SAMPLE_ID_MAX + 1], system[SAMPLE_ID_MAX + 1], link[SAMPLE_ID_MAX + 1];
+	enum family family;
+	bool always, measured, with_planned;
+};
+void channel_availability_encode(const struct channel_availability *, struct buf *out);
+int channel_availability_decode(const void *, size_t, struct channel_availability *);
 
 struct channel_render {
 	uint8_t format;   /* 0 SVG, 1 PNG */

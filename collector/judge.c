@@ -13,6 +13,7 @@
 
 #include "collector/channel.h"
 #include "collector/confine.h"
+#include "collector/figures.h"
 #include "collector/inventory.h"
 #include "collector/judge/answer.h"
 #include "collector/judge/book.h"
@@ -321,6 +322,36 @@ static void answer_ledger_question(struct judge *j, const struct ipc_message *m)
 	send_json(j, m, rc, &json, &e);
 }
 
+static const char *or_nothing(const char *text)
+{
+	return text[0] != '\0' ? text : NULL;
+}
+
+static void answer_availability(struct judge *j, const struct ipc_message *m)
+{
+	struct figures_sources sources = {process_inventory(j->process), duty_calendar(j->duty), book_ledger(j->book),
+		book_plans(j->book)};
+	struct channel_availability asked;
+	struct figures figures = {0};
+	struct json json = {0};
+	struct err e;
+	int rc;
+
+	if (channel_availability_decode(m->body, m->len, &asked) < 0) {
+		rc = err_set(&e, "the question does not decode");
+	} else {
+		struct figures_wish wish = {.period = asked.period, .unit = or_nothing(asked.unit), .system = or_nothing(asked.system),
+			.link = or_nothing(asked.link), .family = asked.family, .always = asked.always, .measured = asked.measured,
+			.with_planned = asked.with_planned};
+
+		rc = figures_make(&wish, &sources, &figures, &e) == FIGURES_FINE ? 0 : -1;
+		if (rc == 0)
+			figures_json(&wish, &figures, &json);
+	}
+	figures_fini(&figures);
+	send_json(j, m, rc, &json, &e);
+}
+
 static void answer_states(struct judge *j, const struct ipc_message *m)
 {
 	struct cursor c = cursor_over(m->body, m->len);
@@ -344,6 +375,8 @@ static void on_web(void *ctx, struct ipc_message *m)
 		answer_states(j, m);
 	else if (m->type == CHANNEL_LEDGER)
 		answer_ledger_question(j, m);
+	else if (m->type == CHANNEL_AVAILABILITY)
+		answer_availability(j, m);
 	else if (m->type == CHANNEL_INCIDENTS)
 		send_json(j, m, answer_incidents(j->book, &json, &e), &json, &e);
 }

@@ -1126,6 +1126,11 @@ struct ledger *book_ledger(struct book *b)
 	return b->ledger;
 }
 
+struct planned *book_plans(struct book *b)
+{
+	return b->planned;
+}
+
 struct outbox *book_outbox(struct book *b)
 {
 	return b->outbox;

@@ -32,6 +32,7 @@ struct inventory;
 struct journal_entry;
 struct ledger;
 struct outbox;
+struct planned;
 struct usual;
 
 /* state: the collector's state folder; judge/ is made in it. NULL with err. */
@@ -74,6 +75,7 @@ const struct verdict *book_verdict(const struct book *);
 const struct usual *book_usual(const struct book *);
 struct ledger *book_ledger(struct book *);
 struct outbox *book_outbox(struct book *);
+struct planned *book_plans(struct book *);
 const struct incidents *book_incidents(const struct book *);
 int64_t book_now(const struct book *);
 /* When planned work covered a subject; out is filled: spans_fini. */

@@ -53,6 +53,11 @@ void duty_free(struct duty *d)
 	free(d);
 }
 
+const struct calendar *duty_calendar(const struct duty *d)
+{
+	return d->calendar;
+}
+
 void duty_settings(const struct duty *d, struct incident_settings *out)
 {
 	*out = d->settings;

@@ -13,6 +13,7 @@
 
 #include "collector/judge/incident.h"
 
+struct calendar;
 struct duty;
 struct err;
 struct settings;
@@ -20,6 +21,7 @@ struct settings;
 /* Reads the calendar. NULL with err: something of it, or hours by workdays without one. */
 struct duty *duty_load(const struct settings *, struct err *);
 void duty_free(struct duty *); /* accepts NULL */
+const struct calendar *duty_calendar(const struct duty *); /* NULL: none is set */
 void duty_settings(const struct duty *, struct incident_settings *);
 /* When `work` of duty has passed since `from`. From the first day of a year whose holidays nobody has told all hours
  * count: better too early than never. */

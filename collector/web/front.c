@@ -80,6 +80,7 @@ static const struct server_route routes[] = {
 	{"/api/v1/graph.png", graph_png},
 	{"/api/v1/incidents", judged_incidents},
 	{"/api/v1/ledger", judged_ledger},
+	{"/api/v1/availability", judged_availability},
 	{"/api/v1/events", live_handle},
 	{"/metrics", metrics_handle},
 	{"/-/healthy", handle_healthy},

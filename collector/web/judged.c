@@ -1,15 +1,19 @@
 #include "collector/web/judged.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "collector/channel.h"
+#include "collector/inventory.h"
+#include "collector/judge/calendar.h"
 #include "collector/web/ask.h"
 #include "collector/web/model.h"
 #include "collector/web/server.h"
 #include "collector/web/state.h"
 #include "lib/buf.h"
 #include "lib/clock.h"
+#include "lib/err.h"
 #include "lib/ipc.h"
 
 #define WAIT (5 * NS_PER_S)
@@ -74,5 +78,79 @@ void judged_ledger(void *ctx, struct server_request *r)
 	}
 	channel_ledger_encode(subject, from * NS_PER_S, to * NS_PER_S, &body);
 	ask_send(w->ask, PROCESS_JUDGE, CHANNEL_LEDGER, body.data, body.len, WAIT, on_json, r);
+	buf_fini(&body);
+}
+
+/* ---- availability */
+
+static bool is_word(const struct server_request *r, const char *key, const char *word)
+{
+	const char *is = server_query(r, key);
+
+	return is != NULL && strcmp(is, word) == 0;
+}
+
+/* An id that the inventory has, or nothing; -1: it has none such. */
+static int take_id(const struct server_request *r, const char *key, bool (*has)(const struct web *, const char *id),
+	const struct web *w, char out[SAMPLE_ID_MAX + 1])
+{
+	const char *id = server_query(r, key);
+
+	out[0] = '\0';
+	if (id == NULL)
+		return 0;
+	if (strlen(id) > SAMPLE_ID_MAX || !has(w, id))
+		return -1;
+	snprintf(out, SAMPLE_ID_MAX + 1, "%s", id);
+	return 1;
+}
+
+static bool has_unit(const struct web *w, const char *id)
+{
+	size_t count;
+	const struct model_subject *systems = model_subjects(w->model, SUBJECT_SYSTEM, &count);
+
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(((const struct inventory_system *)systems[i].of)->unit, id) == 0)
+			return true;
+	return false;
+}
+
+static bool has_system(const struct web *w, const char *id)
+{
+	return model_subject(w->model, SUBJECT_SYSTEM, id) != NULL;
+}
+
+static bool has_link(const struct web *w, const char *id)
+{
+	return model_subject(w->model, SUBJECT_LINK, id) != NULL;
+}
+
+void judged_availability(void *ctx, struct server_request *r)
+{
+	struct web *w = ctx;
+	const char *period = server_query(r, "period");
+	struct channel_availability asked = {.family = is_word(r, "family", "ipv4") ? FAMILY_V4
+		: is_word(r, "family", "ipv6") ? FAMILY_V6 : FAMILY_NONE, .always = is_word(r, "hours", "always"),
+		.measured = is_word(r, "measured", "1"), .with_planned = is_word(r, "maintenance", "included")};
+	int unit = take_id(r, "unit", has_unit, w, asked.unit), system = take_id(r, "system", has_system, w, asked.system),
+		link = take_id(r, "link", has_link, w, asked.link);
+	struct buf body = {0};
+	struct span span;
+	struct err e;
+
+	if (unit < 0 || system < 0 || link < 0) {
+		server_fail_absent(r);
+		return;
+	}
+	if (period == NULL || strlen(period) >= sizeof asked.period || unit + system + link > 1 ||
+		calendar_period(period, &span, &e) < 0) {
+		server_fail(r, 400, "period is as in 2026, 2026-Q3, 2026-10, 2026-10-05 or 2026-10-05..2026-10-20, and one of unit, system"
+			" and link");
+		return;
+	}
+	snprintf(asked.period, sizeof asked.period, "%s", period);
+	channel_availability_encode(&asked, &body);
+	ask_send(w->ask, PROCESS_JUDGE, CHANNEL_AVAILABILITY, body.data, body.len, WAIT, on_json, r);
 	buf_fini(&body);
 }

@@ -424,6 +424,16 @@ static void on_message(void *ctx, struct ipc_message *m)
 	case CHANNEL_LEDGER:
 		answer_ledger(p, m);
 		break;
+	case CHANNEL_AVAILABILITY: {
+		struct channel_availability asked;
+
+		assert(channel_availability_decode(m->body, m->len, &asked) == 0);
+		buf_add_format(&out, "{\"period\": \"%s\", \"unit\": \"%s\", \"system\": \"%s\", \"link\": \"%s\", \"family\": %d,"
+			" \"flags\": %d}", asked.period, asked.unit, asked.system, asked.link, (int)asked.family,
+			asked.always + 2 * asked.measured + 4 * asked.with_planned);
+		ipc_send(p->channel, CHANNEL_JSON, m->id, out.data, out.len, -1);
+		break;
+	}
 	case CHANNEL_METRICS:
 		buf_add_format(&out, "# HELP xunjian_fake_%s_total A figure.\n"
 			"# TYPE xunjian_fake_%s_total counter\nxunjian_fake_%s_total 1", name, name, name);

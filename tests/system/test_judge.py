@@ -142,6 +142,8 @@ def main():
         assert near(two["down"] - one["down"], hidden), f"hidden {hidden:.1f} s: {one} {two}"
         assert two["unknown"] <= one["unknown"] + 4, f"what was measured is not unknown: {two}"
         assert sums["last"]["subjects"][0]["revisions"] > 0, "the past was corrected, and that is not told"
+        over_api = json.loads(pair.ask(f"/api/v1/availability?period={sums['last']['period']}&system=portal"))
+        assert (over_api["sum"]["down"], over_api["sum"]["outages"]) == (two["down"], 2), over_api
         again = sum_of()
         assert (again["down"], again["outages"]) == (two["down"], 2), "the same again"
         print(f"  figure: an outage of {hidden:.1f} s while the collector was away: {two['down'] - one['down']} s in the "

@@ -81,6 +81,26 @@ static void a_position_and_who_passed_it_come_back(void **state)
 	buf_fini(&b);
 }
 
+static void a_question_of_availability_comes_back_the_same(void **state)
+{
+	const struct channel_availability asked = {.period = "2026-10-05..2026-10-20", .unit = "zsj", .family = FAMILY_V6, .always = true,
+		.with_planned = true};
+	struct channel_availability out;
+	struct buf b = {0};
+
+	(void)state;
+	channel_availability_encode(&asked, &b);
+	assert_int_equal(channel_availability_decode(b.data, b.len, &out), 0);
+	assert_string_equal(out.period, asked.period);
+	assert_string_equal(out.unit, "zsj");
+	assert_string_equal(out.system, "");
+	assert_int_equal(out.family, FAMILY_V6);
+	assert_true(out.always && out.with_planned && !out.measured);
+	for (size_t len = 0; len < b.len; len++)
+		assert_int_equal(channel_availability_decode(b.data, len, &out), -1);
+	buf_fini(&b);
+}
+
 static void a_check_to_be_run_now_comes_back(void **state)
 {
 	char agent[SAMPLE_ID_MAX + 1], check[SAMPLE_ID_MAX + 1];
@@ -226,6 +246,7 @@ static void how_delivery_is_goes_through_as_it_was(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_question_of_availability_comes_back_the_same),
 		cmocka_unit_test(values_come_back_as_they_went),
 		cmocka_unit_test(values_are_asked_of_a_span_that_can_be_reckoned_with),
 		cmocka_unit_test(a_position_and_who_passed_it_come_back),

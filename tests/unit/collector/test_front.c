@@ -630,6 +630,28 @@ static int64_t systems_up(void)
 	return up;
 }
 
+static void availability_is_asked_of_judgement(void **state)
+{
+	char *answer = get_with("/api/v1/availability?period=2026-10&system=identity&family=ipv6&hours=always&measured=1"
+				"&maintenance=included", "");
+
+	(void)state;
+	assert_non_null(strstr(answer, "200 OK"));
+	assert_non_null(strstr(answer, "{\"period\": \"2026-10\", \"unit\": \"\", \"system\": \"identity\", \"link\": \"\", \"family\": 6,"
+				       " \"flags\": 7}"));
+	free(answer);
+	answer = get_with("/api/v1/availability?period=2026-Q3&unit=zsj", "");
+	assert_non_null(strstr(answer, "\"unit\": \"zsj\", \"system\": \"\", \"link\": \"\", \"family\": 0, \"flags\": 0}"));
+	free(answer);
+	assert_status("/api/v1/availability?period=2026", 200);
+	assert_status("/api/v1/availability", 400);
+	assert_status("/api/v1/availability?period=2026-13", 400);
+	assert_status("/api/v1/availability?period=2026&unit=zsj&system=identity", 400);
+	assert_status("/api/v1/availability?period=2026&unit=nobody", 404);
+	assert_status("/api/v1/availability?period=2026&system=../identity", 404);
+	assert_status("/api/v1/availability?period=2026&link=nobody", 404);
+}
+
 static void what_judgement_says_is_handed_on(void **state)
 {
 	char *answer = get_with("/api/v1/incidents", "");
@@ -807,6 +829,7 @@ int main(void)
 		test(figures_do_not_wait_for_a_peer_that_is_silent),
 		test(figures_are_as_prometheus_wants_them),
 		test(what_judgement_says_is_handed_on),
+		test(availability_is_asked_of_judgement),
 		test(a_new_inventory_resets_open_pages),
 		test(a_check_of_both_families_is_a_pair),
 		test(checks_that_come_with_a_reload_are_known_though_a_question_is_under_way),
