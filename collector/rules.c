@@ -2,16 +2,20 @@
 
 #include <getopt.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "collector/inventory.h"
+#include "collector/judge/limit.h"
 #include "collector/judge/rehearse.h"
 #include "lib/config.h"
 #include "lib/err.h"
 #include "lib/mem.h"
 #include "lib/num.h"
+#include "lib/sample.h"
+#include "probes/catalog.h"
 
 #define STEPS_MAX 100000
 #define TEXTS_MAX 4096
@@ -24,7 +28,7 @@ struct rule_input {
 	struct config_texts checks, vantages;
 	int families;       /* enum inventory_families */
 	int64_t step;
-	const char *series, *reason;
+	const char *series, *metric, *values, *reason; /* "" what is not given */
 	struct config_where where;
 };
 enum rule_deed { DEED_PLAN, DEED_ACKNOWLEDGE };
@@ -54,14 +58,18 @@ struct rule_file {
 #define DAYS (30 * 86400 * NS_PER_S)
 
 static int check_series(const char *, struct err *);
+static int check_values(const char *, struct err *);
 
 static const struct config_field input_fields[] = {
 	FIELD(rule_input, checks, CONFIG_TEXTS, .min = 1, .max = TEXTS_MAX, .help = "ids of the checks that are measured so"),
 	FIELD(rule_input, vantages, CONFIG_TEXTS, .fallback = "", .max = TEXTS_MAX, .help = "only by these agents; none: by all of the check"),
 	FIELD(rule_input, families, CONFIG_CHOICE, .choices = "both|ipv4|ipv6", .fallback = "both", .help = "only in this family"),
-	FIELD(rule_input, series, CONFIG_TEXT, .max = 4096, .check = check_series,
+	FIELD(rule_input, series, CONFIG_TEXT, .fallback = "", .max = 4096, .check = check_series,
 		.help = "up, down, unknown or _ (nothing is measured), each for a step or with xN for N; the last one stays"),
-	FIELD(rule_input, step, CONFIG_DURATION, .fallback = "10s", .min = NS_PER_S, .max = DAYS, .help = "time of one word of the series"),
+	FIELD(rule_input, metric, CONFIG_TEXT, .fallback = "", .max = LIMIT_METRIC - 1, .help = "a value that limits judge, as in \"loss\""),
+	FIELD(rule_input, values, CONFIG_TEXT, .fallback = "", .max = 4096, .check = check_values,
+		.help = "of the metric, each for a step: 3, or 0+1x5 (0 to 5), 60x9 (ten times), _ and _x5 (none); the last one stays"),
+	FIELD(rule_input, step, CONFIG_DURATION, .fallback = "10s", .min = NS_PER_S, .max = DAYS, .help = "time of one word of the series, or of one value"),
 	FIELD(rule_input, reason, CONFIG_TEXT, .fallback = "as the rules say", .max = 200, .help = "words of what is not up"),
 	{.name = NULL},
 };
@@ -170,6 +178,91 @@ static enum word word_at(const struct rule_input *in, int64_t since_start)
 	return last;
 }
 
+/* ---- values: "0+10x5 60x20 _x3 0", as promtool writes them */
+
+struct run_of_values {
+	double first, step;
+	int64_t times;
+	bool is_nothing;
+};
+
+/* A decimal number; NULL: none stands there. */
+static const char *next_number(const char *at, double *out)
+{
+	char text[40];
+	size_t n = strspn(at + (at[0] == '-'), "0123456789.") + (at[0] == '-');
+	struct err ignored;
+
+	if (n >= sizeof text)
+		return NULL;
+	memcpy(text, at, n);
+	text[n] = '\0';
+	return num_parse_double(text, out, &ignored) == 0 ? at + n : NULL;
+}
+
+/* Behind the next word; NULL behind the last one, and with times -1 at what is none. */
+static const char *next_run(const char *at, struct run_of_values *out)
+{
+	double sign;
+
+	at += strspn(at, " \t\n");
+	*out = (struct run_of_values){.times = *at == '\0' ? 0 : -1, .is_nothing = *at == '_'};
+	if (*at == '\0')
+		return NULL;
+	at = out->is_nothing ? at + 1 : next_number(at, &out->first);
+	if (at != NULL && !out->is_nothing && (*at == '+' || *at == '-')) {
+		sign = *at == '-' ? -1 : 1;
+		at = next_number(at + 1, &out->step);
+		out->step *= sign;
+		if (at == NULL || *at != 'x')
+			return NULL;
+	}
+	if (at == NULL)
+		return NULL;
+	out->times = 1;
+	if (*at == 'x') {
+		char *end;
+
+		/* N times more, but "_x3" is nothing three times. */
+		out->times = strtoll(at + 1, &end, 10) + !out->is_nothing;
+		if (end == at + 1 || at[1] == '-' || out->times < 1 || out->times > STEPS_MAX)
+			out->times = -1;
+		at = end;
+	}
+	if (strcspn(at, " \t\n") != 0)
+		out->times = -1;
+	return out->times > 0 ? at : NULL;
+}
+
+static int check_values(const char *text, struct err *e)
+{
+	struct run_of_values run;
+
+	while ((text = next_run(text, &run)) != NULL)
+		;
+	return run.times == 0 ? 0
+		: err_set(e, "values are numbers, 0+1x5 (from 0 on five times 1 more), 3x5 or _ (nothing), at most %d", STEPS_MAX);
+}
+
+/* False: there is none then. */
+static bool value_at(const struct rule_input *in, int64_t since_start, double *out)
+{
+	int64_t step = since_start / in->step;
+	const char *at = in->values;
+	struct run_of_values run, last = {.is_nothing = true};
+
+	while ((at = next_run(at, &run)) != NULL) {
+		last = run;
+		if (step < run.times)
+			break;
+		step -= run.times;
+	}
+	if (at == NULL)
+		step = last.times - 1;
+	*out = last.first + last.step * (double)step;
+	return !last.is_nothing;
+}
+
 /* ---- playing a test */
 
 struct texts {
@@ -220,7 +313,7 @@ static bool outcome(void *ctx, const struct inventory_check *c, const char *vant
 	for (size_t i = p->test->input.count; i-- > 0;) {
 		enum word word;
 
-		if (!is_about(&inputs[i], c->id, vantage, family))
+		if (inputs[i].series[0] == '\0' || !is_about(&inputs[i], c->id, vantage, family))
 			continue;
 		word = word_at(&inputs[i], at - REHEARSE_START);
 		if (word == WORD_DOWN || word == WORD_UNKNOWN) {
@@ -230,6 +323,39 @@ static bool outcome(void *ctx, const struct inventory_check *c, const char *vant
 		return word != WORD_NOTHING;
 	}
 	return true;
+}
+
+/* 0: it has no such metric. */
+static uint32_t metric_of(const struct inventory_check *c, const char *name)
+{
+	const struct metric *m = c->of_type->metrics;
+
+	while (m->number != 0 && strcmp(m->name, name) != 0)
+		m++;
+	return m->number;
+}
+
+/* Of each metric the last input that speaks of it. */
+static size_t values(void *ctx, const struct inventory_check *c, const char *vantage, enum family family, int64_t at,
+	struct verdict_value *out, size_t room)
+{
+	const struct play *p = ctx;
+	const struct rule_input *inputs = p->test->input.items;
+	size_t count = 0;
+
+	for (size_t i = p->test->input.count; i-- > 0 && count < room;) {
+		struct verdict_value v = {.baseline = NAN};
+		bool is_known = false;
+
+		if (inputs[i].values[0] == '\0' || !is_about(&inputs[i], c->id, vantage, family))
+			continue;
+		v.metric = metric_of(c, inputs[i].metric);
+		for (size_t k = 0; k < count; k++)
+			is_known = is_known || out[k].metric == v.metric;
+		if (!is_known && value_at(&inputs[i], at - REHEARSE_START, &v.number))
+			out[count++] = v;
+	}
+	return count;
 }
 
 static void on_intent(void *ctx, const struct incident_intent *in, int64_t now)
@@ -345,7 +471,7 @@ static int act(struct rehearse *r, const struct rule_test *t, const struct rule_
 static int play(const struct rule_test *t, const struct inventory *v, struct err *e)
 {
 	struct play p = {.test = t};
-	const struct rehearse_options o = {outcome, on_intent, &p};
+	const struct rehearse_options o = {outcome, values, on_intent, &p};
 	struct rehearse *r = rehearse_new(v, &o, e);
 	const struct rule_expect *expect = t->expect.items;
 	const struct rule_action *actions = t->actions.items;
@@ -373,11 +499,17 @@ static int play(const struct rule_test *t, const struct inventory *v, struct err
 
 static int check_input(const struct rule_input *in, const struct inventory *v, struct err *e)
 {
+	if (in->series[0] == '\0' && in->values[0] == '\0')
+		return config_error(&in->where, e, "an input has a series, or a metric and values");
+	if ((in->metric[0] == '\0') != (in->values[0] == '\0'))
+		return config_error(&in->where, e, "metric and values stand together");
 	for (size_t i = 0; i < in->checks.count; i++) {
 		const struct inventory_check *c = inventory_check(v, in->checks.items[i]);
 
 		if (c == NULL)
 			return config_error(&in->where, e, "no check \"%s\" is in the inventory", in->checks.items[i]);
+		if (in->metric[0] != '\0' && metric_of(c, in->metric) == 0)
+			return config_error(&in->where, e, "\"%s\" is no value of check \"%s\"", in->metric, c->id);
 		for (size_t k = 0; k < in->vantages.count; k++)
 			if (!names(&c->vantages, in->vantages.items[k]))
 				return config_error(&in->where, e, "agent \"%s\" does not run check \"%s\"", in->vantages.items[k], c->id);

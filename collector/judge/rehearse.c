@@ -82,12 +82,17 @@ static enum outcome measure(struct rehearse *r, const struct stream *s, enum fam
 {
 	struct verdict_result result = {.check = s->check->id, .vantage = s->vantage, .part = "", .reason = "", .family = family,
 		.outcome = OUTCOME_UP, .measured = at};
+	struct verdict_value values[SAMPLE_VALUES_MAX];
 	const struct verdict_subject *subject;
 	enum verdict_evidence worth;
 	struct err e;
 
 	if (!r->options.outcome(r->options.ctx, s->check, s->vantage, family, at, &result.outcome, &result.reason))
 		return OUTCOME_UP;
+	if (r->options.values != NULL && result.outcome == OUTCOME_UP) {
+		result.values = values;
+		result.count = r->options.values(r->options.ctx, s->check, s->vantage, family, at, values, SAMPLE_VALUES_MAX);
+	}
 	worth = verdict_result(r->verdict, &result, r->now, &subject);
 	pass_on(r);
 	if (worth != EVIDENCE_NONE)

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "collector/judge/incident.h"
+#include "collector/judge/verdict.h"
 #include "lib/clock.h"
 #include "lib/sample.h"
 
@@ -31,6 +32,9 @@ struct rehearse_options {
 	/* What a check is found to be at a time by one vantage in one family; the reason into *reason. false: nothing is measured then. */
 	bool (*outcome)(void *ctx, const struct inventory_check *, const char *vantage, enum family, int64_t at, enum outcome *,
 		const char **reason);
+	/* Its values at that time, where it is up; fills up to room, returns how many. NULL: none. */
+	size_t (*values)(void *ctx, const struct inventory_check *, const char *vantage, enum family, int64_t at,
+		struct verdict_value *out, size_t room);
 	void (*on_intent)(void *ctx, const struct incident_intent *, int64_t now);
 	void *ctx;
 };

@@ -282,7 +282,7 @@ static void begin(struct city *c)
 	*c = (struct city){.inventory = make_inventory()};
 	c->is_below = mem_array(c->inventory->sites_count, sizeof *c->is_below);
 	c->sights = mem_array(SIGHTS, sizeof *c->sights);
-	c->rehearse = rehearse_new(c->inventory, &(struct rehearse_options){outcome, on_intent, c}, &e);
+	c->rehearse = rehearse_new(c->inventory, &(struct rehearse_options){.outcome = outcome, .on_intent = on_intent, .ctx = c}, &e);
 	if (c->rehearse == NULL || plan_make(c->inventory, &plan, &e) < 0) {
 		fprintf(stderr, "%s\n", e.text);
 		exit(2);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -135,6 +136,59 @@ static void an_acknowledgement_is_told_and_ends(void **state)
 	assert_said(f, "refused: ");
 }
 
+/* Over an inventory of its own, in which a limit stands. */
+static int play_limit(struct fixture *f, const char *body)
+{
+	char *path = mem_format("%s/inventory.d", f->folder);
+	FILE *file;
+
+	mkdir(path, 0700);
+	free(path);
+	path = mem_format("%s/inventory.d/a.conf", f->folder);
+	file = fopen(path, "w");
+	fputs("units = ( { id = \"u\"; } ); systems = ( { id = \"s\"; unit = \"u\"; } ); sites = ( { id = \"c\"; level = \"city\"; } );\n"
+	      "agents = ( { id = \"a\"; site = \"c\"; } ); checks = ( { id = \"ping\"; type = \"icmp\"; subject = \"system/s\";"
+	      " vantages = ( \"a\" ); interval = \"60s\"; host = \"s.test\"; limits = ( \"loss above 20 for 3m\" ); } );\n", file);
+	fclose(file);
+	free(path);
+	path = mem_format("%s/b.conf", f->folder);
+	file = fopen(path, "w");
+	fprintf(file, "inventory = \"inventory.d\";\ntests = ( {\n  name = \"it\";\n  %s } );\n", body);
+	fclose(file);
+	return run(f, path);
+}
+
+static void limits_are_tried_with_values(void **state)
+{
+	struct fixture *f = *state;
+
+	/* 0, 10 .. 60 and on: beyond 20 from the third minute on; 0 from the fifteenth on. */
+	if (play_limit(f, "input = ( { checks = \"ping\"; metric = \"loss\"; values = \"0+10x6 60x7 0\"; step = \"1m\"; } );\n"
+		"  expect = ( { at = \"5m\"; states = \"system/s up\"; },\n"
+		"    { at = \"8m\"; open = \"system/s\"; states = \"system/s degraded\"; told = [ \"operations problem system/s\", \"u problem system/s\" ]; },\n"
+		"    { at = \"20m\"; states = \"system/s up\"; told = [ \"operations close system/s\", \"u close system/s\" ]; } );") != 0)
+		fail_msg("%s", f->output);
+	/* The last one stays; what is not measured is no evidence. */
+	if (play_limit(f, "input = ( { checks = \"ping\"; metric = \"loss\"; values = \"21x2 _x10 0 -3-1x2\"; step = \"1m\"; } );\n"
+		"  expect = ( { at = \"30m\"; states = \"system/s up\"; } );") != 0)
+		fail_msg("%s", f->output);
+	assert_int_equal(play_limit(f, "input = ( { checks = \"ping\"; metric = \"cert_days\"; values = \"0\"; } ); expect = ( { at = \"1m\"; } );"), 3);
+	assert_said(f, "b.conf:4: \"cert_days\" is no value of check \"ping\"");
+	assert_int_equal(play_limit(f, "input = ( { checks = \"ping\"; values = \"0\"; } ); expect = ( { at = \"1m\"; } );"), 3);
+	assert_said(f, "b.conf:4: metric and values stand together");
+	assert_int_equal(play_limit(f, "input = ( { checks = \"ping\"; } ); expect = ( { at = \"1m\"; } );"), 3);
+	assert_said(f, "b.conf:4: an input has a series, or a metric and values");
+	for (size_t i = 0; i < 6; i++) {
+		static const char *const bad[] = {"0+x5", "1x", "a", "1+1", "_x0", "0x1000000"};
+		char *body = mem_format("input = ( { checks = \"ping\"; metric = \"loss\"; values = \"%s\"; } ); expect = ( { at = \"1m\"; } );",
+			bad[i]);
+
+		assert_int_equal(play_limit(f, body), 3);
+		assert_said(f, "b.conf:4: values: ");
+		free(body);
+	}
+}
+
 static void a_vantage_that_measures_nothing_is_unknown(void **state)
 {
 	struct fixture *f = *state;
@@ -181,6 +235,7 @@ int main(void)
 		CASE(the_rules_of_the_example_city_hold),
 		CASE(what_comes_otherwise_is_told_with_its_line),
 		CASE(an_acknowledgement_is_told_and_ends),
+		CASE(limits_are_tried_with_values),
 		CASE(a_vantage_that_measures_nothing_is_unknown),
 		CASE(what_is_no_test_is_told_with_its_line),
 	};
