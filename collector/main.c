@@ -61,6 +61,36 @@ static int command_run(int argc, char **argv)
 	return process_parent_run(path);
 }
 
+static bool owns_a_system(const struct inventory *inventory, const struct inventory_unit *u)
+{
+	for (size_t i = 0; i < inventory->systems_count; i++) {
+		if (inventory->systems[i].of_unit == u)
+			return true;
+	}
+	return false;
+}
+
+/* It may be meant so: no error. */
+static void tell_who_is_left_out(const char *path, const struct roster *r, const struct inventory *inventory)
+{
+	size_t count = 0;
+
+	if (!roster_leads_to(r, ""))
+		printf("%s: no route leads to operations: nobody there is told anything\n", path);
+	for (size_t i = 0; i < inventory->units_count; i++) {
+		const struct inventory_unit *u = &inventory->units[i];
+
+		if (roster_leads_to(r, u->id) || !owns_a_system(inventory, u))
+			continue;
+		if (count == 0)
+			printf("%s: no route leads to these units, which have systems:", path);
+		printf(" %s", u->id);
+		count++;
+	}
+	if (count > 0)
+		printf("\n");
+}
+
 /* Files that the settings name beside the inventory. */
 static int check_others(const struct settings *s, const struct inventory *inventory, struct err *e)
 {
@@ -71,6 +101,8 @@ static int check_others(const struct settings *s, const struct inventory *invent
 	if (is_good && s->notice[0] != '\0') {
 		roster = roster_load(s->notice, inventory, e);
 		is_good = roster != NULL && commands_check(roster, s->commands, e) == 0;
+		if (is_good)
+			tell_who_is_left_out(s->notice, roster, inventory);
 	}
 	calendar_free(calendar);
 	roster_free(roster);

@@ -413,6 +413,19 @@ static bool is_audience(const char *written, const char *audience)
 	return begins(written, "unit/") && strcmp(written + 5, audience) == 0;
 }
 
+bool roster_leads_to(const struct roster *r, const char *audience)
+{
+	const struct roster_route *t = r->routes.items;
+
+	for (size_t i = 0; i < r->routes.count; i++) {
+		for (size_t k = 0; k < t[i].audiences.count; k++) {
+			if (is_audience(t[i].audiences.items[k], audience))
+				return true;
+		}
+	}
+	return false;
+}
+
 static bool is_wanted(const struct roster_route *t, enum incident_intent_kind kind)
 {
 	for (size_t i = 0; i < OPTIONAL; i++) {

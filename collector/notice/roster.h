@@ -85,6 +85,8 @@ extern const struct config_schema roster_schema; /* for the manual */
 struct roster *roster_load(const char *path, const struct inventory *, struct err *);
 void roster_free(struct roster *); /* accepts NULL */
 const struct roster_channel *roster_channel(const struct roster *, const char *id);
+/* Is there a route to this audience? "": operations, else the id of a unit. */
+bool roster_leads_to(const struct roster *, const char *audience);
 /* Is this for those at the end of the route? */
 bool roster_takes(const struct roster_route *, const struct incident_intent *);
 

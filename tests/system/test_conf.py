@@ -59,12 +59,22 @@ def main():
         shutil.copy(os.path.join(CONF, "commands.conf"), folder)
         with open(path, "a", encoding="utf-8") as f:
             f.write('commands = "commands.conf";\n')
-        expect("the sample of notices", run(COLLECTOR, "check-config", "-c", path), 0)
+        seen = run(COLLECTOR, "check-config", "-c", path)
+        expect("the sample of notices", seen, 0)
+        expect("everybody is told there", (int("no route leads" in seen[1]), seen[1]), 0)
         expect("a channel that is none", run(COLLECTOR, "notify-test", "-c", path, "post"), 3, "there is no channel \"post\"")
         expect("a secret that is not there", run(COLLECTOR, "notify-test", "-c", path, "ops-mail"), 3, "secrets/ops-mail")
         with open(notice, "r+", encoding="utf-8") as f:
             text = f.read().replace("unit/zsj", "unit/zzz")
             f.seek(0)
+            f.write(text)
+        with open(notice, "w", encoding="utf-8") as f:
+            f.write(text.replace("unit/zzz", "unit/zsj").replace('audience = "operations"', 'audience = "unit/zsj"'))
+        expect("a file that forgets operations", run(COLLECTOR, "check-config", "-c", path), 0, "no route leads to operations")
+        with open(notice, "w", encoding="utf-8") as f:
+            f.write(text.replace("unit/zzz", "operations"))
+        expect("a file that forgets a unit", run(COLLECTOR, "check-config", "-c", path), 0, "which have systems:")
+        with open(notice, "w", encoding="utf-8") as f:
             f.write(text)
         line = text[:text.index("unit/zzz")].count("\n") + 1
         expect("a route to nobody", run(COLLECTOR, "check-config", "-c", path), 3,

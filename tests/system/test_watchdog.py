@@ -112,7 +112,7 @@ def mended_while_it_runs(bed, disk, away):
     is_told(["monitoring/notice"], "firing", 180)  # three tries in a row failed
     serve(away)
     is_told(["monitoring/notice"], "resolved", 400)
-    disk.fill(2 << 20)
+    disk.fill(5 << 20)
     certify(bed, 3, "agent-1")
     check(pushed(bed.push("rate=2", "seconds=1"))["status"] == 0, "the agents show their certificates")
     end(agent)
@@ -131,12 +131,12 @@ def main():
         print("no file systems can be mounted here")
         return 77
     hook, away = free_ports(2)
-    disk = Disk(64, "tmpfs")
+    disk = Disk(128, "tmpfs")
     serve(hook)
     bed = set_up(disk, hook, away)
     try:
         certify(bed, 3)
-        disk.fill(2 << 20)
+        disk.fill(5 << 20)
         bed.start(program=COLLECTOR)
         mended_at_once(bed, disk)
         if FULL:
