@@ -87,9 +87,9 @@ static void clamp_all(struct verdict *v, int64_t now)
 			clamp(&vote->said_since, now);
 			for (size_t p = 0; p < vote->count; p++)
 				clamp_part(vote->parts[p], c->limits_count, now);
-			vote->is_dirty = true;
+			verdict_touch_vote(v, vote);
 		}
-		c->is_dirty = true;
+		verdict_touch(v, c);
 	}
 	for (size_t i = 0; i < map_count(v->nodes); i++) {
 		struct verdict_node *n = map_at(v->nodes, i, NULL);
@@ -165,7 +165,7 @@ static void lapse_vote(struct verdict *v, struct verdict_vote *vote)
 	}
 	if (lapsed == 0 || (lapsed == vote->count && vote->said == VOTE_UNKNOWN))
 		return;
-	vote->is_dirty = true;
+	verdict_touch_vote(v, vote);
 	if (lapsed == vote->count)
 		for (size_t i = 0; i < vote->count; i++)
 			vote_lapse(&vote->parts[i]->stream, since);
@@ -203,7 +203,7 @@ static void scan_path(struct verdict *v, struct verdict_check *c, int family)
 
 	if (v->steady - cell->contested >= VERDICT_PATH && is_explained(c, family)) {
 		cell->contested = v->steady;
-		c->is_dirty = true;
+		verdict_touch(v, c);
 	}
 	cell->is_path = v->steady - cell->contested >= VERDICT_PATH;
 	if (cell->is_path)
@@ -282,7 +282,7 @@ static void take(struct verdict *v, struct verdict_vote *vote, struct verdict_pa
 	/* After a silence the other parts have lapsed already, unseen: they are looked at anew. */
 	verdict_sooner(v, others && vote->said == VOTE_UNKNOWN ? v->steady : p->fresh_until);
 	vote->last = measured > vote->last ? measured : vote->last;
-	vote->is_dirty = true;
+	verdict_touch_vote(v, vote);
 	if (strcmp(p->reason, r->reason) != 0) {
 		free(p->reason);
 		p->reason = mem_strdup(r->reason);

@@ -65,6 +65,7 @@ struct verdict_check {
 	enum state state;
 	enum pair pair;
 	bool is_anchor, is_dirty;
+	bool is_touched; /* it, or a vote on it, is dirty */
 };
 
 struct verdict_node {
@@ -87,6 +88,8 @@ struct verdict_vantage {
 
 struct verdict {
 	struct map *checks, *nodes, *vantages;
+	struct verdict_check **touched; /* to be saved, each once */
+	size_t touched_count, touched_room;
 	int64_t now, steady, quiet_until;
 	int64_t next_scan; /* steady: nothing lapses before */
 	struct verdict_counts counts;
@@ -105,6 +108,9 @@ const char *verdict_key_vote(const struct verdict_vote *, char *key);
 const char *verdict_key_check(const struct verdict_check *, char *key);
 const char *verdict_key_node(const struct verdict_node *, char *key);
 const char *verdict_key_vantage(const struct verdict_vantage *, char *key);
+void verdict_touch(struct verdict *, struct verdict_check *);
+void verdict_touch_vote(struct verdict *, struct verdict_vote *);
+void verdict_touch_again(struct verdict *); /* other checks, and what is dirty of them */
 void verdict_check_free(void *);
 void verdict_node_free(void *);
 void verdict_vantage_free(void *);

@@ -81,6 +81,7 @@ void verdict_free(struct verdict *v)
 	map_free(v->dropped, NULL);
 	verdict_clear(v);
 	free(v->changes);
+	free(v->touched);
 	free(v);
 }
 
@@ -227,6 +228,7 @@ static void carry_vote(struct verdict_vote *to, struct verdict_vote *from)
 	to->since = from->since;
 	to->last = from->last;
 	to->level = same_limits ? from->level : LIMIT_OK;
+	to->is_dirty = from->is_dirty;
 }
 
 static void carry_check(const struct verdict *old, struct verdict_check *c)
@@ -246,6 +248,7 @@ static void carry_check(const struct verdict *old, struct verdict_check *c)
 			c->cells[f] = was->cells[f];
 	c->state = was->state;
 	c->pair = was->pair;
+	c->is_dirty = was->is_dirty;
 }
 
 static void carry_node(const struct verdict *old, struct verdict_node *n)
@@ -262,6 +265,7 @@ static void carry_node(const struct verdict *old, struct verdict_node *n)
 	memcpy(n->view.families_since, was->view.families_since, sizeof n->view.families_since);
 	free((char *)n->view.reason);
 	n->view.reason = mem_strdup(was->view.reason);
+	n->is_dirty = was->is_dirty;
 }
 
 static void carry_vantage(const struct verdict *old, struct verdict_vantage *w)
@@ -272,6 +276,7 @@ static void carry_vantage(const struct verdict *old, struct verdict_vantage *w)
 		return;
 	w->heard_until = was->heard_until;
 	w->is_silent = was->is_silent;
+	w->is_dirty = was->is_dirty;
 	memcpy(w->up_at, was->up_at, sizeof w->up_at);
 	if (w->anchors_count > 0)
 		memcpy(w->unwell, was->unwell, sizeof w->unwell);
@@ -388,6 +393,7 @@ int verdict_plan(struct verdict *v, const struct verdict_check_plan *plans, size
 	v->checks = checks;
 	v->nodes = nodes;
 	v->vantages = vantages;
+	verdict_touch_again(v);
 	v->next_scan = 0;
 	if (v->now == 0)
 		v->now = now;

@@ -247,6 +247,45 @@ static struct buf *fresh(struct buf *b)
 	return b;
 }
 
+static void add_touched(struct verdict *v, struct verdict_check *c)
+{
+	if (c->is_touched)
+		return;
+	c->is_touched = true;
+	if (v->touched_count == v->touched_room) {
+		v->touched_room = v->touched_room == 0 ? 256 : 2 * v->touched_room;
+		v->touched = mem_resize(v->touched, v->touched_room, sizeof(struct verdict_check *));
+	}
+	v->touched[v->touched_count++] = c;
+}
+
+void verdict_touch(struct verdict *v, struct verdict_check *c)
+{
+	c->is_dirty = true;
+	add_touched(v, c);
+}
+
+void verdict_touch_vote(struct verdict *v, struct verdict_vote *vote)
+{
+	vote->is_dirty = true;
+	add_touched(v, vote->check);
+}
+
+void verdict_touch_again(struct verdict *v)
+{
+	v->touched_count = 0;
+	for (size_t i = 0; i < map_count(v->checks); i++) {
+		struct verdict_check *c = map_at(v->checks, i, NULL);
+		bool dirty = c->is_dirty;
+
+		for (size_t k = 0; k < c->votes_count; k++)
+			dirty = dirty || c->votes[k].is_dirty;
+		c->is_touched = false;
+		if (dirty)
+			add_touched(v, c);
+	}
+}
+
 static void save_check(struct verdict_check *c, bool all, struct buf *b, const struct record_sink *sink)
 {
 	char key[RECORD_KEY];
@@ -265,6 +304,17 @@ static void save_check(struct verdict_check *c, bool all, struct buf *b, const s
 	encode_check(c, fresh(b));
 	put(sink, verdict_key_check(c, key), b);
 	c->is_dirty = false;
+}
+
+static void save_checks(struct verdict *v, bool all, struct buf *b, const struct record_sink *sink)
+{
+	for (size_t i = 0; all && i < map_count(v->checks); i++)
+		save_check(map_at(v->checks, i, NULL), true, b, sink);
+	for (size_t i = 0; i < v->touched_count; i++) {
+		save_check(v->touched[i], false, b, sink);
+		v->touched[i]->is_touched = false;
+	}
+	v->touched_count = 0;
 }
 
 static void save_head(struct verdict *v, struct buf *b, const struct record_sink *sink)
@@ -297,8 +347,7 @@ void verdict_save(struct verdict *v, bool all, const struct record_sink *sink)
 	char key[RECORD_KEY];
 
 	save_dropped(v, sink);
-	for (size_t i = 0; i < map_count(v->checks); i++)
-		save_check(map_at(v->checks, i, NULL), all, &b, sink);
+	save_checks(v, all, &b, sink);
 	for (size_t i = 0; i < map_count(v->nodes); i++) {
 		struct verdict_node *n = map_at(v->nodes, i, NULL);
 

@@ -279,7 +279,7 @@ void verdict_judge_family(struct verdict *v, struct verdict_check *c, int family
 	follow_contest(v, cell, contested);
 	cell->state = cell_state(cell);
 	if (memcmp(cell, &before, sizeof before) != 0)
-		c->is_dirty = true;
+		verdict_touch(v, c);
 	if (cell->state == before.state && cell->level == before.level && cell->vote == before.vote)
 		return;
 	if (cell->vote == VOTE_DOWN && before.vote != VOTE_DOWN) {
@@ -301,7 +301,7 @@ void verdict_judge_family(struct verdict *v, struct verdict_check *c, int family
 			cell->was_since = before.since;
 		}
 	}
-	c->is_dirty = true;
+	verdict_touch(v, c);
 	verdict_tell(v, &(struct verdict_change){.what = VERDICT_FAMILY, .check = c->id,
 		.subject = c->subject == NULL ? "" : c->subject->view.id, .family = verdict_family(family),
 		.was = before.state, .state = cell->state, .vote = cell->vote, .level = cell->level,
@@ -361,7 +361,7 @@ static void count_vote(struct verdict *v, struct verdict_vote *vote, const struc
 	if (counted != before) {
 		vote->vote = counted;
 		vote->since = counted == vote->said ? vote->said_since : by->since;
-		vote->is_dirty = true;
+		verdict_touch_vote(v, vote);
 		verdict_tell(v, &(struct verdict_change){.what = VERDICT_BALLOT, .check = vote->check->id,
 			.subject = vote->check->subject == NULL ? "" : vote->check->subject->view.id,
 			.vantage = vote->vantage->id, .family = verdict_family(vote->family), .vote = counted,
@@ -372,7 +372,7 @@ static void count_vote(struct verdict *v, struct verdict_vote *vote, const struc
 }
 
 /* What was seen while the ground was not firm is no evidence: it has to be seen again. */
-static void forget_votes(struct verdict_vantage *vantage, int family)
+static void forget_votes(struct verdict *v, struct verdict_vantage *vantage, int family)
 {
 	for (size_t i = 0; i < vantage->votes_count; i++) {
 		struct verdict_vote *vote = vantage->votes[i];
@@ -388,7 +388,7 @@ static void forget_votes(struct verdict_vantage *vantage, int family)
 		}
 		if (vote->said == VOTE_DOWN || vote->said == VOTE_PARTIAL)
 			vote->said = VOTE_NONE;
-		vote->is_dirty = true;
+		verdict_touch_vote(v, vote);
 	}
 }
 
@@ -411,7 +411,7 @@ void verdict_judge_vantage(struct verdict *v, struct verdict_vantage *vantage, i
 	bool unwell = anchors_fail(vantage, family, true, &known);
 
 	if (vantage->unwell[family] && !unwell)
-		forget_votes(vantage, family);
+		forget_votes(v, vantage, family);
 	if (vantage->unwell[family] != unwell) {
 		vantage->unwell[family] = unwell;
 		verdict_tell_vantage(v, vantage, by);
