@@ -263,7 +263,10 @@ static bool judge(struct incidents *c, uint32_t node)
 			incident_leave(c, node);
 		return true; /* transparent: what is below may have another cause now */
 	}
-	return n->faults == 0 ? is_well(c, node) : judge_failed(c, node);
+	if (n->faults != 0)
+		return judge_failed(c, node);
+	/* What waits for it may have its cause above it, which is looked through as well. */
+	return is_well(c, node) || n->is_waited;
 }
 
 void incident_drain(struct incidents *c)

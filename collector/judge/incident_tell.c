@@ -253,10 +253,12 @@ static bool has_room(const struct incidents *c, const struct incident *i)
 	return i->audiences[0].is_told || tells_in_last_hour(c, &c->nodes[i->node]) < INCIDENT_TELLS;
 }
 
-/* The other family, the other vantages may be about to say the same: who reads "degraded" of it sleeps on. */
+/* The other family, the other vantages may be about to say the same: who reads "degraded" of it sleeps on. A tick ends it, whatever
+ * else comes at that moment, and in which order. */
 static bool may_grow(const struct incidents *c, const struct incident *i)
 {
-	return i->state == STATE_DEGRADED && (i->faults & (FAULT_V4 | FAULT_V6)) != 0 && c->steady < i->opened_steady + INCIDENT_ROW;
+	return i->state == STATE_DEGRADED && (i->faults & (FAULT_V4 | FAULT_V6)) != 0 &&
+		(!c->is_tick || c->steady < i->opened_steady + INCIDENT_ROW);
 }
 
 static void tell_problem(struct incidents *c, struct incident *i)
