@@ -301,7 +301,7 @@ def test_in_agent():
             check("and all is as it was", seen(), getattr(seen, "last", None))
         status, seconds = pair.stop("agent")
         began = time.monotonic()
-        while of_user() and time.monotonic() - began < 5:
+        while of_user() and time.monotonic() - began < 60:
             time.sleep(0.01)
         check("the agent ends well", status == 0, status)
         check("and with it all plugins", not of_user(), of_user())
