@@ -33,6 +33,7 @@
 #define LOOK_AGAIN (500 * NS_PER_MS)
 #define PROCESSES_MAX 192u /* of the user of plugins, with */
 #define PROCESSES_ROOM 64u /* for each that runs */
+#define NICER 10 /* many that spin leave the processor to what ends them, and to what measures */
 #define RAW_SOCKETS (UINT64_C(1) << CAP_NET_RAW | UINT64_C(1) << CAP_NET_BIND_SERVICE)
 
 static const char *const environment[] = {"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL=C", "LANG=C",
@@ -132,6 +133,7 @@ static void plugin_main(const struct spawner_rights *rights, const struct spawne
 	setsid();
 	umask(077);
 	offer_to_the_killer();
+	setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + NICER);
 	if (chdir("/") != 0 || nothing < 0 || status < 0 || dup2(nothing, STDIN_FILENO) < 0 ||
 		dup2(ends->out, STDOUT_FILENO) < 0 || dup2(ends->err, STDERR_FILENO) < 0 || become(rights, job->plugin->raw_sockets, &e) < 0) {
 		say(ends->status, EXEC_FAILED, errno);
