@@ -207,9 +207,8 @@ static bool judge_root(struct incidents *c, uint32_t node, const struct incident
 /* Nobody could tell in time. */
 static bool is_expired(const struct incidents *c, const struct incident_node *n, const struct incident_cause *cause)
 {
-	if (cause->cause != CAUSE_WAIT || cause->is_firm || n->hold_until == 0 || c->steady < n->hold_until)
-		return false;
-	return n->role == ROLE_MEMBER || (n->role == ROLE_HELD && c->is_tick);
+	return cause->cause == CAUSE_WAIT && !cause->is_firm && c->is_tick && n->hold_until != 0 && c->steady >= n->hold_until &&
+		(n->role == ROLE_HELD || n->role == ROLE_MEMBER);
 }
 
 /* It hangs on its incident by one fault; of another one nobody may ever tell. That wait has an end, too: as long as for the fault
@@ -269,18 +268,30 @@ static bool judge(struct incidents *c, uint32_t node)
 	return is_well(c, node) || n->is_waited;
 }
 
-void incident_drain(struct incidents *c)
+/* True: something stands in an incident now that did not before. */
+static bool drain_once(struct incidents *c)
 {
+	bool found = false;
+
 	while (c->queue_at < c->queue_count) {
 		uint32_t node = c->queue[c->queue_at++];
 
 		c->nodes[node].is_queued = false;
-		if (judge(c, node)) {
-			incident_touch(c, &c->nodes[node]);
-			incident_queue_children(c, node);
-		}
+		if (!judge(c, node))
+			continue;
+		incident_touch(c, &c->nodes[node]);
+		incident_queue_children(c, node);
+		found = found || c->nodes[node].incident != NULL;
 	}
 	c->queue_at = c->queue_count = 0;
+	return found;
+}
+
+/* Who is held far below may have it for a cause, with others between that work. */
+void incident_drain(struct incidents *c)
+{
+	while (drain_once(c))
+		queue_held(c);
 }
 
 /* ---- events */
@@ -431,6 +442,16 @@ static void on_seen(struct incidents *c, const struct incident_event *e)
 	incident_drain(c);
 }
 
+static void queue_overdue(struct incidents *c, const struct incident *i)
+{
+	for (size_t k = 0; k < i->members_count; k++) {
+		const struct incident_node *n = i->members[k].node == TOPOLOGY_NONE ? NULL : &c->nodes[i->members[k].node];
+
+		if (n != NULL && n->role == ROLE_MEMBER && n->hold_until != 0 && c->steady >= n->hold_until)
+			incident_queue(c, i->members[k].node);
+	}
+}
+
 static void on_tick(struct incidents *c)
 {
 	if (c->now >= c->next_plan)
@@ -439,6 +460,8 @@ static void on_tick(struct incidents *c)
 	for (size_t i = 0; i < c->held_count; i++)
 		if (c->steady >= c->nodes[c->held[i]].hold_until)
 			incident_queue(c, c->held[i]);
+	for (size_t i = 0; i < c->open_count; i++)
+		queue_overdue(c, c->open[i]);
 	incident_drain(c);
 	for (size_t i = 0; i < c->open_count; i++) {
 		incident_acknowledgement_ends(c, c->open[i]);

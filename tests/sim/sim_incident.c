@@ -16,8 +16,8 @@
  *   be reached is attached (below what comes and goes within a few looks, the root cannot be known);
  *   planned work is silent and an acknowledgement stops the escalation, neither beyond its end;
  *   at most so many notices a minute and an hour; a twin that is killed after random events and goes on from its last records
- *   says the same under the same keys; a twin that gets every event twice, old ones again, and both families in the other order
- *   says the same. Reloads leave systems out and take them in.
+ *   says the same under the same keys; a twin that gets every event twice, and old ones again in any order, says the same.
+ * Reloads leave systems out and take them in.
  * A violation prints its seed and the fewest faults that still show it; exit 1.
  */
 #include <stdarg.h>
@@ -93,7 +93,7 @@ struct scenario {
 	struct maintenance plans[PLANS];
 	uint32_t planned[PLANS], plans_count;
 	bool with_reloads, with_crashes, with_echoes;
-	bool with_shuffles; /* what echoes is out of order as well */
+	bool with_shuffles; /* of all that was seen some comes again, not of states alone */
 	bool with_changes; /* reloads leave some systems out, or take them in again */
 	/* Of these as many as there are, and no more is cleared. */
 	struct place places[NODES];
@@ -207,7 +207,10 @@ static void make_scenario(struct scenario *s, uint64_t seed, uint32_t count, int
 	s->with_crashes = below(&d, 4) == 0;
 	s->with_echoes = below(&d, 4) == 0;
 	s->with_changes = s->with_reloads && below(&d, 3) == 0;
+	/* Of what comes and goes faster than looks can tell, their order decides what is seen. */
 	s->with_shuffles = s->with_echoes && !s->with_crashes && below(&d, 2) == 0;
+	for (uint32_t i = 0; i < s->faults_count; i++)
+		s->with_shuffles = s->with_shuffles && (s->faults[i].period == 0 || s->faults[i].period >= 3 * MINUTE);
 	make_plans(s, &d);
 	s->settings = (struct incident_settings){.notices_per_minute = below(&d, 2) == 0 ? NOTICES : 1 + below(&d, NOTICES),
 		.steps = 2, .after = {20 * MINUTE, 2 * HOURS}};
@@ -284,7 +287,6 @@ struct world {
 	struct map *minutes; /* audience -> struct minute */
 	uint64_t events, notices;
 	bool is_traced, is_reduced, is_blind, is_planned; /* planned: some work was under way within TOLD_BY */
-	struct incident_event held_back; /* for echoes: the first family, until the second was heard */
 	int64_t reloaded;
 	char wrong[300];
 	/* Per place; see clear(). */
@@ -687,7 +689,8 @@ static void judge_notice(struct world *w, enum incident_intent_kind kind, uint64
 	}
 	if (audience[0] == '\0')
 		remember(w->spoken[node], INCIDENT_TELLS, w->now);
-	if (audience[0] == '\0' && kind != INTENT_MERGED)
+	/* But for the end of what a reload leaves out. */
+	if (audience[0] == '\0' && kind != INTENT_MERGED && !(w->s->with_changes && (in_digest || w->now == w->reloaded)))
 		note_rate(w, w->recent[node], INCIDENT_TELLS, HOURS, "notices an hour about", subject);
 }
 
@@ -768,7 +771,8 @@ static void reborn(struct world *w, struct copy *c)
 
 static void write_for_people(struct copy *c, enum incident_intent_kind kind, const char *audience, const char *subject)
 {
-	if (kind != INTENT_PROBE && kind != INTENT_DIGEST)
+	/* Which units are affected just when it becomes worse is decided within a second. */
+	if (kind != INTENT_PROBE && kind != INTENT_DIGEST && kind != INTENT_WORSE)
 		buf_add_format(&c->said, "%s %s %s\n", incident_intent_name(kind), audience, subject);
 }
 
@@ -842,13 +846,7 @@ static void echo(struct world *w, const struct incident_event *e)
 {
 	size_t at;
 
-	if (w->s->with_shuffles && e->kind == INCIDENT_SEEN && e->family == FAMILY_V4) {
-		w->held_back = *e;
-		return;
-	}
 	hear_twice(w, e);
-	if (w->s->with_shuffles && e->kind == INCIDENT_SEEN)
-		hear_twice(w, &w->held_back);
 	hear_old(w);
 	hear_stale(w);
 	if (e->kind != INCIDENT_STATE && (e->kind != INCIDENT_SEEN || !w->s->with_shuffles))
@@ -1027,6 +1025,15 @@ static void judge_due(struct world *w, const struct told *t, const struct incide
 		wrong(w, "%s is not acknowledged and was escalated %u times, not %u", view->subject, t->escalated, due);
 }
 
+/* For so long that it counts as down all the time: what comes and goes is told of when it stays. */
+static bool is_lost_for_long(const struct world *w, uint32_t i)
+{
+	for (int f = 0; f < 2; f++)
+		if (w->lost_since[i][f] != 0 && w->now - w->lost_since[i][f] > UNSEEN)
+			return true;
+	return false;
+}
+
 static void judge_told(struct world *w)
 {
 	struct incident_view view;
@@ -1036,7 +1043,8 @@ static void judge_told(struct world *w)
 		uint32_t node = node_of(w, view.subject);
 		const struct told *t = find_told(w, view.id, "");
 
-		if (view.phase != INCIDENT_OPEN || w->now - view.opened <= TOLD_BY || w->now - w->reloaded <= TOLD_BY)
+		if (view.phase != INCIDENT_OPEN || w->now - view.opened <= TOLD_BY || w->now - w->reloaded <= TOLD_BY ||
+			!is_lost_for_long(w, node))
 			continue;
 		if (t == NULL && w->spoken[node][0] != 0 && w->now - w->spoken[node][0] <= HOURS + TOLD_BY)
 			continue;
