@@ -270,7 +270,7 @@ struct copy { /* an engine, and what it said */
 	struct err refused; /* not on the stack, where each step would clear it */
 	struct map *records;
 	struct buf said;
-	bool is_for_people; /* said: who is told of what, in any order */
+	bool is_for_people; /* said: what operations are told of, in any order */
 };
 
 struct world {
@@ -771,8 +771,8 @@ static void reborn(struct world *w, struct copy *c)
 
 static void write_for_people(struct copy *c, enum incident_intent_kind kind, const char *audience, const char *subject)
 {
-	/* Which units are affected just when it becomes worse is decided within a second. */
-	if (kind != INTENT_PROBE && kind != INTENT_DIGEST && kind != INTENT_WORSE)
+	/* Which of two causes a system hangs on, and so of which its unit hears, may wait for its next look. */
+	if (kind != INTENT_PROBE && kind != INTENT_DIGEST && audience[0] == '\0')
 		buf_add_format(&c->said, "%s %s %s\n", incident_intent_name(kind), audience, subject);
 }
 
