@@ -593,7 +593,7 @@ static bool is_unit_covered(struct world *w, uint64_t incident, const char *unit
 /* Covered since before the last tick. */
 static void judge_silence(struct world *w, uint64_t incident, uint32_t node, const char *audience)
 {
-	if (w->s->plans_count == 0)
+	if (w->s->plans_count == 0 || (w->s->with_changes && w->now - w->reloaded <= 30 * SECOND))
 		return;
 	cover(w, w->now - 30 * SECOND, true);
 	if (audience[0] == '\0' ? w->covered[node] : is_unit_covered(w, incident, audience))
