@@ -93,7 +93,6 @@ struct scenario {
 	struct maintenance plans[PLANS];
 	uint32_t planned[PLANS], plans_count;
 	bool with_reloads, with_crashes, with_echoes;
-	bool with_shuffles; /* of all that was seen some comes again, not of states alone */
 	bool with_changes; /* reloads leave some systems out, or take them in again */
 	/* Of these as many as there are, and no more is cleared. */
 	struct place places[NODES];
@@ -207,10 +206,6 @@ static void make_scenario(struct scenario *s, uint64_t seed, uint32_t count, int
 	s->with_crashes = below(&d, 4) == 0;
 	s->with_echoes = below(&d, 4) == 0;
 	s->with_changes = s->with_reloads && below(&d, 3) == 0;
-	/* Of what comes and goes faster than looks can tell, their order decides what is seen. */
-	s->with_shuffles = s->with_echoes && !s->with_crashes && below(&d, 2) == 0;
-	for (uint32_t i = 0; i < s->faults_count; i++)
-		s->with_shuffles = s->with_shuffles && (s->faults[i].period == 0 || s->faults[i].period >= 3 * MINUTE);
 	make_plans(s, &d);
 	s->settings = (struct incident_settings){.notices_per_minute = below(&d, 2) == 0 ? NOTICES : 1 + below(&d, NOTICES),
 		.steps = 2, .after = {20 * MINUTE, 2 * HOURS}};
@@ -270,7 +265,6 @@ struct copy { /* an engine, and what it said */
 	struct err refused; /* not on the stack, where each step would clear it */
 	struct map *records;
 	struct buf said;
-	bool is_for_people; /* said: what operations are told of, in any order */
 };
 
 struct world {
@@ -295,7 +289,6 @@ struct world {
 	struct vote_stream streams[NODES][2];
 	int64_t last_broken[NODES];
 	int64_t due[NODES];       /* next look, 0 none */
-	int64_t looked[NODES];    /* the last one */
 	int64_t recent[NODES][INCIDENT_TELLS]; /* told of this root */
 	int64_t spoken[NODES][INCIDENT_TELLS]; /* and with what was merged into others */
 	int64_t lost_since[NODES][2];          /* not reached in a family; 0: it is */
@@ -769,34 +762,18 @@ static void reborn(struct world *w, struct copy *c)
 	incidents_restored(c->core);
 }
 
-static void write_for_people(struct copy *c, enum incident_intent_kind kind, const char *audience, const char *subject)
-{
-	/* Which of two causes a system hangs on, and so of which its unit hears, may wait for its next look. */
-	if (kind != INTENT_PROBE && kind != INTENT_DIGEST && audience[0] == '\0')
-		buf_add_format(&c->said, "%s %s %s\n", incident_intent_name(kind), audience, subject);
-}
-
 static void write_down(struct copy *c)
 {
 	size_t count;
 	const struct incident_intent *in = incidents_intents(c->core, &count);
 
 	for (size_t i = 0; i < count; i++) {
-		if (c->is_for_people)
-			write_for_people(c, in[i].kind, in[i].audience, in[i].subject);
-		else
-			buf_add_format(&c->said, "%llu %s %s %llu %llu %s %lld %u %s\n", (unsigned long long)in[i].key,
-				incident_intent_name(in[i].kind), in[i].audience, (unsigned long long)in[i].incident,
-				(unsigned long long)in[i].other, in[i].subject, (long long)in[i].at, in[i].faults,
-				in[i].reason);
-		for (size_t k = 0; k < in[i].items_count; k++) {
-			const struct incident_item *item = &in[i].items[k];
-
-			if (c->is_for_people)
-				write_for_people(c, item->kind, in[i].audience, item->subject);
-			else
-				buf_add_format(&c->said, " %d %llu\n", item->kind, (unsigned long long)item->incident);
-		}
+		buf_add_format(&c->said, "%llu %s %s %llu %llu %s %lld %u %s\n", (unsigned long long)in[i].key,
+			incident_intent_name(in[i].kind), in[i].audience, (unsigned long long)in[i].incident,
+			(unsigned long long)in[i].other, in[i].subject, (long long)in[i].at, in[i].faults, in[i].reason);
+		for (size_t k = 0; k < in[i].items_count; k++)
+			buf_add_format(&c->said, " %d %llu\n", in[i].items[k].kind,
+				(unsigned long long)in[i].items[k].incident);
 	}
 }
 
@@ -812,14 +789,13 @@ static void hear(struct copy *c, const struct incident_event *e, int64_t now)
 	incidents_clear(c->core);
 }
 
-/* Old events come again, in any order: all but the newest, which nothing can tell from new ones. */
+/* Old events come again, in any order: all but those of now, which nothing can tell from new ones. */
 static void hear_old(struct world *w)
 {
 	for (int i = 0; i < 2 && w->old_count > 0; i++) {
 		const struct incident_event *o = &w->old[below(&w->dice, (uint32_t)w->old_count)];
 
-		if (o->measured < w->now - 3 * SECOND && (o->kind == INCIDENT_STATE ||
-			o->measured < w->looked[node_of(w, o->subject)]))
+		if (o->measured < w->now - 3 * SECOND)
 			hear(&w->echoed, o, w->now);
 	}
 }
@@ -849,7 +825,8 @@ static void echo(struct world *w, const struct incident_event *e)
 	hear_twice(w, e);
 	hear_old(w);
 	hear_stale(w);
-	if (e->kind != INCIDENT_STATE && (e->kind != INCIDENT_SEEN || !w->s->with_shuffles))
+	/* Of what was seen nothing older than the newest comes this far: the votes leave it out (verdict.h). */
+	if (e->kind != INCIDENT_STATE)
 		return;
 	at = w->old_count < 64 ? w->old_count++ : below(&w->dice, 64);
 	w->old[at] = *e;
@@ -935,7 +912,6 @@ static void look(struct world *w, uint32_t i)
 		is_down = is_down || s->downs > 0;
 		faults |= s->said == VOTE_DOWN ? 1u << f : 0;
 	}
-	w->looked[i] = w->now;
 	tell_state(w, i, faults);
 	for (int f = 0; f < 2; f++)
 		step(w, &(struct incident_event){.kind = INCIDENT_SEEN, .subject = w->s->places[i].id,
@@ -1094,7 +1070,6 @@ static void clear(struct world *w, size_t count)
 	memset(w->streams, 0, count * sizeof *w->streams);
 	memset(w->last_broken, 0, count * sizeof *w->last_broken);
 	memset(w->due, 0, count * sizeof *w->due);
-	memset(w->looked, 0, count * sizeof *w->looked);
 	memset(w->recent, 0, count * sizeof *w->recent);
 	memset(w->spoken, 0, count * sizeof *w->spoken);
 	memset(w->lost_since, 0, count * sizeof *w->lost_since);
@@ -1112,7 +1087,6 @@ static void begin(struct world *w, const struct scenario *s)
 	w->minutes = map_new();
 	w->old = mem_array(64, sizeof *w->old);
 	open_copy(&w->a, s);
-	w->a.is_for_people = w->echoed.is_for_people = s->with_shuffles;
 	if (s->with_crashes)
 		open_copy(&w->crashed, s);
 	if (s->with_echoes)
@@ -1225,41 +1199,11 @@ static int64_t next_tick(const struct world *w)
 	return w->now + (counts.open > 0 ? 5 : 25) * SECOND;
 }
 
-static int by_text(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* The lines of a text, in order. */
-static void sort_lines(struct buf *b)
-{
-	char *text = mem_strdup(buf_text(b)), *rest = text, **lines;
-	size_t count = 0;
-
-	for (const char *at = text; *at != '\0'; at++)
-		count += *at == '\n';
-	lines = mem_array(count + 1, sizeof *lines);
-	for (size_t i = 0; i < count; i++)
-		lines[i] = strsep(&rest, "\n");
-	qsort(lines, count, sizeof *lines, by_text);
-	buf_clear(b);
-	for (size_t i = 0; i < count; i++)
-		buf_add_format(b, "%s\n", lines[i]);
-	free(lines);
-	free(text);
-}
-
 /* The first line in which they differ. */
 static void judge_twin(struct world *w, struct copy *twin, const char *what)
 {
-	const char *a, *b, *line_a, *line_b;
+	const char *a = buf_text(&w->a.said), *b = buf_text(&twin->said), *line_a = a, *line_b = b;
 
-	if (twin->is_for_people) {
-		sort_lines(&w->a.said);
-		sort_lines(&twin->said);
-	}
-	line_a = a = buf_text(&w->a.said);
-	line_b = b = buf_text(&twin->said);
 	for (; *a == *b && *a != '\0'; a++, b++)
 		if (*a == '\n') {
 			line_a = a + 1;
