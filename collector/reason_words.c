@@ -283,6 +283,7 @@ const struct reason_shape reason_shapes[] = {
 	{"not reached from every vantage", "并非每个观测点都能到达"},
 	{"not reached by {#} of {#} vantages above it", "其上方 {2} 个观测点中有 {1} 个不能到达"},
 	{"reached by {#} of {#} vantages below it", "其下方 {2} 个观测点中有 {1} 个能到达"},
+	{"the way breaks at {}", "途中在 {1} 处中断"},
 	{"silent", "沉默"},
 	{"heard again", "恢复报告"},
 	{"no longer monitored", "不再监测"},

@@ -29,6 +29,7 @@
 #define WAIT_MS 5000 /* for a reader that is there just when the database is opened after a crash */
 #define LANDMARK_EVERY (600 * NS_PER_S)
 #define MONITORING "monitoring/"
+#define SIGHTS 128 /* of one subject from all its vantages */
 #define VERSION 1
 #define PLAN_TURNS_MAX 5000 /* after so many, what is left is noted late */
 #define LANDMARKS_KEPT 10000 /* two months */
@@ -455,6 +456,63 @@ static void say_sides(const struct book *b, const struct verdict_change *c, stru
 		buf_add_format(reason, "; reached by %u of %u vantages below it", sides.below_reached, sides.below);
 }
 
+/* What the vantages of a check see of its subject over one family. Returns the count with theirs. */
+static size_t look_from(const struct book *b, const struct inventory_check *check, enum family family, uint32_t to,
+	struct topology_sight *sights, size_t count)
+{
+	const struct topology *t = incidents_tree(b->incidents);
+	struct verdict_ballot *ballots = mem_array(VERDICT_VANTAGES * VERDICT_FAMILIES, sizeof *ballots);
+	size_t n = verdict_ballots(b->verdict, check->id, ballots, VERDICT_VANTAGES * VERDICT_FAMILIES);
+
+	for (size_t i = 0; i < n && count < SIGHTS; i++) {
+		const struct inventory_agent *a = inventory_agent(b->inventory, ballots[i].vantage);
+		char *site = mem_format("site/%s", a != NULL ? a->site : "");
+		uint32_t from = topology_find(t, site);
+
+		if (from != TOPOLOGY_NONE && ballots[i].family == family && (ballots[i].vote == VOTE_DOWN || ballots[i].vote == VOTE_UP))
+			sights[count++] = (struct topology_sight){from, to, ballots[i].vote == VOTE_UP};
+		free(site);
+	}
+	free(ballots);
+	return count;
+}
+
+/* What explains that some vantages do not reach a subject over that family; TOPOLOGY_NONE: all do, none does, or it is the subject. */
+static uint32_t find_break(const struct book *b, const char *subject, enum family family)
+{
+	const struct topology *t = incidents_tree(b->incidents);
+	uint32_t to = topology_find(t, subject), where;
+	struct topology_sight sights[SIGHTS];
+	size_t count = 0, reached = 0;
+
+	for (size_t i = 0; to != TOPOLOGY_NONE && i < b->inventory->checks_count; i++)
+		if (strcmp(b->inventory->checks[i].subject, subject) == 0)
+			count = look_from(b, &b->inventory->checks[i], family, to, sights, count);
+	for (size_t i = 0; i < count; i++)
+		reached += sights[i].reached;
+	if (reached == 0 || reached == count || topology_locate(t, sights, count, &where, 1) == 0 || where == to)
+		return TOPOLOGY_NONE;
+	return where;
+}
+
+/* Of what some vantages reach and others do not: where on their ways does it break? A whole site is its link, where it has one. */
+static void say_break(const struct book *b, const struct verdict_change *c, struct buf *reason)
+{
+	uint32_t where = find_break(b, c->subject, FAMILY_V4);
+	const struct inventory_site *s = NULL;
+	const char *id;
+
+	if (where == TOPOLOGY_NONE)
+		where = find_break(b, c->subject, FAMILY_V6);
+	if (where == TOPOLOGY_NONE)
+		return;
+	id = topology_node(incidents_tree(b->incidents), where)->id;
+	if (strncmp(id, "site/", 5) == 0)
+		s = inventory_site(b->inventory, id + 5);
+	buf_add_format(reason, "; the way breaks at %s%s", s != NULL && s->up != NULL ? "link/" : "",
+		s != NULL && s->up != NULL ? s->up->id : id);
+}
+
 static int step_state(struct book *b, const struct verdict_change *c, struct err *e)
 {
 	struct buf reason = {0};
@@ -463,6 +521,8 @@ static int step_state(struct book *b, const struct verdict_change *c, struct err
 	buf_add_text(&reason, c->reason);
 	if ((c->faults & (FAULT_V4 | FAULT_V6)) != 0 && strncmp(c->subject, "link/", sizeof "link/" - 1) == 0)
 		say_sides(b, c, &reason);
+	else if (c->faults != 0)
+		say_break(b, c, &reason);
 	rc = step(b, &(struct incident_event){.kind = INCIDENT_STATE, .subject = c->subject, .state = c->state,
 		.faults = c->faults, .since = c->since, .measured = b->now, .looked = b->looked, .reason = buf_text(&reason)}, e);
 	buf_fini(&reason);

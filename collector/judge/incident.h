@@ -127,6 +127,7 @@ void incidents_free(struct incidents *); /* accepts NULL */
 void incidents_set(struct incidents *, const struct incident_settings *); /* other ones, from the next step on */
 /* At start and at reload. Takes the sealed topology. States, incidents, acknowledgements of what stays (by id) stay. */
 void incidents_topology(struct incidents *, struct topology *, int64_t now);
+const struct topology *incidents_tree(const struct incidents *); /* that one */
 /* 0; -1 with err: a request that was refused, and nothing changed. Unknown subjects are left out in silence. */
 int incidents_step(struct incidents *, const struct incident_event *, int64_t now, struct err *);
 /* Would this INCIDENT_STATE change what the subject counts as? */

@@ -181,6 +181,11 @@ void incident_doubt_all(struct incidents *c)
 	}
 }
 
+const struct topology *incidents_tree(const struct incidents *c)
+{
+	return c->topology;
+}
+
 void incidents_topology(struct incidents *c, struct topology *t, int64_t now)
 {
 	uint32_t *moved = mem_array((c->topology == NULL ? 0 : topology_count(c->topology)) + 1, sizeof *moved);

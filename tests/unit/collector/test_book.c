@@ -739,6 +739,44 @@ static void a_broken_link_says_from_which_side(void **state)
 	end(&f);
 }
 
+/* Nothing measures the link: only that the vantage behind it alone does not reach what stands in the city tells of it. */
+static void a_break_on_the_way_is_named(void **state)
+{
+	char reason[200] = "", *path;
+	struct inventory *before;
+	struct outbox *o;
+	struct fixture f;
+	struct err e;
+
+	(void)state;
+	begin(&f);
+	before = f.inventory;
+	f.inventory = load(f.folder, "units = ( { id = \"u\"; } ); systems = ( { id = \"a\"; unit = \"u\"; } );"
+				     " sites = ( { id = \"city\"; level = \"city\"; }, { id = \"n\"; level = \"county\"; parent = \"city\"; },"
+				     " { id = \"t\"; level = \"town\"; parent = \"n\"; } ); links = ( { id = \"n\"; site = \"n\"; }, { id = \"t\"; site = \"t\"; } );\n"
+				     "agents = ( { id = \"v0\"; site = \"city\"; }, { id = \"v1\"; site = \"n\"; }, { id = \"v2\"; site = \"t\"; } );\n"
+				     "checks = ( { id = \"a-tcp\"; type = \"tcp\"; subject = \"system/a\"; vantages = ( \"v0\", \"v1\", \"v2\" );"
+				     " interval = \"10s\"; host = \"a.test\"; port = 1; } );\n");
+	assert_int_equal(book_plan(f.book, f.inventory, &e), 0);
+	inventory_free(before);
+	for (int t = 1; t < 900; t++) {
+		static const char *const names[] = {"v0", "v1", "v2"};
+		struct result row = result_of("a-tcp", FAMILY_V4, t - 1, t > 100 && t % INTERVAL == 2 ? OUTCOME_DOWN : OUTCOME_UP);
+
+		if (t % INTERVAL < 3)
+			tell(&f, names[t % INTERVAL], &row, 1, t);
+		tick(&f, t);
+	}
+	fold(&f, 0);
+	path = mem_format("%s/%s", f.folder, BOOK_FILE);
+	o = outbox_open_file(path, &e);
+	assert_int_equal(outbox_intents(o, 0, reason_of, reason, &e), 0);
+	assert_string_equal(reason, "not reached from every vantage; the way breaks at link/t");
+	outbox_close(o);
+	free(path);
+	end(&f);
+}
+
 static void what_is_not_judged_any_more_has_no_state(void **state)
 {
 	struct fixture f;
@@ -1545,6 +1583,7 @@ int main(void)
 		cmocka_unit_test(a_backlog_makes_the_ledger_as_if_nothing_had_been_cut),
 		cmocka_unit_test(a_round_trip_is_compared_with_its_hour_of_last_week),
 		cmocka_unit_test(a_broken_link_says_from_which_side),
+		cmocka_unit_test(a_break_on_the_way_is_named),
 		cmocka_unit_test(what_is_not_judged_any_more_has_no_state),
 		cmocka_unit_test(requests_are_judged_the_same_way_over_kills),
 		cmocka_unit_test(a_request_that_was_judged_is_not_judged_again),
