@@ -21,6 +21,8 @@ import sys
 import tempfile
 import time
 
+from ports import free_port
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TOOLS = os.path.join(ROOT, "build/release/tests/tools")
 COLLECTOR = os.path.join(ROOT, "build/release/xunjian-collector")
@@ -76,13 +78,7 @@ def wait_for(condition, seconds=60, pause=0.01):
 
 
 def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for s in sockets:
-        s.bind(("127.0.0.1", 0))
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
+    return [free_port() for _ in range(count)]
 
 
 def percentile(values, p):

@@ -6,6 +6,8 @@ import socket
 import subprocess
 import time
 
+from ports import free_port
+
 BINARY = shutil.which("nginx") or "/usr/sbin/nginx"
 CONFIG = """
 daemon off; master_process off; error_log {folder}/error.log info; pid {folder}/pid;
@@ -16,24 +18,6 @@ http {{
 {servers}
 }}
 """
-
-
-given = set()
-
-
-def free_port():
-    """A port that is free on 127.0.0.1 and ::1, each time another one: the kernel may draw one twice before it is used."""
-    while True:
-        with socket.socket() as four, socket.socket(socket.AF_INET6) as six:
-            four.bind(("127.0.0.1", 0))
-            port = four.getsockname()[1]
-            try:
-                six.bind(("::1", port))
-            except OSError:
-                continue
-            if port not in given:
-                given.add(port)
-                return port
 
 
 class Nginx:

@@ -10,28 +10,12 @@ import threading
 import time
 import urllib.request
 
+from ports import free_port
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 AGENT, COLLECTOR = (os.path.join(ROOT, "build", "xunjian-" + name) for name in ("agent", "collector"))
 TOOLS = os.path.join(ROOT, "build", "release", "tests", "tools")
 FULL = os.environ.get("FULL") == "1"
-
-
-given = set()
-
-
-def free_port(*families):
-    """A port that is free on 127.0.0.1 and ::1, each time another one: the kernel may draw one twice before it is used."""
-    while True:
-        with socket.socket() as s, socket.socket(socket.AF_INET6) as s6:
-            s.bind(("127.0.0.1", 0))
-            port = s.getsockname()[1]
-            try:
-                s6.bind(("::1", port))
-            except OSError:
-                continue
-            if port not in given:
-                given.add(port)
-                return port
 
 
 class Echo:

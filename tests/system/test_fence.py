@@ -15,6 +15,7 @@ import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from pair import AGENT, COLLECTOR, TOOLS, Pair, wait  # noqa: E402
+from ports import free_port  # noqa: E402
 
 IS_ROOT = os.geteuid() == 0
 USER = 65534 if IS_ROOT else os.geteuid()
@@ -165,9 +166,7 @@ OTHERS = {"connect", "bind", "accept", "code", "socket:2,1,0", "socket:10,2,0", 
 
 def test_deeds(pair):
     port = pair.echo.port
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        free = s.getsockname()[1]
+    free = free_port()
     for who, may in MAY.items():
         deeds = {}
         for deed in EVERYBODY | OTHERS | may:

@@ -15,6 +15,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from certs import Authority, new_key
+from ports import free_port
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 COLLECTOR = os.path.join(ROOT, "build", "xunjian-collector")
@@ -37,12 +38,6 @@ def expect(what, condition, seen=""):
     if not condition:
         failures.append(what)
         print(f"FAIL {what}: {seen}", flush=True)
-
-
-def free_port(kind):
-    with socket.socket(socket.AF_INET, kind) as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def write(path, text, mode=0o600):
@@ -89,7 +84,7 @@ def rsyslog(folder, name, ca, leaf, auth, peers=""):
     """Port of a receiver in the foreground, and the file that it writes."""
     own = os.path.join(folder, name)
     os.mkdir(own)
-    out, port = os.path.join(own, "out"), free_port(socket.SOCK_STREAM)
+    out, port = os.path.join(own, "out"), free_port()
     conf = write(os.path.join(own, "rsyslog.conf"), RSYSLOG.format(folder=own, ca=ca, certificate=leaf[0], key=leaf[1], auth=auth,
                                                                    peers=peers, port=port, out=out))
     with open(os.path.join(own, "log"), "w", encoding="utf-8") as log:
@@ -103,7 +98,7 @@ def snmptrapd(folder):
     """Port of a receiver in the foreground that knows one user, and the file that it writes."""
     own = os.path.join(folder, "trapd")
     os.mkdir(own)
-    port, out = free_port(socket.SOCK_DGRAM), os.path.join(own, "out")
+    port, out = free_port(), os.path.join(own, "out")
     conf = write(os.path.join(own, "snmptrapd.conf"), "createUser xj SHA-256 \"authenticate me\" AES \"encrypt me too\"\n"
                  "createUser weak SHA-256 \"authenticate me\"\nauthUser log xj priv\nauthUser log weak auth\n"
                  "disableAuthorization no\nformat2 <<<%v>>>\\n\n")
@@ -205,13 +200,13 @@ def run(folder):
         f'{{ id = "log-strange"; kind = "syslog"; ca = "{strange.pem}"; url = "tls://127.0.0.1:{plain}"; }}',
         f'{{ id = "log-resets"; {log} url = "tls://127.0.0.1:{resets.port}"; }}',
         f'{{ id = "log-keeps"; {log} url = "tls://[::1]:{keeps.port}"; }}',
-        f'{{ id = "log-closed"; {log} url = "tls://127.0.0.1:{free_port(socket.SOCK_STREAM)}"; }}',
+        f'{{ id = "log-closed"; {log} url = "tls://127.0.0.1:{free_port()}"; }}',
         f'{{ id = "inform"; {inform} user = "xj"; {passwords} }}',
         f'{{ id = "inform-6"; kind = "inform"; url = "udp://[::1]:{trap_port}"; user = "xj"; {passwords} }}',
         f'{{ id = "inform-wrong"; {inform} user = "xj"; token_file = "wrong"; secret_file = "priv"; }}',
         f'{{ id = "inform-unread"; {inform} user = "xj"; token_file = "auth"; secret_file = "wrong"; }}',
         f'{{ id = "inform-nobody"; {inform} user = "nobody"; {passwords} }}',
-        f'{{ id = "inform-closed"; kind = "inform"; url = "udp://127.0.0.1:{free_port(socket.SOCK_DGRAM)}"; user = "xj"; {passwords} }}',
+        f'{{ id = "inform-closed"; kind = "inform"; url = "udp://127.0.0.1:{free_port()}"; user = "xj"; {passwords} }}',
     ]
     write(os.path.join(folder, "notice.conf"), "channels = (\n" + ",\n".join(channels) + "\n);\n")
     conf = write(os.path.join(folder, "collector.conf"),
