@@ -13,7 +13,7 @@
  *   told once, closed once, nothing told is left open;
  *   one cause, one notice: of what is not broken itself nobody is told when one thing above it broke, not even for a while; when
  *   things have settled, each root is broken itself, each thing broken that nothing above explains is a root, and all that cannot
- *   be reached is attached (below what comes and goes within a few looks, the root cannot be known);
+ *   be reached is attached (below what comes and goes within a few looks, or came back for less than one, the root cannot be known);
  *   planned work is silent and an acknowledgement stops the escalation, neither beyond its end;
  *   at most so many notices a minute and an hour; a twin that is killed after random events and goes on from its last records
  *   says the same under the same keys; a twin that gets every event twice, and old ones again in any order, says the same.
@@ -295,6 +295,7 @@ struct world {
 	int64_t attended[NODES];               /* seen in an incident at that time */
 	int64_t acknowledged[NODES];           /* until then, as a root */
 	bool covered[NODES];                   /* see cover() */
+	int64_t back_at[NODES];                /* when it was in reach again in some family */
 	bool is_blurred[NODES]; /* something above comes and goes faster than looks can tell */
 };
 
@@ -413,6 +414,16 @@ static void note_lost(struct world *w, uint32_t i)
 	}
 }
 
+/* Between two faults above it, it was in reach for less than the time between two looks: whoever did not look then sees one failure, and
+ * what is above it working in the midst of that. */
+static void note_gap(struct world *w, uint32_t i, unsigned before)
+{
+	if ((before & ~w->reached[i]) != 0 && w->broken[i] == 0 && w->back_at[i] != 0 && w->now - w->back_at[i] < MINUTE)
+		w->is_blurred[i] = true;
+	if ((w->reached[i] & ~before) != 0)
+		w->back_at[i] = w->now;
+}
+
 /* Whoever is reached otherwise than before will be seen so at its next look. */
 static void change(struct world *w)
 {
@@ -435,6 +446,7 @@ static void change(struct world *w)
 		else if (w->last_broken[i] == INT64_MAX)
 			w->last_broken[i] = w->now;
 		w->reached[i] = reach(w, i);
+		note_gap(w, i, before);
 		note_lost(w, i);
 		if (w->reached[i] != before && w->s->places[i].is_measured)
 			push(w, i, next_slot(w, i, w->now));
@@ -1076,6 +1088,7 @@ static void clear(struct world *w, size_t count)
 	memset(w->attended, 0, count * sizeof *w->attended);
 	memset(w->acknowledged, 0, count * sizeof *w->acknowledged);
 	memset(w->is_blurred, 0, count * sizeof *w->is_blurred);
+	memset(w->back_at, 0, count * sizeof *w->back_at);
 }
 
 static void begin(struct world *w, const struct scenario *s)
