@@ -456,50 +456,38 @@ static void say_sides(const struct book *b, const struct verdict_change *c, stru
 		buf_add_format(reason, "; reached by %u of %u vantages below it", sides.below_reached, sides.below);
 }
 
-/* What the vantages of a check see of its subject over one family. Returns the count with theirs. */
-static size_t look_from(const struct book *b, const struct inventory_check *check, enum family family, uint32_t to,
-	struct topology_sight *sights, size_t count)
-{
-	const struct topology *t = incidents_tree(b->incidents);
-	struct verdict_ballot *ballots = mem_array(VERDICT_VANTAGES * VERDICT_FAMILIES, sizeof *ballots);
-	size_t n = verdict_ballots(b->verdict, check->id, ballots, VERDICT_VANTAGES * VERDICT_FAMILIES);
-
-	for (size_t i = 0; i < n && count < SIGHTS; i++) {
-		const struct inventory_agent *a = inventory_agent(b->inventory, ballots[i].vantage);
-		char *site = mem_format("site/%s", a != NULL ? a->site : "");
-		uint32_t from = topology_find(t, site);
-
-		if (from != TOPOLOGY_NONE && ballots[i].family == family && (ballots[i].vote == VOTE_DOWN || ballots[i].vote == VOTE_UP))
-			sights[count++] = (struct topology_sight){from, to, ballots[i].vote == VOTE_UP};
-		free(site);
-	}
-	free(ballots);
-	return count;
-}
-
 /* What explains that some vantages do not reach a subject over that family; TOPOLOGY_NONE: all do, none does, or it is the subject. */
 static uint32_t find_break(const struct book *b, const char *subject, enum family family)
 {
 	const struct topology *t = incidents_tree(b->incidents);
-	uint32_t to = topology_find(t, subject), where;
 	struct topology_sight sights[SIGHTS];
-	size_t count = 0, reached = 0;
+	size_t count = plan_sights(b->verdict, t, subject, family, sights, SIGHTS), reached = 0;
+	uint32_t where;
 
-	for (size_t i = 0; to != TOPOLOGY_NONE && i < b->inventory->checks_count; i++)
-		if (strcmp(b->inventory->checks[i].subject, subject) == 0)
-			count = look_from(b, &b->inventory->checks[i], family, to, sights, count);
 	for (size_t i = 0; i < count; i++)
 		reached += sights[i].reached;
-	if (reached == 0 || reached == count || topology_locate(t, sights, count, &where, 1) == 0 || where == to)
+	if (reached == 0 || reached == count || topology_locate(t, sights, count, &where, 1) == 0 ||
+		where == topology_find(t, subject))
 		return TOPOLOGY_NONE;
 	return where;
 }
 
-/* Of what some vantages reach and others do not: where on their ways does it break? A whole site is its link, where it has one. */
+/* Of a site, or of an agent; NULL: it is neither. */
+static const struct inventory_site *site_of(const struct book *b, const char *id)
+{
+	const struct inventory_agent *a = strncmp(id, "agent/", 6) == 0 ? inventory_agent(b->inventory, id + 6) : NULL;
+
+	if (a != NULL)
+		return a->of_site;
+	return strncmp(id, "site/", 5) == 0 ? inventory_site(b->inventory, id + 5) : NULL;
+}
+
+/* Of what some vantages reach and others do not: where on their ways does it break? A whole site, or the vantage there, is its
+ * link, where it has one. */
 static void say_break(const struct book *b, const struct verdict_change *c, struct buf *reason)
 {
 	uint32_t where = find_break(b, c->subject, FAMILY_V4);
-	const struct inventory_site *s = NULL;
+	const struct inventory_site *s;
 	const char *id;
 
 	if (where == TOPOLOGY_NONE)
@@ -507,8 +495,7 @@ static void say_break(const struct book *b, const struct verdict_change *c, stru
 	if (where == TOPOLOGY_NONE)
 		return;
 	id = topology_node(incidents_tree(b->incidents), where)->id;
-	if (strncmp(id, "site/", 5) == 0)
-		s = inventory_site(b->inventory, id + 5);
+	s = site_of(b, id);
 	buf_add_format(reason, "; the way breaks at %s%s", s != NULL && s->up != NULL ? "link/" : "",
 		s != NULL && s->up != NULL ? s->up->id : id);
 }

@@ -257,15 +257,16 @@ static bool sight_of(const struct topology *t, const struct verdict_ballot *b, c
 	return out->from != TOPOLOGY_NONE && out->to != TOPOLOGY_NONE;
 }
 
-size_t plan_sights(const struct verdict *v, const struct topology *t, enum family family, struct topology_sight *out,
-	size_t room)
+size_t plan_sights(const struct verdict *v, const struct topology *t, const char *only, enum family family,
+	struct topology_sight *out, size_t room)
 {
 	struct verdict_ballot *ballots = mem_array(VERDICT_VANTAGES * VERDICT_FAMILIES, sizeof *ballots);
 	const char *check, *subject;
 	size_t count = 0;
 
 	for (size_t i = 0; (check = verdict_check_at(v, i, &subject)) != NULL; i++) {
-		size_t n = verdict_ballots(v, check, ballots, VERDICT_VANTAGES * VERDICT_FAMILIES);
+		size_t n = only == NULL || strcmp(subject, only) == 0
+			? verdict_ballots(v, check, ballots, VERDICT_VANTAGES * VERDICT_FAMILIES) : 0;
 
 		for (size_t k = 0; k < n && count < room; k++)
 			if (ballots[k].family == family && sight_of(t, &ballots[k], subject, &out[count]))

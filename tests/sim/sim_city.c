@@ -243,7 +243,7 @@ static void judge_incident(struct city *c)
 
 static void judge_way(struct city *c, enum family family)
 {
-	size_t count = plan_sights(rehearse_verdict(c->rehearse), c->topology, family, c->sights, SIGHTS);
+	size_t count = plan_sights(rehearse_verdict(c->rehearse), c->topology, NULL, family, c->sights, SIGHTS);
 	char *root = mem_format("link/%s", c->cut->id);
 	struct topology_sides sides;
 	uint32_t found[2];

@@ -182,12 +182,12 @@ static void a_cut_link_is_found_from_both_of_its_sides(void **state)
 	assert_non_null(inv);
 	assert_int_equal(plan_make(inv, &p, &err), 0);
 	assert_int_equal(verdict_plan(v, p.checks, p.count, 100 * NS_PER_S, &err), 0);
-	assert_int_equal(plan_sights(v, p.topology, FAMILY_V4, sights, 8), 0);
+	assert_int_equal(plan_sights(v, p.topology, NULL, FAMILY_V4, sights, 8), 0);
 	see(v, "n-icmp", "a", false); /* from the city: gone */
 	see(v, "s-icmp", "a", true);
 	see(v, "n-icmp", "b", true); /* from behind the cut: its lower end is there, the rest of the world is not */
 	see(v, "s-icmp", "b", false);
-	count = plan_sights(v, p.topology, FAMILY_V4, sights, 8);
+	count = plan_sights(v, p.topology, NULL, FAMILY_V4, sights, 8);
 	assert_int_equal(count, 4);
 	assert_int_equal(topology_locate(p.topology, sights, count, found, 2), 1);
 	assert_int_equal(found[0], topology_find(p.topology, "link/n"));
