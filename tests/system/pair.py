@@ -116,7 +116,7 @@ metrics = {{ listen = "127.0.0.1:{metrics or self.metrics}"; }};
         return p.wait(timeout), time.monotonic() - began
 
     def ask(self, path, port=None):
-        with urllib.request.urlopen(f"http://127.0.0.1:{port or self.web}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port or self.web}{path}", timeout=30) as answer:
             return answer.read().decode()
 
     def metric(self, name, port=None):

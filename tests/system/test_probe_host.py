@@ -79,12 +79,16 @@ def test_in_agent():
             return up if all(up.get(k) for k in TYPES) and host["state"] == "up" and {"cpu0", "/"} <= parts else None
 
         up = wait("all types are up on the page, with their parts", seen)
-        values = wait("a series of its own", lambda: json.loads(pair.ask(
-            "/api/v1/values?check=own-memory&vantage=agent-1&family=0&span=10m")))
-        total = next(c for c in values["columns"] if c["name"] == "total")
-        assert any(v for v in total["values"]), values
-        own = json.loads(pair.ask("/api/v1/values?check=own-self&vantage=agent-1&family=0&span=10m"))["columns"]
-        own = {c["name"]: next((v for v in reversed(c["values"]) if v is not None), None) for c in own}
+
+        def newest(check, *names):
+            """The newest value of each of these series, once each has one: they begin after the page has the results."""
+            columns = json.loads(pair.ask(f"/api/v1/values?check={check}&vantage=agent-1&family=0&span=10m"))["columns"]
+            values = {c["name"]: next((v for v in reversed(c["values"]) if v is not None), None) for c in columns}
+            return values if None not in map(values.get, names) else None
+
+        assert wait("series of the memory", lambda: newest("own-memory", "total"))["total"] > 0
+        own = wait("series of the agent itself", lambda: newest(
+            "own-self", "processes", "shares", "journal", "journal_most", "descriptors_share"))
         # The engine and its helper, who has another user where the agent was started as root.
         assert own["processes"] >= 2 and own["shares"] > 1 << 20 and 0 <= own["journal"] <= own["journal_most"], own
         assert 0 < own["descriptors_share"] < 100, own
