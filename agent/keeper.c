@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -12,11 +13,24 @@
 #include "lib/err.h"
 #include "lib/ipc.h"
 #include "lib/log.h"
+#include "lib/mem.h"
 
 #define CLOSE_RANGE 436 /* system call, the same everywhere; older headers do not have it */
 #define PAUSE_MIN (500 * NS_PER_MS)
 #define PAUSE_MAX (60 * NS_PER_S) /* one that lived as long begins anew at once */
 #define FIRST_WITHIN (60 * NS_PER_S) /* a new process on a loaded machine */
+#define BROKEN "it broke the rules"
+
+/* Of the keeper, the only one: with the engine's end of a channel to a process that begins. */
+enum { MESSAGE_BEGINS = 1 };
+
+struct keeper {
+	pid_t pid;
+	struct ipc *line;    /* to it, NULL once it is gone */
+	struct ipc *channel; /* to the process, NULL while there is none */
+	struct event_base *base;
+	struct keeper_events events;
+};
 
 /* ---- in the keeper */
 
@@ -48,7 +62,7 @@ static pid_t begin(struct ipc *engine, const struct keeper_work *w)
 	}
 	close(fds[1]);
 	if (pid > 0)
-		ipc_send_wait(engine, KEEPER_BEGINS, 0, NULL, 0, fds[0], &e); /* else it is gone, which is seen */
+		ipc_send_wait(engine, MESSAGE_BEGINS, 0, NULL, 0, fds[0], &e); /* else it is gone, which is seen */
 	close(fds[0]);
 	return pid;
 }
@@ -96,28 +110,110 @@ static void keep(int fd, const struct keeper_work *w)
 
 /* ---- in the engine */
 
-struct ipc *keeper_start(const struct keeper_work *w, pid_t *pid, struct err *e)
+struct ipc *keeper_channel(const struct keeper *k)
+{
+	return k->channel;
+}
+
+void keeper_give_up(struct keeper *k, const char *why)
+{
+	ipc_free(k->channel);
+	k->channel = NULL;
+	k->events.on_change(k->events.ctx, k->line != NULL ? KEEPER_GONE : KEEPER_LOST, why);
+}
+
+static void on_gone(void *ctx, const char *why)
+{
+	keeper_give_up(ctx, why);
+}
+
+static void on_message(void *ctx, struct ipc_message *m)
+{
+	struct keeper *k = ctx;
+
+	if (m->fd < 0) {
+		k->events.on_message(k->events.ctx, m);
+		return;
+	}
+	close(m->fd);
+	keeper_give_up(k, BROKEN);
+}
+
+/* A process that is there lives on without its keeper. */
+static void on_line_gone(void *ctx, const char *why)
+{
+	struct keeper *k = ctx;
+
+	ipc_free(k->line);
+	k->line = NULL;
+	waitpid(k->pid, NULL, WNOHANG);
+	if (k->channel == NULL)
+		k->events.on_change(k->events.ctx, KEEPER_LOST, why);
+}
+
+static void on_line_message(void *ctx, struct ipc_message *m)
+{
+	struct keeper *k = ctx;
+
+	if (m->type != MESSAGE_BEGINS || m->fd < 0) {
+		if (m->fd >= 0)
+			close(m->fd);
+		on_line_gone(k, BROKEN);
+		return;
+	}
+	if (k->channel != NULL)
+		keeper_give_up(k, "it has ended"); /* which was not heard yet */
+	k->channel = ipc_new(m->fd);
+	ipc_start(k->channel, k->base, on_message, on_gone, k);
+	k->events.on_change(k->events.ctx, KEEPER_BACK, "");
+}
+
+void keeper_watch(struct keeper *k, struct event_base *base, const struct keeper_events *events)
+{
+	k->base = base;
+	k->events = *events;
+	ipc_start(k->channel, base, on_message, on_gone, k);
+	ipc_start(k->line, base, on_line_message, on_line_gone, k);
+}
+
+static int fork_keeper(struct keeper *k, const struct keeper_work *w, struct err *e)
 {
 	int fds[2];
 
 	if (ipc_pair(fds, e) < 0)
-		return NULL;
-	*pid = fork();
-	if (*pid == 0) {
+		return -1;
+	k->pid = fork();
+	if (k->pid == 0) {
 		keep(fds[1], w);
 		_exit(0);
 	}
+	if (k->pid < 0)
+		err_errno(e, "cannot fork %s", w->keeper);
 	close(fds[1]);
-	if (*pid > 0)
-		return ipc_new(fds[0]);
-	err_errno(e, "cannot fork %s", w->keeper);
-	close(fds[0]);
+	k->line = ipc_new(fds[0]);
+	return k->pid > 0 ? 0 : -1;
+}
+
+struct keeper *keeper_start(const struct keeper_work *w, struct err *e)
+{
+	struct keeper *k = mem_alloc(sizeof *k);
+	struct ipc_message m;
+
+	if (fork_keeper(k, w, e) == 0 && ipc_receive(k->line, &m, FIRST_WITHIN, e) == 0) {
+		k->channel = ipc_new(m.fd);
+		return k;
+	}
+	keeper_free(k);
 	return NULL;
 }
 
-struct ipc *keeper_first(struct ipc *keeper, struct err *e)
+void keeper_free(struct keeper *k)
 {
-	struct ipc_message m;
-
-	return ipc_receive(keeper, &m, FIRST_WITHIN, e) == 0 ? ipc_new(m.fd) : NULL;
+	if (k == NULL)
+		return;
+	ipc_free(k->channel);
+	ipc_free(k->line);
+	if (k->pid > 0)
+		waitpid(k->pid, NULL, WNOHANG);
+	free(k);
 }

@@ -2,21 +2,20 @@
  * keeper: the process above one that works for the engine, and that may be killed: it starts it, hands the engine a channel to it,
  * and starts another when that has ended, after a while that grows when they end soon. The engine itself, behind its fence, could
  * not. It listens to nobody, so that nobody can end it by what he says, and ends when the engine does.
+ * One that is killed itself is not replaced: what it kept lives on, but once.
  *
- *   keeper_start (before the engine's fence) -> keeper_first -> ... KEEPER_BEGINS for each later one -> close the channel
+ *   keeper_start (before the engine's fence) -> keeper_watch -> keeper_channel ..., on_message, on_change -> keeper_free
  *
- * Thread: the engine's, which waits in keeper_first alone.
+ * Thread: the engine's, which waits in keeper_start for the first process.
  */
 #ifndef AGENT_KEEPER_H
 #define AGENT_KEEPER_H
 
-#include <sys/types.h>
-
 struct err;
+struct event_base;
 struct ipc;
-
-/* Its only message (lib/ipc), with the engine's end of a channel to a process that begins. */
-enum { KEEPER_BEGINS = 1 };
+struct ipc_message;
+struct keeper;
 
 struct keeper_work {
 	const char *keeper, *name;             /* names of the two processes, of 15 bytes at most */
@@ -25,16 +24,27 @@ struct keeper_work {
 	const void *ctx;
 };
 
-/* The channel to the keeper; NULL with err. */
-struct ipc *keeper_start(const struct keeper_work *, pid_t *, struct err *);
-/* Waits for the channel to the first process. NULL: the keeper could not begin. */
-struct ipc *keeper_first(struct ipc *keeper, struct err *);
-
 /* Of the process that is kept, for those who call it. */
 enum keeper_change {
-	KEEPER_GONE, /* it has ended; calls that were under way have been told to have failed */
+	KEEPER_GONE, /* it has ended, and the channel with it */
 	KEEPER_BACK, /* another one is there */
 	KEEPER_LOST, /* there will be no other one: last */
 };
+
+struct keeper_events {
+	void (*on_message)(void *ctx, struct ipc_message *); /* without a descriptor: one that has any breaks the rules */
+	void (*on_change)(void *ctx, enum keeper_change, const char *why); /* why: "" when it is back */
+	void *ctx;
+};
+
+/* NULL with err: the keeper or the first process could not begin. */
+struct keeper *keeper_start(const struct keeper_work *, struct err *);
+/* Closes both channels, by which both processes end. Accepts NULL. */
+void keeper_free(struct keeper *);
+void keeper_watch(struct keeper *, struct event_base *, const struct keeper_events *);
+/* To the process, until the next change; NULL while there is none. */
+struct ipc *keeper_channel(const struct keeper *);
+/* Gives up the present process, which has broken the rules or does not answer: as if it had ended. */
+void keeper_give_up(struct keeper *, const char *why);
 
 #endif

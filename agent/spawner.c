@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/confine.h"
@@ -18,6 +17,8 @@
 #include "lib/mem.h"
 #include "probes/exec.h"
 
+#define ENDED "the process that starts plugins has ended"
+
 struct exec_call {
 	TAILQ_ENTRY(exec_call) link;
 	uint32_t id;
@@ -30,10 +31,7 @@ struct exec_call {
 TAILQ_HEAD(calls, exec_call);
 
 struct spawner {
-	pid_t keeper_pid;
-	struct ipc *keeper;  /* NULL once it is gone */
-	struct ipc *channel; /* to the spawner, NULL while there is none */
-	struct event_base *base;
+	struct keeper *keeper;
 	struct calls waiting, running;
 	size_t running_count;
 	uint32_t last_id;
@@ -84,9 +82,8 @@ struct spawner *spawner_start(const struct plugins *table, const struct spawner_
 
 	TAILQ_INIT(&s->waiting);
 	TAILQ_INIT(&s->running);
-	s->keeper = keeper_start(&work, &s->keeper_pid, e);
-	s->channel = s->keeper != NULL ? keeper_first(s->keeper, e) : NULL;
-	if (s->channel != NULL)
+	s->keeper = keeper_start(&work, e);
+	if (s->keeper != NULL)
 		return s;
 	err_wrap(e, "the process that starts plugins");
 	spawner_free(s);
@@ -112,10 +109,7 @@ void spawner_free(struct spawner *s)
 		return;
 	forget_all(&s->waiting);
 	forget_all(&s->running);
-	ipc_free(s->channel);
-	ipc_free(s->keeper);
-	if (s->keeper_pid > 0)
-		waitpid(s->keeper_pid, NULL, WNOHANG);
+	keeper_free(s->keeper);
 	free(s);
 }
 
@@ -136,20 +130,8 @@ static void fail_all(struct calls *list)
 
 		copy.body = (struct buf){0};
 		call_free(list, c);
-		tell_failed(&copy, "the process that starts plugins has ended");
+		tell_failed(&copy, ENDED);
 	}
-}
-
-static void on_gone(void *ctx, const char *why)
-{
-	struct spawner *s = ctx;
-
-	ipc_free(s->channel);
-	s->channel = NULL;
-	s->running_count = 0;
-	fail_all(&s->running);
-	fail_all(&s->waiting);
-	s->on_change(s->ctx, s->keeper != NULL ? KEEPER_GONE : KEEPER_LOST, why);
 }
 
 /* Calls that wait get the places that are free. */
@@ -167,7 +149,7 @@ static void fill_places(struct spawner *s)
 		TAILQ_REMOVE(&s->waiting, c, link);
 		TAILQ_INSERT_TAIL(&s->running, c, link);
 		s->running_count++;
-		ipc_send(s->channel, SPAWNER_CALL, c->id, body.data, body.len, -1);
+		ipc_send(keeper_channel(s->keeper), SPAWNER_CALL, c->id, body.data, body.len, -1);
 		buf_fini(&body);
 	}
 }
@@ -178,14 +160,12 @@ static void on_message(void *ctx, struct ipc_message *m)
 	struct exec_call *c, copy;
 	struct exec_end end;
 
-	if (m->fd >= 0)
-		close(m->fd);
 	TAILQ_FOREACH(c, &s->running, link) {
 		if (c->id == m->id)
 			break;
 	}
-	if (c == NULL || m->fd >= 0 || m->type != SPAWNER_END || spawner_message_read_end(m->body, m->len, &end) < 0) {
-		on_gone(s, "it broke the rules");
+	if (c == NULL || m->type != SPAWNER_END || spawner_message_read_end(m->body, m->len, &end) < 0) {
+		keeper_give_up(s->keeper, "it broke the rules");
 		return;
 	}
 	copy = *c;
@@ -197,43 +177,26 @@ static void on_message(void *ctx, struct ipc_message *m)
 	fill_places(s);
 }
 
-/* A spawner that is there lives on without it. */
-static void on_keeper_gone(void *ctx, const char *why)
+static void on_keeper_change(void *ctx, enum keeper_change change, const char *why)
 {
 	struct spawner *s = ctx;
 
-	ipc_free(s->keeper);
-	s->keeper = NULL;
-	waitpid(s->keeper_pid, NULL, WNOHANG);
-	if (s->channel == NULL)
-		s->on_change(s->ctx, KEEPER_LOST, why);
-}
-
-static void on_keeper_message(void *ctx, struct ipc_message *m)
-{
-	struct spawner *s = ctx;
-
-	if (m->type != KEEPER_BEGINS || m->fd < 0) {
-		if (m->fd >= 0)
-			close(m->fd);
-		on_keeper_gone(s, "it broke the rules");
-		return;
+	if (change != KEEPER_BACK) {
+		s->running_count = 0;
+		fail_all(&s->running);
+		fail_all(&s->waiting);
 	}
-	if (s->channel != NULL)
-		on_gone(s, "it has ended"); /* which was not heard yet */
-	s->channel = ipc_new(m->fd);
-	ipc_start(s->channel, s->base, on_message, on_gone, s);
-	s->on_change(s->ctx, KEEPER_BACK, "");
+	s->on_change(s->ctx, change, why);
 }
 
 void spawner_watch(struct spawner *s, struct event_base *base,
 	void (*on_change)(void *ctx, enum keeper_change, const char *why), void *ctx)
 {
-	s->base = base;
+	const struct keeper_events events = {on_message, on_keeper_change, s};
+
 	s->on_change = on_change;
 	s->ctx = ctx;
-	ipc_start(s->channel, base, on_message, on_gone, s);
-	ipc_start(s->keeper, base, on_keeper_message, on_keeper_gone, s);
+	keeper_watch(s->keeper, base, &events);
 }
 
 static uint32_t next_id(struct spawner *s)
@@ -248,8 +211,8 @@ struct exec_call *spawner_call(struct spawner *s, const struct exec_request *q,
 {
 	struct exec_call *c;
 
-	if (s->channel == NULL) {
-		err_set(e, "the process that starts plugins has ended");
+	if (keeper_channel(s->keeper) == NULL) {
+		err_set(e, ENDED);
 		return NULL;
 	}
 	c = mem_alloc(sizeof *c);
@@ -271,7 +234,7 @@ bool spawner_cancel(struct spawner *s, struct exec_call *c)
 		}
 	}
 	c->on_end = NULL;
-	if (s->channel != NULL)
-		ipc_send(s->channel, SPAWNER_CANCEL, c->id, NULL, 0, -1);
+	if (keeper_channel(s->keeper) != NULL)
+		ipc_send(keeper_channel(s->keeper), SPAWNER_CANCEL, c->id, NULL, 0, -1);
 	return true;
 }

@@ -10,7 +10,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/bus_packet.h"
@@ -24,6 +23,7 @@
 #include "probes/host/systemd.h"
 
 #define READ_STEP 65536
+#define ENDED "the process that asks systemd has ended"
 
 enum message { MESSAGE_ASK = 1, MESSAGE_ANSWER, MESSAGE_FAILED };
 
@@ -36,11 +36,7 @@ struct systemd_call {
 };
 
 struct units {
-	pid_t keeper_pid;
-	struct ipc *keeper;  /* NULL: there is none, or it is gone */
-	struct ipc *channel; /* to the process, NULL while there is none */
-	const char *why;     /* then */
-	struct event_base *base;
+	struct keeper *keeper; /* NULL: this host is not run by systemd */
 	TAILQ_HEAD(calls, systemd_call) calls; /* the first one is under way */
 	bool is_asking;
 	uint32_t asked;      /* id of the last question */
@@ -210,11 +206,9 @@ static int start_process(struct units *u, const char *run, struct err *e)
 	char *bus = mem_format("%s/dbus/system_bus_socket", run);
 	const struct keeper_work work = {"xj-units-keeper", "xj-units", confine_units_keeper, live, bus};
 
-	u->why = "the process that asks systemd has ended";
-	u->keeper = keeper_start(&work, &u->keeper_pid, e);
-	u->channel = u->keeper != NULL ? keeper_first(u->keeper, e) : NULL;
+	u->keeper = keeper_start(&work, e);
 	free(bus);
-	return u->channel != NULL ? 0 : err_wrap(e, "the process that asks systemd");
+	return u->keeper != NULL ? 0 : err_wrap(e, "the process that asks systemd");
 }
 
 struct units *units_start(const char *run, struct err *e)
@@ -222,7 +216,6 @@ struct units *units_start(const char *run, struct err *e)
 	struct units *u = mem_alloc(sizeof *u);
 
 	TAILQ_INIT(&u->calls);
-	u->why = "this host is not run by systemd";
 	if (!is_booted(run) || start_process(u, run, e) == 0)
 		return u;
 	units_free(u);
@@ -242,10 +235,7 @@ void units_free(struct units *u)
 		return;
 	while (!TAILQ_EMPTY(&u->calls))
 		call_free(u, TAILQ_FIRST(&u->calls));
-	ipc_free(u->channel);
-	ipc_free(u->keeper);
-	if (u->keeper_pid > 0)
-		waitpid(u->keeper_pid, NULL, WNOHANG);
+	keeper_free(u->keeper);
 	free(u);
 }
 
@@ -261,31 +251,20 @@ static void end_first(struct units *u, const struct systemd_units *units, const 
 		copy.on_end(copy.ctx, units, why);
 }
 
-static void on_gone(void *ctx, const char *why)
-{
-	struct units *u = ctx;
-
-	ipc_free(u->channel);
-	u->channel = NULL;
-	while (!TAILQ_EMPTY(&u->calls))
-		end_first(u, NULL, u->why);
-	u->on_change(u->ctx, u->keeper != NULL ? KEEPER_GONE : KEEPER_LOST, why);
-}
-
 static void ask_next(struct units *u)
 {
 	struct systemd_call *first = TAILQ_FIRST(&u->calls);
 	struct buf body = {0};
 	int64_t left;
 
-	if (u->is_asking || first == NULL || u->channel == NULL)
+	if (u->is_asking || first == NULL || keeper_channel(u->keeper) == NULL)
 		return;
 	left = first->deadline - clock_mono();
 	left = left < NS_PER_MS ? NS_PER_MS : left > UNITS_LIMIT ? UNITS_LIMIT : left;
 	buf_add_u32(&body, (uint32_t)(left / NS_PER_MS));
 	buf_add(&body, first->names.data, first->names.len);
 	u->is_asking = true;
-	ipc_send(u->channel, MESSAGE_ASK, ++u->asked, body.data, body.len, -1);
+	ipc_send(keeper_channel(u->keeper), MESSAGE_ASK, ++u->asked, body.data, body.len, -1);
 	buf_fini(&body);
 }
 
@@ -315,60 +294,37 @@ static void on_message(void *ctx, struct ipc_message *m)
 	struct units *u = ctx;
 	char words[256];
 
-	if (m->fd >= 0)
-		close(m->fd);
-	if (m->fd < 0 && u->is_asking && m->id == u->asked && m->type == MESSAGE_ANSWER && are_units(m, units)) {
+	if (u->is_asking && m->id == u->asked && m->type == MESSAGE_ANSWER && are_units(m, units)) {
 		end_first(u, units, NULL);
 		ask_next(u);
-	} else if (m->fd < 0 && u->is_asking && m->id == u->asked && m->type == MESSAGE_FAILED) {
+	} else if (u->is_asking && m->id == u->asked && m->type == MESSAGE_FAILED) {
 		snprintf(words, sizeof words, "%.*s", (int)(m->len < 255 ? m->len : 255), (const char *)m->body);
 		end_first(u, NULL, words);
 		ask_next(u);
 	} else {
-		on_gone(u, "it broke the rules");
+		keeper_give_up(u->keeper, "it broke the rules");
 	}
 	free(units);
 }
 
-/* A process that is there lives on without it. */
-static void on_keeper_gone(void *ctx, const char *why)
+static void on_keeper_change(void *ctx, enum keeper_change change, const char *why)
 {
 	struct units *u = ctx;
 
-	ipc_free(u->keeper);
-	u->keeper = NULL;
-	waitpid(u->keeper_pid, NULL, WNOHANG);
-	if (u->channel == NULL)
-		u->on_change(u->ctx, KEEPER_LOST, why);
-}
-
-static void on_keeper_message(void *ctx, struct ipc_message *m)
-{
-	struct units *u = ctx;
-
-	if (m->type != KEEPER_BEGINS || m->fd < 0) {
-		if (m->fd >= 0)
-			close(m->fd);
-		on_keeper_gone(u, "it broke the rules");
-		return;
-	}
-	if (u->channel != NULL)
-		on_gone(u, "it has ended"); /* which was not heard yet */
-	u->channel = ipc_new(m->fd);
-	ipc_start(u->channel, u->base, on_message, on_gone, u);
-	u->on_change(u->ctx, KEEPER_BACK, "");
+	while (change != KEEPER_BACK && !TAILQ_EMPTY(&u->calls))
+		end_first(u, NULL, ENDED);
+	u->on_change(u->ctx, change, why);
 }
 
 void units_watch(struct units *u, struct event_base *base,
 	void (*on_change)(void *ctx, enum keeper_change, const char *why), void *ctx)
 {
-	u->base = base;
+	const struct keeper_events events = {on_message, on_keeper_change, u};
+
 	u->on_change = on_change;
 	u->ctx = ctx;
-	if (u->keeper == NULL)
-		return;
-	ipc_start(u->channel, base, on_message, on_gone, u);
-	ipc_start(u->keeper, base, on_keeper_message, on_keeper_gone, u);
+	if (u->keeper != NULL)
+		keeper_watch(u->keeper, base, &events);
 }
 
 struct systemd_call *units_ask(struct units *u, const struct systemd_request *q,
@@ -376,8 +332,8 @@ struct systemd_call *units_ask(struct units *u, const struct systemd_request *q,
 {
 	struct systemd_call *c;
 
-	if (u->channel == NULL) {
-		err_set(e, "%s", u->why);
+	if (u->keeper == NULL || keeper_channel(u->keeper) == NULL) {
+		err_set(e, "%s", u->keeper == NULL ? "this host is not run by systemd" : ENDED);
 		return NULL;
 	}
 	c = mem_alloc(sizeof *c);
