@@ -100,7 +100,8 @@ static int check_others(const struct settings *s, const struct inventory *invent
 
 	if (is_good && s->notice[0] != '\0') {
 		roster = roster_load(s->notice, inventory, e);
-		is_good = roster != NULL && commands_check(roster, s->commands, e) == 0;
+		is_good = roster != NULL && commands_check(roster, s->commands, e) == 0 &&
+			roster_check_steps(roster, s->incidents.escalate.count, e) == 0;
 		if (is_good)
 			tell_who_is_left_out(s->notice, roster, inventory);
 	}

@@ -534,7 +534,8 @@ static int read_others(const struct settings *s, const struct inventory *invento
 	bool is_good = c != NULL || s->calendar[0] == '\0';
 	struct roster *r = is_good && s->notice[0] != '\0' ? roster_load(s->notice, inventory, e) : NULL;
 
-	is_good = is_good && (r != NULL ? commands_check(r, s->commands, e) == 0 : s->notice[0] == '\0');
+	is_good = is_good && (r != NULL ? commands_check(r, s->commands, e) == 0 &&
+		roster_check_steps(r, s->incidents.escalate.count, e) == 0 : s->notice[0] == '\0');
 	calendar_free(c);
 	if (!is_good)
 		roster_free(r);

@@ -50,6 +50,8 @@ struct rule_test {
 };
 struct rule_file {
 	const char *inventory;
+	struct config_texts escalate;
+	struct config_where where;
 	struct config_list tests;
 };
 
@@ -59,6 +61,7 @@ struct rule_file {
 
 static int check_series(const char *, struct err *);
 static int check_values(const char *, struct err *);
+static int check_step(const char *, struct err *);
 
 static const struct config_field input_fields[] = {
 	FIELD(rule_input, checks, CONFIG_TEXTS, .min = 1, .max = TEXTS_MAX, .help = "ids of the checks that are measured so"),
@@ -91,8 +94,8 @@ static const struct config_field expect_fields[] = {
 	FIELD(rule_expect, open, CONFIG_TEXTS, .fallback = "", .max = TEXTS_MAX,
 		.help = "root causes of the open incidents then; none: no incident is open"),
 	FIELD(rule_expect, told, CONFIG_TEXTS, .fallback = "", .max = TEXTS_MAX,
-		.help = "notices since the moment before, as in \"operations problem link/east\" (a unit's id in the place of operations); "
-			"none: nobody was told anything"),
+		.help = "notices since the moment before, as in \"operations problem link/east\" (a unit's id in the place of operations, or "
+			"escalation/1); none: nobody was told anything"),
 	FIELD(rule_expect, states, CONFIG_TEXTS, .fallback = "", .max = TEXTS_MAX, .help = "states then, as in \"system/portal degraded\""),
 	{.name = NULL},
 };
@@ -110,10 +113,12 @@ static const struct config_schema test_schema = SCHEMA(rule_test, test_fields);
 
 static const struct config_field file_fields[] = {
 	FIELD(rule_file, inventory, CONFIG_TEXT, .min = 1, .max = 4096, .help = "folder of the inventory, from the folder of this file on"),
+	FIELD(rule_file, escalate, CONFIG_TEXTS, .fallback = "", .max = INCIDENT_STEPS, .check = check_step,
+		.help = "steps of the escalation, as in collector.conf(5), all hours counted: 15m, 1h"),
 	FIELD(rule_file, tests, CONFIG_LIST, .min = 1, .max = 10000, .sub = &test_schema, .help = "each begins anew"),
 	{.name = NULL},
 };
-const struct config_schema rules_schema = {.size = sizeof(struct rule_file), .fields = file_fields, .where_offset = -1};
+const struct config_schema rules_schema = SCHEMA(rule_file, file_fields);
 
 /* ---- series: "up x5 down x3 _ up" */
 
@@ -242,6 +247,15 @@ static int check_values(const char *text, struct err *e)
 		;
 	return run.times == 0 ? 0
 		: err_set(e, "values are numbers, 0+1x5 (from 0 on five times 1 more), 3x5 or _ (nothing), at most %d", STEPS_MAX);
+}
+
+static int check_step(const char *text, struct err *e)
+{
+	int64_t after;
+
+	if (num_parse_duration(text, &after, e) < 0)
+		return -1;
+	return after >= NS_PER_S && after <= DAYS ? 0 : err_set(e, "\"%.60s\" is not between 1s and 30d", text);
 }
 
 /* False: there is none then. */
@@ -468,10 +482,10 @@ static int act(struct rehearse *r, const struct rule_test *t, const struct rule_
 }
 
 /* How many things came otherwise; -1 with err when the inventory cannot be judged. */
-static int play(const struct rule_test *t, const struct inventory *v, struct err *e)
+static int play(const struct rule_test *t, const struct incident_settings *settings, const struct inventory *v, struct err *e)
 {
 	struct play p = {.test = t};
-	const struct rehearse_options o = {outcome, values, on_intent, &p};
+	const struct rehearse_options o = {outcome, values, on_intent, &p, *settings};
 	struct rehearse *r = rehearse_new(v, &o, e);
 	const struct rule_expect *expect = t->expect.items;
 	const struct rule_action *actions = t->actions.items;
@@ -550,15 +564,32 @@ static char *beside(const char *file, const char *path)
 
 /* ---- the command */
 
+static int read_steps(const struct rule_file *f, struct incident_settings *s, struct err *e)
+{
+	for (size_t i = 0; i < f->escalate.count; i++) {
+		struct err why;
+
+		if (num_parse_duration(f->escalate.items[i], &s->after[i], &why) < 0)
+			return config_error(&f->where, e, "escalate: %s", why.text);
+		if (i > 0 && s->after[i] <= s->after[i - 1])
+			return config_error(&f->where, e, "escalate: each step comes later than the one before");
+	}
+	s->steps = f->escalate.count;
+	return 0;
+}
+
 static int run_tests(const struct rule_file *f, const struct inventory *v, int *passed, int *failed, struct err *e)
 {
 	const struct rule_test *tests = f->tests.items;
+	struct incident_settings settings = {0};
 
 	for (size_t i = 0; i < f->tests.count; i++)
 		if (check_test(&tests[i], v, e) < 0)
 			return -1;
+	if (read_steps(f, &settings, e) < 0)
+		return -1;
 	for (size_t i = 0; i < f->tests.count; i++) {
-		int wrong = play(&tests[i], v, e);
+		int wrong = play(&tests[i], &settings, v, e);
 
 		if (wrong < 0)
 			return -1;

@@ -15,7 +15,8 @@
  * is never explained. An attached subject that still fails INCIDENT_SETTLE after its parent works again gets an incident of
  * its own; one whose parent turns out to have failed first is merged into the parent's.
  * Told. Operations and each unit with an affected system of its own are audiences. Each is told of an incident once, and what was told is
- * closed once: by INTENT_CLOSE or INTENT_MERGED, whatever happens between (maintenance, flapping, reload, restart). What is
+ * closed once: by INTENT_CLOSE or INTENT_MERGED, whatever happens between (maintenance, flapping, reload, restart). Those to whom a
+ * step of the escalation leads ("escalation/2") are audiences of what came so far: they hear each step from theirs on, and its end. What is
  * degraded by what it answers is told after INCIDENT_ROW, in which the other family and the other vantages are asked and may make
  * it down, which is told at once; what becomes down after it was told as degraded is told once more, as worse.
  * Maintenance keeps a notice back while it lasts, never the closing of what was told. Flapping, or a third outage within the hour, keeps
@@ -49,6 +50,7 @@ struct record_sink;
 #define INCIDENT_TELLS 4
 #define INCIDENT_TEXT_MAX 1000
 #define INCIDENT_STEPS 8
+#define INCIDENT_ESCALATION "escalation/" /* begins the name of who is told from that step on; no id of a unit has a '/' */
 
 struct incident_settings {
 	unsigned notices_per_minute; /* per audience; 0: 10 */
@@ -102,6 +104,9 @@ enum incident_intent_kind {
 	INTENT_KINDS,
 };
 const char *incident_intent_name(enum incident_intent_kind);
+bool incident_is_escalation(const char *audience);
+/* It may read of its own systems alone. */
+bool incident_is_unit(const char *audience);
 
 struct incident_item {
 	enum incident_intent_kind kind; /* problem, close, merged, flapping, ... */
@@ -111,7 +116,7 @@ struct incident_item {
 struct incident_intent {
 	uint64_t key; /* idempotency: rises by one */
 	enum incident_intent_kind kind;
-	const char *audience; /* "": operations; else a unit's id */
+	const char *audience; /* "": operations; "escalation/<step>"; else a unit's id */
 	uint64_t incident, other;
 	const char *subject;  /* the root cause */
 	enum state state;

@@ -1,5 +1,6 @@
 #include "collector/judge/incident_parts.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,16 @@ const char *incident_intent_name(enum incident_intent_kind kind)
 		"unacknowledged", "assigned", "commented", "digest", "probe", "worse"};
 
 	return names[kind];
+}
+
+bool incident_is_escalation(const char *audience)
+{
+	return strncmp(audience, INCIDENT_ESCALATION, sizeof INCIDENT_ESCALATION - 1) == 0;
+}
+
+bool incident_is_unit(const char *audience)
+{
+	return audience[0] != '\0' && !incident_is_escalation(audience);
 }
 
 /* ---- intents */
@@ -232,7 +243,7 @@ void incident_tell_all(struct incidents *c, struct incident *i, enum incident_in
 	for (size_t k = 0; k < i->audiences_count; k++) {
 		struct incident_intent intent = about(i, kind, i->audiences[k].name);
 
-		if (!i->audiences[k].is_told)
+		if (!i->audiences[k].is_told || incident_is_escalation(i->audiences[k].name))
 			continue;
 		intent.author = author;
 		intent.text = text;
@@ -281,7 +292,7 @@ static void tell_problem(struct incidents *c, struct incident *i)
 void incident_tell_worse(struct incidents *c, struct incident *i)
 {
 	for (size_t k = 0; k < i->audiences_count; k++) {
-		if (i->audiences[k].is_told && !is_quiet(c, i, &i->audiences[k]))
+		if (i->audiences[k].is_told && !incident_is_escalation(i->audiences[k].name) && !is_quiet(c, i, &i->audiences[k]))
 			tell_of(c, i, INTENT_WORSE, i->audiences[k].name);
 	}
 }
@@ -445,6 +456,19 @@ static void release_overdue(struct incidents *c, struct incident *i)
 	}
 }
 
+/* Those at whom this step leads, and at whom the ones before it did. */
+static void tell_step(struct incidents *c, struct incident *i)
+{
+	char name[sizeof INCIDENT_ESCALATION + 12];
+
+	tell_of(c, i, INTENT_ESCALATE, "");
+	for (unsigned step = 1; step <= i->level; step++) {
+		snprintf(name, sizeof name, INCIDENT_ESCALATION "%u", step);
+		get_audience(c, i, name, 0)->is_told = true;
+		tell_of(c, i, INTENT_ESCALATE, name);
+	}
+}
+
 static void escalate(struct incidents *c, struct incident *i)
 {
 	const struct incident_settings *s = &c->settings;
@@ -458,7 +482,7 @@ static void escalate(struct incidents *c, struct incident *i)
 			return;
 		i->level++;
 		i->is_dirty = true;
-		tell_of(c, i, INTENT_ESCALATE, "");
+		tell_step(c, i);
 	}
 }
 

@@ -183,7 +183,7 @@ struct rehearse *rehearse_new(const struct inventory *v, const struct rehearse_o
 	r->options = *options;
 	r->now = REHEARSE_START;
 	r->verdict = verdict_new();
-	r->incidents = incidents_new(&(struct incident_settings){0});
+	r->incidents = incidents_new(&options->settings);
 	if (plan_make(v, &plan, e) < 0) {
 		rehearse_free(r);
 		return NULL;

@@ -37,6 +37,7 @@ struct rehearse_options {
 		struct verdict_value *out, size_t room);
 	void (*on_intent)(void *ctx, const struct incident_intent *, int64_t now);
 	void *ctx;
+	struct incident_settings settings; /* how it is told */
 };
 
 /* The inventory must outlive it. NULL with err: it cannot be judged. */

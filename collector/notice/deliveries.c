@@ -32,7 +32,7 @@ static const char *const tables =
 	"CREATE INDEX IF NOT EXISTS delivery_waiting ON delivery (id) WHERE state = 0;"
 	"CREATE INDEX IF NOT EXISTS delivery_incident ON delivery (incident);"
 	"CREATE INDEX IF NOT EXISTS delivery_into ON delivery (goes_into) WHERE goes_into > 0;"
-	/* The incidents that a digest begins to tell of, or one that tells that it is a part of them. */
+	/* The incidents that a digest or an escalation begins to tell of, or one that tells that it is a part of them. */
 	"CREATE TABLE IF NOT EXISTS begins (incident INTEGER NOT NULL, notice INTEGER NOT NULL, PRIMARY KEY (incident, notice)) WITHOUT"
 	" ROWID;"
 	"CREATE INDEX IF NOT EXISTS begins_notice ON begins (notice);"
@@ -91,8 +91,9 @@ static const char *const texts[STATEMENTS] = {
 	[WAS_TOLD] = WAYS_OF_PROBLEM("") " SELECT count(*) FROM way WHERE state <> 5",
 	[BEGINS] = "INSERT OR IGNORE INTO begins (incident, notice) VALUES (?, ?)",
 	/* Joined to this one, or given up. */
-	[FIRST] = "SELECT count(*) FROM delivery WHERE incident = ?1 AND audience = ?2 AND route = ?3 AND kind = 0 AND ((state = 2 AND"
-		  " goes_into = ?4) OR state = 4)",
+	[FIRST] = "SELECT count(*) FROM delivery WHERE incident = ?1 AND audience = ?2 AND route = ?3 AND (kind = 0 OR (kind = 4 AND"
+		  " audience LIKE '" INCIDENT_ESCALATION "%' AND NOT EXISTS (SELECT 1 FROM delivery o WHERE o.incident = ?1 AND o.audience"
+		  " = ?2 AND o.route = ?3 AND o.state = 1))) AND ((state = 2 AND goes_into = ?4) OR state = 4)",
 	[GET_BEAT] = "SELECT number, at FROM beat",
 	[PUT_BEAT] = "INSERT INTO beat (one, number, at) VALUES (1, ?1, ?2) ON CONFLICT (one) DO UPDATE SET number = ?1, at = ?2",
 	[LIST] = "SELECT " COLUMNS ", d.goes_into, n.at, d.ended, n.subject, d.words FROM delivery d JOIN notice n ON n.id = d.notice WHERE"
@@ -277,14 +278,23 @@ static int note_begin(struct deliveries *d, uint64_t incident, uint64_t notice, 
 	return incident == 0 ? 0 : run(d, bound(d, BEGINS, (const int64_t[]){(int64_t)incident, (int64_t)notice}, 2, NULL, 0), "a notice is not kept", e);
 }
 
+/* Who is told of escalations alone hears of an incident first by one. */
+static bool is_beginning(const struct incident_intent *in, enum incident_intent_kind kind)
+{
+	return kind == INTENT_PROBLEM || (kind == INTENT_ESCALATE && incident_is_escalation(in->audience));
+}
+
+/* A problem by itself is found by its delivery. */
 static int note_begins(struct deliveries *d, const struct incident_intent *in, uint64_t notice, struct err *e)
 {
 	int rc = in->kind == INTENT_MERGED ? note_begin(d, in->other, notice, e) : 0;
 
+	if (in->kind != INTENT_PROBLEM && is_beginning(in, in->kind))
+		rc = note_begin(d, in->incident, notice, e);
 	for (size_t i = 0; i < in->items_count && rc == 0; i++) {
 		const struct incident_item *item = &in->items[i];
 
-		if (item->kind == INTENT_PROBLEM || item->kind == INTENT_MERGED)
+		if (item->kind == INTENT_MERGED || is_beginning(in, item->kind))
 			rc = note_begin(d, item->kind == INTENT_MERGED ? item->other : item->incident, notice, e);
 	}
 	return rc;

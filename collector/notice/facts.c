@@ -158,7 +158,7 @@ void facts_make(const struct roster_channel *c, const struct incident_intent *in
 		put_incident(in, f);
 	f->text[FACT_SUBJECT] = clean(p->subject);
 	f->text[FACT_SEVERITY] = mem_strdup(severity_name(f->severity));
-	f->text[FACT_UNIT] = clean(in->audience);
+	f->text[FACT_UNIT] = clean(incident_is_unit(in->audience) ? in->audience : "");
 	f->text[FACT_AT] = mem_strdup(facts_format_time(in->at, time, sizeof time));
 	f->text[FACT_REASON] = clean(p->reason);
 	f->text[FACT_SYSTEMS] = clean(p->systems);

@@ -24,7 +24,7 @@ enum fact {
 	FACT_STATE,    /* "down" */
 	FACT_FAMILIES, /* "IPv4 IPv6" */
 	FACT_SEVERITY, /* "critical" */
-	FACT_UNIT,     /* id of the unit that is told; "" operations */
+	FACT_UNIT,     /* id of the unit that is told; "" others */
 	FACT_SINCE, FACT_AT, /* ISO 8601 with the offset of Shanghai; since: "" when there is no incident */
 	FACT_REASON, FACT_SYSTEMS, FACT_AUTHOR,
 	FACT_COLLECTOR, FACT_CHANNEL,

@@ -300,7 +300,7 @@ static void put_alert(struct json *j, const struct incident_intent *intent, cons
 	free(group);
 }
 
-/* What an item is about may be another's: of a digest only operations have it by name. */
+/* What an item is about may be another's: of a digest units do not have it by name. */
 static void put_alerts(struct json *j, const struct incident_intent *intent, const char *name, const struct phrase *p)
 {
 	struct incident_item one = {.kind = intent->kind, .incident = intent->incident, .subject = p->subject != NULL ? p->subject : ""};
@@ -308,7 +308,7 @@ static void put_alerts(struct json *j, const struct incident_intent *intent, con
 	json_open(j, "alerts", '[');
 	for (size_t i = 0; i < intent->items_count; i++) {
 		one = intent->items[i];
-		if (intent->audience[0] != '\0')
+		if (incident_is_unit(intent->audience))
 			one.subject = "";
 		put_alert(j, intent, name, &one, p);
 	}

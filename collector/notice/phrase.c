@@ -139,7 +139,7 @@ bool phrase_is_own(const struct inventory *inventory, const char *audience, cons
 	const struct inventory_system *s;
 	char id[64];
 
-	if (audience[0] == '\0')
+	if (!incident_is_unit(audience))
 		return true;
 	if (len <= 7 || len - 7 >= sizeof id || strncmp(subject, "system/", 7) != 0)
 		return false;

@@ -33,7 +33,7 @@ struct phrase {
 void phrase_make(const struct roster *, const struct inventory *, const struct incident_intent *, const char *affected,
 	enum roster_language, struct phrase *);
 void phrase_fini(struct phrase *);
-/* May an audience read of that subject? Operations of all, a unit of its systems. */
+/* May an audience read of that subject? A unit of its systems, others of all. */
 bool phrase_is_own(const struct inventory *, const char *audience, const char *subject, size_t len);
 /* Adds text as it may stand in a notice. */
 void phrase_add_clean(struct buf *, const char *text);

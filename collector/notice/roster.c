@@ -117,7 +117,8 @@ static const struct config_schema channel_schema = {.size = sizeof(struct roster
 #define ROUTE(field) offsetof(struct roster_route, field)
 static const struct config_field route_fields[] = {
 	{.name = "audience", .kind = CONFIG_TEXTS, .offset = ROUTE(audiences), .min = 1, .max = 4096,
-		.help = "operations, unit/<id>: a unit is told of its own systems alone"},
+		.help = "operations, unit/<id>, escalation/<step>: a unit is told of its own systems alone; to whom a step leads, of what "
+			"nobody acknowledged till then or till a later step, and of its end, and of nothing else"},
 	{.name = "channels", .kind = CONFIG_TEXTS, .offset = ROUTE(channels), .min = 1, .max = 64, .help = "ids of channels"},
 	{.name = "language", .kind = CONFIG_CHOICE, .offset = ROUTE(language), .fallback = "zh", .choices = "zh|en",
 		.help = "of the words"},
@@ -313,17 +314,44 @@ static int check_channels(const struct roster *r, struct err *e)
 	return 0;
 }
 
+/* 0: it is none. */
+static unsigned step_of(const char *audience)
+{
+	const char *n = audience + sizeof INCIDENT_ESCALATION - 1;
+
+	return incident_is_escalation(audience) && n[0] >= '1' && n[0] < '1' + INCIDENT_STEPS && n[1] == '\0' ? (unsigned)(n[0] - '0') : 0;
+}
+
+/* They are told nothing that could be left out. */
+static int check_kinds_of_step(const struct roster_route *t, const char *audience, struct err *e)
+{
+	for (size_t i = 0; i < t->kinds.count; i++) {
+		if (strcmp(t->kinds.items[i], "escalate") != 0 && strcmp(t->kinds.items[i], "flapping") != 0)
+			return config_error(&t->where, e, "audience \"%s\": it is told of escalations and their ends alone, and of nothing as "
+				"%s", audience, t->kinds.items[i]);
+	}
+	return 0;
+}
+
+static int check_audience(const struct roster_route *t, const char *a, const struct inventory *inventory, struct err *e)
+{
+	if (strcmp(a, "operations") == 0)
+		return 0;
+	if (step_of(a) != 0)
+		return check_kinds_of_step(t, a, e);
+	if (!begins(a, "unit/"))
+		return config_error(&t->where, e, "audience \"%.80s\": write operations, unit/<id> or escalation/<step>, with a step from 1 "
+			"to %d", a, INCIDENT_STEPS);
+	if (inventory_unit(inventory, a + 5) == NULL)
+		return config_error(&t->where, e, "audience \"%.80s\": the inventory has no such unit", a);
+	return 0;
+}
+
 static int check_route(const struct roster *r, const struct roster_route *t, const struct inventory *inventory, struct err *e)
 {
 	for (size_t i = 0; i < t->audiences.count; i++) {
-		const char *a = t->audiences.items[i];
-
-		if (strcmp(a, "operations") == 0)
-			continue;
-		if (!begins(a, "unit/"))
-			return config_error(&t->where, e, "audience \"%.80s\": write operations or unit/<id>", a);
-		if (inventory_unit(inventory, a + 5) == NULL)
-			return config_error(&t->where, e, "audience \"%.80s\": the inventory has no such unit", a);
+		if (check_audience(t, t->audiences.items[i], inventory, e) < 0)
+			return -1;
 	}
 	for (size_t i = 0; i < t->channels.count; i++) {
 		if (roster_channel(r, t->channels.items[i]) == NULL)
@@ -406,10 +434,26 @@ void roster_free(struct roster *r)
 
 /* ---- routes */
 
+int roster_check_steps(const struct roster *r, size_t steps, struct err *e)
+{
+	const struct roster_route *t = r->routes.items;
+
+	for (size_t i = 0; i < r->routes.count; i++) {
+		for (size_t k = 0; k < t[i].audiences.count; k++) {
+			if (step_of(t[i].audiences.items[k]) > steps)
+				return config_error(&t[i].where, e, "audience \"%s\": the setting incidents.escalate has %zu steps: nobody would be "
+					"told", t[i].audiences.items[k], steps);
+		}
+	}
+	return 0;
+}
+
 static bool is_audience(const char *written, const char *audience)
 {
 	if (audience[0] == '\0')
 		return strcmp(written, "operations") == 0;
+	if (incident_is_escalation(audience))
+		return strcmp(written, audience) == 0;
 	return begins(written, "unit/") && strcmp(written + 5, audience) == 0;
 }
 
@@ -426,8 +470,10 @@ bool roster_leads_to(const struct roster *r, const char *audience)
 	return false;
 }
 
-static bool is_wanted(const struct roster_route *t, enum incident_intent_kind kind)
+static bool is_wanted(const struct roster_route *t, enum incident_intent_kind kind, const char *audience)
 {
+	if (incident_is_escalation(audience))
+		return true;
 	for (size_t i = 0; i < OPTIONAL; i++) {
 		if (optional[i] != kind)
 			continue;
@@ -442,7 +488,7 @@ static bool is_wanted(const struct roster_route *t, enum incident_intent_kind ki
 
 bool roster_takes(const struct roster_route *t, const struct incident_intent *intent)
 {
-	if (!is_wanted(t, intent->kind))
+	if (!is_wanted(t, intent->kind, intent->audience))
 		return false;
 	for (size_t i = 0; i < t->audiences.count; i++) {
 		if (is_audience(t->audiences.items[i], intent->audience))

@@ -51,10 +51,10 @@ struct roster_channel {
 };
 
 struct roster_route {
-	struct config_texts audiences; /* "operations", "unit/<id>" */
+	struct config_texts audiences; /* "operations", "unit/<id>", "escalation/<step>" */
 	struct config_texts channels;  /* ids */
 	int language;                  /* enum roster_language */
-	struct config_texts kinds;     /* beyond problem, worse, close, merged and digest, which nobody can leave out */
+	struct config_texts kinds;     /* to operations and units: beyond problem, worse, close, merged and digest, which nobody can leave out */
 	struct config_where where;
 };
 
@@ -85,7 +85,9 @@ extern const struct config_schema roster_schema; /* for the manual */
 struct roster *roster_load(const char *path, const struct inventory *, struct err *);
 void roster_free(struct roster *); /* accepts NULL */
 const struct roster_channel *roster_channel(const struct roster *, const char *id);
-/* Is there a route to this audience? "": operations, else the id of a unit. */
+/* Does each step that a route names stand in the settings, which have so many? Else -1 with err. */
+int roster_check_steps(const struct roster *, size_t steps, struct err *);
+/* Is there a route to this audience? As incidents name it: "", "escalation/1", the id of a unit. */
 bool roster_leads_to(const struct roster *, const char *audience);
 /* Is this for those at the end of the route? */
 bool roster_takes(const struct roster_route *, const struct incident_intent *);

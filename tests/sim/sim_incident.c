@@ -246,11 +246,11 @@ static struct topology *make_topology(const struct scenario *s, bool reduced)
 
 struct told {
 	uint64_t incident;
-	char audience[8];
+	char audience[16];
 	bool is_closed;
 	unsigned escalated;
 	bool is_worse;
-	int64_t at;
+	int64_t at, escalated_at;
 };
 
 struct minute { int64_t notices[2 * NOTICES], digests[2]; }; /* the last ones of an audience */
@@ -641,6 +641,20 @@ static void judge_escalation(struct world *w, uint64_t incident, const char *sub
 		(view.is_acknowledged || w->now < view.opened + w->s->settings.after[t->escalated]))
 		wrong(w, "%s escalated %s", subject, view.is_acknowledged ? "though it is acknowledged" : "too early");
 	t->escalated++;
+	t->escalated_at = w->now;
+}
+
+/* To whom a step leads: each step from that on, once, until the end. */
+static void judge_step(struct world *w, uint64_t incident, const char *subject, const char *audience)
+{
+	unsigned step = (unsigned)strtoul(strchr(audience, '/') + 1, NULL, 10);
+	struct told *t;
+
+	if (find_told(w, incident, audience) == NULL)
+		note_problem(w, incident, audience);
+	t = find_told(w, incident, audience);
+	if (t->is_closed || step + t->escalated++ > w->s->settings.steps)
+		wrong(w, "%s escalated to \"%s\" %s", subject, audience, t->is_closed ? "behind its end" : "once too often");
 }
 
 static void judge_worse(struct world *w, uint64_t incident, const char *subject, const char *audience)
@@ -659,6 +673,8 @@ static void judge_notice(struct world *w, enum incident_intent_kind kind, uint64
 {
 	uint32_t node = node_of(w, subject);
 
+	if (incident_is_escalation(audience) && kind != INTENT_ESCALATE && kind != INTENT_CLOSE && kind != INTENT_MERGED)
+		wrong(w, "\"%s\" is told of %s as %s", audience, subject, incident_intent_name(kind));
 	switch (kind) {
 	case INTENT_PROBLEM:
 		if (!in_digest)
@@ -678,7 +694,10 @@ static void judge_notice(struct world *w, enum incident_intent_kind kind, uint64
 			wrong(w, "flapping of %s to \"%s\", which was not told of it", subject, audience);
 		break;
 	case INTENT_ESCALATE:
-		judge_escalation(w, incident, subject, in_digest);
+		if (incident_is_escalation(audience))
+			judge_step(w, incident, subject, audience);
+		else
+			judge_escalation(w, incident, subject, in_digest);
 		return;
 	case INTENT_WORSE:
 		judge_worse(w, incident, subject, audience);
@@ -1006,6 +1025,13 @@ static void judge_due(struct world *w, const struct told *t, const struct incide
 {
 	unsigned due = 0;
 
+	for (unsigned step = 1; step <= t->escalated && w->now > t->escalated_at + TOLD_BY; step++) {
+		char audience[sizeof t->audience];
+
+		snprintf(audience, sizeof audience, INCIDENT_ESCALATION "%u", step);
+		if (find_told(w, view->id, audience) == NULL)
+			wrong(w, "%s was escalated %u times, and \"%s\" is not told", view->subject, t->escalated, audience);
+	}
 	while (due < w->s->settings.steps && w->now > view->opened + w->s->settings.after[due] + TOLD_BY)
 		due++;
 	if (t->escalated < due && !view->is_acknowledged && w->now > t->at + TOLD_BY &&

@@ -59,6 +59,12 @@ def main():
         shutil.copy(os.path.join(CONF, "commands.conf"), folder)
         with open(path, "a", encoding="utf-8") as f:
             f.write('commands = "commands.conf";\n')
+        with open(notice, encoding="utf-8") as f:
+            step = f.read().partition('"escalation/1"')[0].count("\n") + 1
+        expect("a route to a step that is never due", run(COLLECTOR, "check-config", "-c", path), 3,
+               f"notice.conf:{step}: audience \"escalation/1\": the setting incidents.escalate has 0 steps")
+        with open(path, "a", encoding="utf-8") as f:
+            f.write('incidents = { escalate = "15m"; };\n')
         seen = run(COLLECTOR, "check-config", "-c", path)
         expect("the sample of notices", seen, 0)
         expect("everybody is told there", (int("no route leads" in seen[1]), seen[1]), 0)

@@ -615,6 +615,39 @@ static void an_end_is_told_where_a_digest_said_what_became_part_of_it(void **sta
 	assert_on_their_way("");
 }
 
+/* Of operations' route nothing goes there, whatever it is. */
+static void a_leader_is_told_what_is_escalated_and_its_end_wherever_that_went(void **state)
+{
+	static const struct incident_item storm[] = {{INTENT_ESCALATE, 3, 0, "system/s"}, {INTENT_ESCALATE, 4, 0, "system/t"}};
+	struct bench *b = *state;
+
+	configure(b, "channels = ( " HOOK("a", "") ", " HOOK("b", "fallback = \"c\";") ", " HOOK("c", "") " ); routes = ( { audience = "
+		"\"operations\"; channels = \"a\"; }, { audience = \"escalation/1\"; channels = \"b\"; } );");
+	problem(b, 1);
+	start(b);
+	answer(b, "a problem 1", LETTER_TAKEN);
+	say(b, (struct said){.kind = INTENT_ESCALATE, .incident = 1});
+	say(b, (struct said){.kind = INTENT_ESCALATE, .incident = 1, .audience = "escalation/1"});
+	wake(b);
+	answer(b, "a escalate 1", LETTER_TAKEN);
+	answer(b, "b escalate 1", LETTER_REFUSED);
+	answer(b, "c escalate 1", LETTER_TAKEN);
+	say(b, (struct said){.kind = INTENT_MERGED, .incident = 1, .other = 2, .audience = "escalation/1", .is_closed = true});
+	wake(b);
+	answer(b, "c merged 1", LETTER_TAKEN);
+	say(b, (struct said){.kind = INTENT_CLOSE, .incident = 2, .audience = "escalation/1", .is_closed = true});
+	wake(b);
+	answer(b, "c close 2", LETTER_TAKEN);
+	say(b, (struct said){.kind = INTENT_DIGEST, .items = storm, .items_count = 2, .audience = "escalation/1"});
+	wake(b);
+	answer(b, "b digest 0", LETTER_REFUSED);
+	answer(b, "c digest 0", LETTER_TAKEN);
+	say(b, (struct said){.kind = INTENT_CLOSE, .incident = 4, .audience = "escalation/1", .is_closed = true});
+	wake(b);
+	answer(b, "c close 4", LETTER_TAKEN);
+	assert_on_their_way("");
+}
+
 static void what_waits_behind_a_letter_of_a_channel_that_goes_waits_for_it(void **state)
 {
 	struct bench *b = *state;
@@ -1365,6 +1398,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_end_follows_a_digest_of_judgement, begin, end),
 		cmocka_unit_test_setup_teardown(an_end_is_told_where_the_incident_became_part_of_another, begin, end),
 		cmocka_unit_test_setup_teardown(an_end_is_told_where_a_digest_said_what_became_part_of_it, begin, end),
+		cmocka_unit_test_setup_teardown(a_leader_is_told_what_is_escalated_and_its_end_wherever_that_went, begin, end),
 		cmocka_unit_test_setup_teardown(what_waits_behind_a_letter_of_a_channel_that_goes_waits_for_it, begin, end),
 		cmocka_unit_test_setup_teardown(what_waits_behind_a_letter_that_is_taken_at_last_moves_as_well, begin, end),
 		cmocka_unit_test_setup_teardown(a_unit_keeps_its_own_systems_alone, begin, end),

@@ -278,6 +278,7 @@ struct bench {
 	int64_t now;
 	struct buf said; /* "problem:link/n@ " per notice; "@a" to a unit */
 	unsigned probes;
+	bool hears_steps; /* also what is told to whom the steps of the escalation lead */
 };
 
 static void listen_to(struct bench *b)
@@ -290,6 +291,8 @@ static void listen_to(struct bench *b)
 			b->probes++;
 			continue;
 		}
+		if (incident_is_escalation(in[i].audience) && !b->hears_steps)
+			continue;
 		buf_add_format(&b->said, "%s:%s@%s", incident_intent_name(in[i].kind), in[i].subject, in[i].audience);
 		if (in[i].kind == INTENT_DIGEST)
 			for (size_t k = 0; k < in[i].items_count; k++)
@@ -973,6 +976,51 @@ static void escalation_goes_by_the_given_calendar(void **state)
 	told(b, "escalate:link/n@ ");
 }
 
+static void to_whom_a_step_leads_hears_of_it_and_of_the_end_alone(void **state)
+{
+	struct bench *b = *state;
+	struct incident_event e = {.kind = INCIDENT_ACKNOWLEDGE, .author = "li", .text = "at once"};
+
+	b->hears_steps = true;
+	fault(b, "link/n", FAULT_V4);
+	pass(b, 30 * MINUTE - SECOND);
+	told(b, "problem:link/n@ ");
+	pass(b, SECOND);
+	told(b, "escalate:link/n@ escalate:link/n@escalation/1 ");
+	fault(b, "link/n", BOTH);
+	told(b, "worse:link/n@ ");
+	pass(b, 90 * MINUTE);
+	told(b, "escalate:link/n@ escalate:link/n@escalation/1 escalate:link/n@escalation/2 ");
+	e.incident = incidents_of(b->c, "link/n");
+	assert_int_equal(step(b, &e), 0);
+	e.kind = INCIDENT_COMMENT;
+	assert_int_equal(step(b, &e), 0);
+	told(b, "acknowledged:link/n@ commented:link/n@ ");
+	fault(b, "link/n", 0);
+	told(b, "close:link/n@ close:link/n@escalation/1 close:link/n@escalation/2 ");
+	/* The next one begins at its first step. */
+	pass(b, HOURS);
+	fault(b, "link/n", BOTH);
+	fault(b, "link/n", 0);
+	told(b, "problem:link/n@ close:link/n@ ");
+}
+
+static void a_step_hears_what_its_incident_became_part_of(void **state)
+{
+	struct bench *b = *state;
+	int64_t cut = b->now;
+
+	b->hears_steps = true;
+	fault(b, "link/n1", BOTH);
+	pass(b, 35 * MINUTE);
+	told(b, "problem:link/n1@ escalate:link/n1@ escalate:link/n1@escalation/1 ");
+	fault_at(b, "link/n", BOTH, cut);
+	told(b, "problem:link/n@ merged:link/n1@ merged:link/n1@escalation/1 ");
+	fault(b, "link/n1", 0);
+	fault(b, "link/n", 0);
+	told(b, "close:link/n@ close:link/n@escalation/1 ");
+}
+
 static void assignments_and_comments_reach_those_who_know(void **state)
 {
 	struct bench *b = *state;
@@ -1263,6 +1311,8 @@ int main(void)
 		ON_BENCH(maintenance_never_swallows_the_closing_of_what_was_told),
 		ON_BENCH(an_acknowledgement_stops_the_escalation_until_its_end),
 		ON_BENCH(escalation_goes_by_the_given_calendar),
+		ON_BENCH(to_whom_a_step_leads_hears_of_it_and_of_the_end_alone),
+		ON_BENCH(a_step_hears_what_its_incident_became_part_of),
 		ON_BENCH(assignments_and_comments_reach_those_who_know),
 		ON_BENCH(an_acknowledgement_ends_by_either_clock),
 		ON_BENCH(flapping_is_told_once_and_closed_when_it_is_quiet),

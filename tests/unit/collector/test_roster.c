@@ -144,6 +144,49 @@ static void a_route_takes_its_audience_and_kinds(void **state)
 	roster_free(r);
 }
 
+#define STEP(audience, more) GOOD "routes = ( { audience = \"operations\"; channels = \"mail\"; },\n{ audience = \"" audience \
+	"\"; channels = \"bot\"; " more " } );"
+
+static void a_route_to_a_step_takes_escalations_and_ends_alone(void **state)
+{
+	static const enum incident_intent_kind kinds[] = {INTENT_ESCALATE, INTENT_CLOSE, INTENT_MERGED, INTENT_DIGEST};
+	const struct roster_route *t;
+	struct err e;
+	struct roster *r = load(*state, STEP("escalation/2", "kinds = ( );"), &e);
+
+	if (r == NULL)
+		fail_msg("%s", e.text);
+	t = (const struct roster_route *)r->routes.items + 1;
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+		assert_true(roster_takes(t, &(struct incident_intent){.kind = kinds[i], .audience = "escalation/2"}));
+		assert_false(roster_takes(t, &(struct incident_intent){.kind = kinds[i], .audience = "escalation/1"}));
+		assert_false(roster_takes(t, &(struct incident_intent){.kind = kinds[i], .audience = ""}));
+		assert_false(roster_takes(t - 1, &(struct incident_intent){.kind = kinds[i], .audience = "escalation/2"}));
+	}
+	assert_true(roster_leads_to(r, "escalation/2"));
+	assert_false(roster_leads_to(r, "escalation/1"));
+	assert_int_equal(roster_check_steps(r, 2, &e), 0);
+	assert_int_equal(roster_check_steps(r, 1, &e), -1);
+	assert_non_null(strstr(e.text, ":5: audience \"escalation/2\": the setting incidents.escalate has 1 steps"));
+	roster_free(r);
+}
+
+static void a_step_that_is_none_is_refused(void **state)
+{
+	static const char words[] = "write operations, unit/<id> or escalation/<step>, with a step from 1 to 8";
+	const char *const texts[] = {STEP("escalation/0", ""), STEP("escalation/9", ""), STEP("escalation/", ""), STEP("escalation/11", ""),
+		STEP("escalation", "")};
+	struct err e;
+
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+		assert_null(load(*state, texts[i], &e));
+		assert_non_null(strstr(e.text, ":5: audience \"escalation"));
+		assert_non_null(strstr(e.text, words));
+	}
+	assert_refused(*state, STEP("escalation/1", "kinds = ( \"escalate\", \"commented\" );"), 5, "audience \"escalation/1\": it is told of "
+		"escalations and their ends alone, and of nothing as commented");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -153,6 +196,8 @@ int main(void)
 		cmocka_unit_test(the_key_of_a_bot_does_not_stand_in_the_file),
 		cmocka_unit_test(an_address_of_mail_holds_nothing_but_itself),
 		cmocka_unit_test(a_route_takes_its_audience_and_kinds),
+		cmocka_unit_test(a_route_to_a_step_takes_escalations_and_ends_alone),
+		cmocka_unit_test(a_step_that_is_none_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, begin, end);
