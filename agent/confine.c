@@ -17,6 +17,13 @@ int confine_helper(struct err *e)
 	return fence_syscalls(FENCE_LOOP | FENCE_ICMP, e);
 }
 
+int confine_helper_keeper(struct err *e)
+{
+	if (fence_keep_capabilities(UINT64_C(1) << CAP_NET_RAW, e) < 0)
+		return -1;
+	return fence_syscalls(FENCE_LOOP | FENCE_ICMP | FENCE_FORK | FENCE_RIGHTS, e);
+}
+
 int confine_spawner(struct err *e)
 {
 	/* A program with file capabilities (ping) is not even started where they could not be had: EPERM, no_new_privs or not. */

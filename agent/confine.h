@@ -1,7 +1,8 @@
 /*
  * confine: the fences of the agent's processes (design §10), each whole in one call: what lib/fence is told for it.
  *
- *   helper: ICMP sockets, answers over its channel; no file, no program, CAP_NET_RAW alone
+ *   helper: ICMP sockets, answers over its channel; no file, no program, CAP_NET_RAW alone; its keeper has the same and
+ *           makes processes
  *   spawner: starts plugins as another user, who inherit its fence: no filter of calls, six capabilities
  *   units: streams of UNIX; no file, no network, no program; its keeper makes processes and reads nothing
  *   engine: network, its state folder, the files that its settings name; no program, no process, no capability
@@ -18,6 +19,7 @@ struct agent_settings;
 struct err;
 
 int confine_helper(struct err *);
+int confine_helper_keeper(struct err *);
 int confine_spawner(struct err *);
 int confine_units(struct err *);
 int confine_units_keeper(struct err *);

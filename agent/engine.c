@@ -229,17 +229,17 @@ static bool exec_cancel(void *ctx, struct exec_call *call)
 	return spawner_cancel(g->spawner, call);
 }
 
-static void tell_change(const char *what, const char *type, enum keeper_change change, const char *why)
+static void tell_change(const char *what, const char *needs, enum keeper_change change, const char *why)
 {
 	switch (change) {
 	case KEEPER_GONE:
-		log_warn("%s is gone: checks of type %s are unknown until it is started anew why=\"%s\"", what, type, why);
+		log_warn("%s is gone: %s unknown until it is started anew why=\"%s\"", what, needs, why);
 		break;
 	case KEEPER_BACK:
 		log_info("%s is there again", what);
 		break;
 	case KEEPER_LOST:
-		log_error("%s is gone: checks of type %s are unknown until the agent is started again why=\"%s\"", what, type, why);
+		log_error("%s is gone: %s unknown until the agent is started again why=\"%s\"", what, needs, why);
 		break;
 	}
 }
@@ -247,13 +247,19 @@ static void tell_change(const char *what, const char *type, enum keeper_change c
 static void on_spawner_change(void *ctx, enum keeper_change change, const char *why)
 {
 	(void)ctx;
-	tell_change("the process that starts plugins", "exec", change, why);
+	tell_change("the process that starts plugins", "checks of type exec are", change, why);
 }
 
 static void on_units_change(void *ctx, enum keeper_change change, const char *why)
 {
 	(void)ctx;
-	tell_change("the process that asks systemd", "systemd", change, why);
+	tell_change("the process that asks systemd", "checks of type systemd are", change, why);
+}
+
+static void on_helper_change(void *ctx, enum keeper_change change, const char *why)
+{
+	(void)ctx;
+	tell_change("the helper process", "what needs a new ICMP socket is", change, why);
 }
 
 static void own_journal(void *ctx, uint64_t *bytes, uint64_t *most)
@@ -324,13 +330,6 @@ static bool knows_address(void *ctx, const char *address)
 	struct engine *g = ctx;
 
 	return patrol_knows(g->patrol, address);
-}
-
-static void on_helper_gone(void *ctx, const char *why)
-{
-	(void)ctx;
-	log_error("the helper process is gone: new ICMP sockets cannot be opened, what needs them is unknown "
-		"until the agent is started again why=\"%s\"", why);
 }
 
 /* ---- assignments */
@@ -725,7 +724,7 @@ static void open_events(struct engine *g)
 	g->start_real = clock_real();
 	g->start_mono = clock_mono();
 	signal(SIGPIPE, SIG_IGN);
-	signal(SIGCHLD, SIG_IGN); /* the helper's end is told by its channel */
+	signal(SIGCHLD, SIG_IGN); /* the end of others is told by their channels */
 	g->base = event_base_new();
 	for (size_t i = 0; i < SIGNALS; i++) {
 		g->signals[i] = evsignal_new(g->base, handled[i].number, handled[i].on_signal, g);
@@ -734,7 +733,7 @@ static void open_events(struct engine *g)
 	g->sync = evtimer_new(g->base, on_sync, g);
 	g->house = evtimer_new(g->base, on_house, g);
 	g->watchdog = evtimer_new(g->base, on_watchdog, g);
-	helper_watch(g->helper, g->base, on_helper_gone, g);
+	helper_watch(g->helper, g->base, on_helper_change, g);
 	if (g->spawner != NULL)
 		spawner_watch(g->spawner, g->base, on_spawner_change, g);
 	units_watch(g->units, g->base, on_units_change, g);

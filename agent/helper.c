@@ -1,14 +1,10 @@
 #include "agent/helper.h"
 
 #include <errno.h>
-#include <event2/event.h>
 #include <netinet/in.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/confine.h"
@@ -20,12 +16,8 @@
 enum message { MESSAGE_OPEN_ICMP = 1, MESSAGE_SOCKET, MESSAGE_FAILED };
 
 struct helper {
-	pid_t pid;
-	struct ipc *channel; /* NULL once it is gone */
-	uint32_t asked;      /* id of the last question */
-	struct event *readable;
-	void (*on_gone)(void *, const char *);
-	void *ctx;
+	struct keeper *keeper;
+	uint32_t asked; /* id of the last question */
 };
 
 /* ---- in the helper */
@@ -85,108 +77,62 @@ void helper_serve(int fd)
 	ipc_free(channel);
 }
 
-static void helper_main(int fd)
+static void live(int fd, const void *ctx)
 {
 	struct err e;
 
-	prctl(PR_SET_NAME, "xj-helper");
-	/* A terminal's Ctrl-C reaches the whole group; the helper ends when its channel does. */
-	signal(SIGINT, SIG_IGN);
-	signal(SIGTERM, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
-	signal(SIGPIPE, SIG_IGN);
-	if (confine_helper(&e) < 0) {
+	(void)ctx;
+	if (confine_helper(&e) == 0)
+		helper_serve(fd);
+	else
 		log_error("the helper cannot begin: %s", e.text);
-		_exit(1);
-	}
-	helper_serve(fd);
-	_exit(0);
 }
 
 /* ---- in the engine */
 
 struct helper *helper_start(struct err *e)
 {
-	struct helper *h;
-	int fds[2];
-	pid_t pid;
+	static const struct keeper_work work = {"xj-help-keeper", "xj-helper", confine_helper_keeper, live, NULL};
+	struct helper *h = mem_alloc(sizeof *h);
 
-	if (ipc_pair(fds, e) < 0)
-		return NULL;
-	pid = fork();
-	if (pid == 0) {
-		close(fds[0]);
-		helper_main(fds[1]);
-	}
-	close(fds[1]);
-	if (pid < 0) {
-		err_errno(e, "cannot fork the helper");
-		close(fds[0]);
-		return NULL;
-	}
-	h = mem_alloc(sizeof *h);
-	h->pid = pid;
-	h->channel = ipc_new(fds[0]);
-	return h;
-}
-
-static void let_go(struct helper *h)
-{
-	if (h->readable != NULL)
-		event_free(h->readable);
-	h->readable = NULL;
-	ipc_free(h->channel);
-	h->channel = NULL;
-	waitpid(h->pid, NULL, WNOHANG);
+	h->keeper = keeper_start(&work, e);
+	if (h->keeper != NULL)
+		return h;
+	err_wrap(e, "the helper process");
+	free(h);
+	return NULL;
 }
 
 void helper_free(struct helper *h)
 {
 	if (h == NULL)
 		return;
-	let_go(h);
+	keeper_free(h->keeper);
 	free(h);
 }
 
 bool helper_is_there(const struct helper *h)
 {
-	return h->channel != NULL;
+	return keeper_channel(h->keeper) != NULL;
 }
 
-static void gone(struct helper *h, const char *why)
+void helper_watch(struct helper *h, struct event_base *base,
+	void (*on_change)(void *ctx, enum keeper_change, const char *why), void *ctx)
 {
-	void (*call)(void *, const char *) = h->on_gone;
+	const struct keeper_events events = {NULL, on_change, ctx};
 
-	let_go(h);
-	h->on_gone = NULL;
-	if (call != NULL)
-		call(h->ctx, why);
-}
-
-/* The helper speaks only when it is asked, and then the engine waits. */
-static void on_readable(evutil_socket_t fd, short what, void *ctx)
-{
-	(void)fd, (void)what;
-	gone(ctx, "it has ended");
-}
-
-void helper_watch(struct helper *h, struct event_base *base, void (*on_gone)(void *ctx, const char *why),
-	void *ctx)
-{
-	h->on_gone = on_gone;
-	h->ctx = ctx;
-	h->readable = event_new(base, ipc_fd(h->channel), EV_READ, on_readable, h);
-	event_add(h->readable, NULL);
+	keeper_watch(h->keeper, base, &events);
 }
 
 /* One question, one answer; -1: the channel is of no more use. */
 static int ask(struct helper *h, enum family family, struct ipc_message *m, struct err *e)
 {
+	struct ipc *channel = keeper_channel(h->keeper);
 	uint8_t body = (uint8_t)family;
 
-	if (ipc_send_wait(h->channel, MESSAGE_OPEN_ICMP, ++h->asked, &body, 1, -1, e) < 0)
+	if (ipc_send_wait(channel, MESSAGE_OPEN_ICMP, ++h->asked, &body, 1, -1, e) < 0)
 		return -1;
-	if (ipc_receive(h->channel, m, HELPER_TIMEOUT, e) < 0)
+	if (ipc_receive(channel, m, HELPER_TIMEOUT, e) < 0)
 		return -1;
 	if (m->id == h->asked && m->type == MESSAGE_SOCKET && m->fd >= 0)
 		return 0;
@@ -201,10 +147,10 @@ int helper_open_icmp(struct helper *h, enum family family, struct err *e)
 {
 	struct ipc_message m;
 
-	if (h->channel == NULL)
+	if (!helper_is_there(h))
 		return err_set(e, "no %s ICMP socket: the helper process has ended", family_name(family));
 	if (ask(h, family, &m, e) < 0) {
-		gone(h, e->text);
+		keeper_give_up(h->keeper, e->text);
 		return err_wrap(e, "no %s ICMP socket: the helper process", family_name(family));
 	}
 	if (m.type == MESSAGE_FAILED)

@@ -1,5 +1,6 @@
 #include "agent/keeper.h"
 
+#include <event2/event.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -28,6 +29,7 @@ struct keeper {
 	pid_t pid;
 	struct ipc *line;    /* to it, NULL once it is gone */
 	struct ipc *channel; /* to the process, NULL while there is none */
+	struct event *ended; /* of a channel that is waited on */
 	struct event_base *base;
 	struct keeper_events events;
 };
@@ -115,10 +117,18 @@ struct ipc *keeper_channel(const struct keeper *k)
 	return k->channel;
 }
 
-void keeper_give_up(struct keeper *k, const char *why)
+static void forget_process(struct keeper *k)
 {
+	if (k->ended != NULL)
+		event_free(k->ended);
+	k->ended = NULL;
 	ipc_free(k->channel);
 	k->channel = NULL;
+}
+
+void keeper_give_up(struct keeper *k, const char *why)
+{
+	forget_process(k);
 	k->events.on_change(k->events.ctx, k->line != NULL ? KEEPER_GONE : KEEPER_LOST, why);
 }
 
@@ -137,6 +147,23 @@ static void on_message(void *ctx, struct ipc_message *m)
 	}
 	close(m->fd);
 	keeper_give_up(k, BROKEN);
+}
+
+/* Unasked there is nothing to be read but the end. */
+static void on_ended(evutil_socket_t fd, short what, void *ctx)
+{
+	(void)fd, (void)what;
+	keeper_give_up(ctx, "it has ended");
+}
+
+static void listen_to_process(struct keeper *k)
+{
+	if (k->events.on_message != NULL) {
+		ipc_start(k->channel, k->base, on_message, on_gone, k);
+		return;
+	}
+	k->ended = event_new(k->base, ipc_fd(k->channel), EV_READ, on_ended, k);
+	event_add(k->ended, NULL);
 }
 
 /* A process that is there lives on without its keeper. */
@@ -164,7 +191,7 @@ static void on_line_message(void *ctx, struct ipc_message *m)
 	if (k->channel != NULL)
 		keeper_give_up(k, "it has ended"); /* which was not heard yet */
 	k->channel = ipc_new(m->fd);
-	ipc_start(k->channel, k->base, on_message, on_gone, k);
+	listen_to_process(k);
 	k->events.on_change(k->events.ctx, KEEPER_BACK, "");
 }
 
@@ -172,7 +199,7 @@ void keeper_watch(struct keeper *k, struct event_base *base, const struct keeper
 {
 	k->base = base;
 	k->events = *events;
-	ipc_start(k->channel, base, on_message, on_gone, k);
+	listen_to_process(k);
 	ipc_start(k->line, base, on_line_message, on_line_gone, k);
 }
 
@@ -211,7 +238,7 @@ void keeper_free(struct keeper *k)
 {
 	if (k == NULL)
 		return;
-	ipc_free(k->channel);
+	forget_process(k);
 	ipc_free(k->line);
 	if (k->pid > 0)
 		waitpid(k->pid, NULL, WNOHANG);

@@ -32,7 +32,9 @@ enum keeper_change {
 };
 
 struct keeper_events {
-	void (*on_message)(void *ctx, struct ipc_message *); /* without a descriptor: one that has any breaks the rules */
+	/* Without a descriptor: one that has any breaks the rules. NULL: the process says nothing unasked, and who asks waits
+	 * for the answer (ipc_send_wait, ipc_receive). */
+	void (*on_message)(void *ctx, struct ipc_message *);
 	void (*on_change)(void *ctx, enum keeper_change, const char *why); /* why: "" when it is back */
 	void *ctx;
 };

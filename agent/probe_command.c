@@ -655,6 +655,7 @@ static int run_once(const struct probe_request *q, struct arena *a)
 		return status;
 	}
 	o.base = event_base_new();
+	helper_watch(o.helper, o.base, on_change, &o);
 	if (o.spawner != NULL)
 		spawner_watch(o.spawner, o.base, on_change, &o);
 	if (o.units != NULL)
@@ -671,8 +672,8 @@ static int run_once(const struct probe_request *q, struct arena *a)
 	free(o.results);
 	spawner_free(o.spawner);
 	units_free(o.units);
-	event_base_free(o.base);
 	helper_free(o.helper);
+	event_base_free(o.base);
 	return status;
 }
 

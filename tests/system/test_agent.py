@@ -89,6 +89,7 @@ def test_life(pair):
     pair.processes["agent"].send_signal(signal.SIGHUP)
     wait("a good reload changes what changed", lambda: "added=1 removed=1" in pair.log("agent"))
     test_what_stays(pair, good)
+    test_killed_helper(pair)
     status, seconds = pair.stop("agent")
     check("SIGTERM ends it well within 5 s", status == 0 and seconds < 5, (status, seconds))
     print(f"  figure: the agent ended {seconds:.2f} s after SIGTERM")
@@ -107,6 +108,32 @@ def test_what_stays(pair, good):
     other = good + 'traps = { listen = "127.0.0.1:16299"; };\n'
     for settings, told in ((other, 1), (other, 2), (good, 2)):
         reload(settings, told)
+
+
+def child(pid, name):
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+        for c in f.read().split():
+            with open(f"/proc/{c}/comm", encoding="utf-8") as comm:
+                if comm.read().strip() == name:
+                    return int(c)
+    raise AssertionError(f"{pid} has no process {name}")
+
+
+def test_killed_helper(pair):
+    """The only one with rights is started again, and what needs it then is measured."""
+    if os.geteuid() != 0:
+        print("SKIP a killed helper: raw sockets need root")
+        return
+    os.kill(child(child(pair.processes["agent"].pid, "xj-help-keeper"), "xj-helper"), signal.SIGKILL)
+    wait("its end is told", lambda: "the helper process is gone" in pair.log("agent"))
+    wait("and that another one is there", lambda: "the helper process is there again" in pair.log("agent"))
+    check("which the figures say", pair.metric("xunjian_agent_helper_up", pair.metrics) == 1)
+    pair.write_agent("agent", '''checks = ( { id = "echo"; type = "icmp"; interval = "1s"; timeout = "900ms"; count = 1; host = "localhost"; } );''')
+    pair.processes["agent"].send_signal(signal.SIGHUP)
+    wait("the only check is of echoes", lambda: "checks=1 added=1 removed=1" in pair.log("agent").rsplit("is there again", 1)[1])
+    up = pair.metric("xunjian_agent_results_total", pair.metrics)  # the first of them: those that are up
+    # Two may be of the check before, two families make the rest.
+    wait("echoes are measured", lambda: pair.metric("xunjian_agent_results_total", pair.metrics) >= up + 4)
 
 
 def test_full_disk():

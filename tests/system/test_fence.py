@@ -20,7 +20,7 @@ from ports import free_port  # noqa: E402
 IS_ROOT = os.geteuid() == 0
 USER = 65534 if IS_ROOT else os.geteuid()
 CAP_DAC_READ_SEARCH, CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_NET_BIND_SERVICE, CAP_NET_RAW = 2, 5, 6, 7, 10, 13
-CAPABILITIES = {"xj-helper": [CAP_NET_RAW],
+CAPABILITIES = {"xj-helper": [CAP_NET_RAW], "xj-help-keeper": [CAP_NET_RAW],
                 "collector": [CAP_DAC_READ_SEARCH, CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_NET_BIND_SERVICE]}
 ROLES = ("xj-ingest", "xj-series", "xj-judge", "xj-web", "xj-render", "xj-notify")
 failures = []
@@ -74,13 +74,17 @@ def status_of(pid):
         return dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
 
 
+def below(pid):
+    return [p for child in children_of(pid) for p in [child, *below(child)]]
+
+
 def processes(pair):
     """Of both programs, by what they are called; the first of each by the program's name."""
     found = {}
     for name in ("agent", "collector"):
         first = pair.processes[name].pid
         found[name] = first
-        for pid in children_of(first):
+        for pid in below(first):
             found[status_of(pid)["Name"]] = pid
     return found
 
@@ -108,7 +112,7 @@ def sockets_of(pid):
 def test_rights(pair):
     found = processes(pair)
     units = {"xj-units", "xj-units-keeper"} if os.path.isdir("/run/systemd/system") else set()
-    check("there is every process", set(found) == units | {"agent", "xj-helper", "collector", *ROLES}, found)
+    check("there is every process", set(found) == units | {"agent", "xj-helper", "xj-help-keeper", "collector", *ROLES}, found)
     for name, pid in found.items():
         s = status_of(pid)
         mask = sum(1 << c for c in CAPABILITIES.get(name, []))
@@ -125,8 +129,9 @@ def test_rights(pair):
         if IS_ROOT and user != 0:
             check(f"{name}: no other groups", s["Groups"].split() == [], s["Groups"])
     if IS_ROOT:
-        check("the helper has what it is for", int(status_of(found["xj-helper"])["CapEff"], 16) == 1 << CAP_NET_RAW)
-    for name in ("xj-helper", *units, "collector", "xj-series", "xj-judge", "xj-render", "xj-notify"):
+        for name in ("xj-helper", "xj-help-keeper"):
+            check(f"{name}: has what it is for", int(status_of(found[name])["CapEff"], 16) == 1 << CAP_NET_RAW)
+    for name in ("xj-helper", "xj-help-keeper", *units, "collector", "xj-series", "xj-judge", "xj-render", "xj-notify"):
         check(f"{name}: no socket", sockets_of(found[name]) == [], sockets_of(found[name]))
     for name in ("xj-ingest", "xj-web"):
         check(f"{name}: TCP alone", {s[0] for s in sockets_of(found[name])} <= {"tcp", "tcp6"}, sockets_of(found[name]))
@@ -137,7 +142,7 @@ def test_rights(pair):
 
 def confined(pair, who, *deeds):
     """Whether the kernel has Landlock; what became of each deed, by the name of the error; the exit status."""
-    conf = pair.path("agent.conf" if who in ("engine", "helper", "units", "probe") else "collector.conf")
+    conf = pair.path("agent.conf" if who in OF_AGENT else "collector.conf")
     p = subprocess.run([os.path.join(TOOLS, "confined"), who, conf, *deeds], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                        text=True, timeout=20, check=False)
     lines = [line.rsplit(" ", 1) for line in p.stdout.splitlines()]
@@ -146,12 +151,15 @@ def confined(pair, who, *deeds):
     return lines[0][1] == "1", {d: errno.errorcode.get(int(n), n).replace("0", "done") for d, n in lines[1:]}, p.returncode
 
 
+OF_AGENT = ("engine", "helper", "helper-keeper", "units", "units-keeper", "probe")
 EVERYBODY = {"fork", "exec", "kill", "root", "socket:1,1,0", "socket:17,3,768", "socket:40,1,0", "socket:2,3,255"}
 MAY = {  # of what EVERYBODY and OTHERS list
     "engine": {"connect", "bind", "accept", "code", "socket:2,1,0", "socket:10,2,0", "socket:16,3,0"},
     "helper": {"socket:2,2,1", "socket:10,2,58"},
+    "helper-keeper": {"socket:2,2,1", "socket:10,2,58", "fork", "kill"},
     # A stream of UNIX; connecting is tried with a socket of the internet, which this process never has.
     "units": {"connect", "socket:1,1,0"},
+    "units-keeper": {"connect", "socket:1,1,0", "fork", "kill"},
     "probe": {"connect", "bind", "accept", "code", "socket:2,1,0", "socket:10,2,0", "socket:16,3,0"},
     "ingest": {"accept"},
     "series": set(),
@@ -173,7 +181,7 @@ def test_deeds(pair):
             argument = {"connect": f"connect:{port}", "bind": f"bind:{free}", "exec": "exec:/bin/true"}.get(deed, deed)
             if deed == "connect" and "bind" in may:
                 continue  # of the one socket either can be tried
-            if deed == "root" and who in ("parent", "helper", "units", "probe") and IS_ROOT:
+            if deed == "root" and who in ("parent", *OF_AGENT[1:]) and IS_ROOT:
                 continue  # it is
             deeds[argument] = deed
         _, became, status = confined(pair, who, *sorted(deeds))
@@ -197,7 +205,9 @@ def test_paths(pair):
     files = {  # who: what can be read, with what is below; where can be written
         "engine": ([pair.folder, "/etc/hosts", "/usr", "/proc/self"], [agent_state]),  # what stands beside its settings
         "helper": ([], []),
+        "helper-keeper": ([], []),
         "units": ([], []),
+        "units-keeper": ([], []),
         "ingest": ([pair.path("pki"), inventory, journal, os.path.join(state, "judge")], [journal, os.path.join(state, "ingest")]),
         "series": ([inventory, journal, os.path.join(state, "judge")], [os.path.join(state, "rrd"), os.path.join(state, "series")]),
         "judge": ([inventory, journal, os.path.join(state, "judge")], [os.path.join(state, "judge")]),
@@ -301,7 +311,7 @@ def test_without_landlock():
         for name in ("collector", "agent"):
             check(f"{name}: it is told once", pair.log(name).count("this kernel has no Landlock") == 1, pair.log(name))
             first = children_of(pair.processes[name].pid)[0]
-            for pid in [first, *children_of(first)]:
+            for pid in [first, *below(first)]:
                 s = status_of(pid)
                 check(f"{s['Name']}: a filter without Landlock", s["Seccomp"] == "2", s["Seccomp"])
     finally:

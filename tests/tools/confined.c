@@ -174,28 +174,22 @@ static void perform(struct prey *p, const char *deed)
 
 /* ---- the fences */
 
-static bool is_of_agent(const char *who)
+static int confine_as_engine(const char *path, struct err *e)
 {
-	return strcmp(who, "engine") == 0 || strcmp(who, "helper") == 0 || strcmp(who, "probe") == 0 ||
-		strcmp(who, "units") == 0;
-}
-
-static int confine_of_agent(const char *who, const char *path, struct err *e)
-{
-	struct agent_settings *s;
+	struct agent_settings *s = agent_settings_load(path, e);
 	bool has_paths;
 
-	if (strcmp(who, "helper") == 0)
-		return confine_helper(e);
-	if (strcmp(who, "probe") == 0)
-		return confine_probe(e);
-	if (strcmp(who, "units") == 0)
-		return confine_units(e);
-	s = agent_settings_load(path, e);
 	if (s == NULL || fence_drop_rights(s->user, e) < 0)
 		return -1;
 	return confine_engine(s, &has_paths, e);
 }
+
+/* Of the agent those that need no settings. */
+static const struct {
+	const char *name;
+	int (*confine)(struct err *);
+} plain[] = {{"helper", confine_helper}, {"helper-keeper", confine_helper_keeper}, {"probe", confine_probe},
+	{"units", confine_units}, {"units-keeper", confine_units_keeper}};
 
 static int confine_without_channels(const struct settings *s, struct err *e)
 {
@@ -220,6 +214,15 @@ static int confine_of_collector(const char *who, const char *path, struct err *e
 	return strcmp(who, "parent") == 0 ? 0 : err_set(e, "nobody is called %s", who);
 }
 
+static int confine(const char *who, const char *path, struct err *e)
+{
+	for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) {
+		if (strcmp(plain[i].name, who) == 0)
+			return plain[i].confine(e);
+	}
+	return strcmp(who, "engine") == 0 ? confine_as_engine(path, e) : confine_of_collector(who, path, e);
+}
+
 int main(int argc, char **argv)
 {
 	struct prey prey = {socket(AF_INET, SOCK_STREAM, 0), socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0)};
@@ -235,7 +238,7 @@ int main(int argc, char **argv)
 	listen(prey.listener, 1);
 	printf("landlock %d\n", fence_has_landlock());
 	fflush(stdout);
-	if ((is_of_agent(argv[1]) ? confine_of_agent : confine_of_collector)(argv[1], argv[2], &e) < 0) {
+	if (confine(argv[1], argv[2], &e) < 0) {
 		fprintf(stderr, "confined: %s\n", e.text);
 		return 1;
 	}

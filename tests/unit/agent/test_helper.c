@@ -170,24 +170,56 @@ static void nothing_stays_open(void **state)
 
 struct watched {
 	struct event_base *base;
-	unsigned gone;
+	struct helper *helper;
+	unsigned gone, back, lost;
 };
 
-static void on_gone(void *ctx, const char *why)
+static void on_change(void *ctx, enum keeper_change change, const char *why)
 {
 	struct watched *w = ctx;
+	struct err e;
 
-	assert_non_null(why);
-	w->gone++;
-	event_base_loopbreak(w->base);
+	assert_true((*why == '\0') == (change == KEEPER_BACK));
+	assert_true(helper_is_there(w->helper) == (change == KEEPER_BACK));
+	if (change != KEEPER_BACK) {
+		assert_int_equal(helper_open_icmp(w->helper, FAMILY_V4, &e), -1);
+		assert_string_equal(e.text, "no IPv4 ICMP socket: the helper process has ended");
+	}
+	w->gone += change == KEEPER_GONE;
+	w->back += change == KEEPER_BACK;
+	w->lost += change == KEEPER_LOST;
 }
 
-/* The pid of our youngest child. */
-static pid_t child(void)
+static void begin(struct watched *w)
 {
-	FILE *f = fopen("/proc/thread-self/children", "r");
+	struct err e;
+
+	*w = (struct watched){.base = event_base_new(), .helper = helper_start(&e)};
+	assert_non_null(w->helper);
+	helper_watch(w->helper, w->base, on_change, w);
+}
+
+static void wait_until(struct watched *w, const unsigned *count, unsigned wanted)
+{
+	while (*count < wanted)
+		assert_int_equal(event_base_loop(w->base, EVLOOP_ONCE), 0);
+}
+
+static void end(struct watched *w)
+{
+	helper_free(w->helper);
+	event_base_free(w->base);
+}
+
+/* The youngest child. */
+static pid_t child_of(pid_t parent)
+{
+	char path[64];
+	FILE *f;
 	int pid = 0;
 
+	snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)parent, (int)parent);
+	f = fopen(path, "r");
 	if (f == NULL)
 		skip();
 	while (fscanf(f, "%d", &pid) == 1)
@@ -196,47 +228,121 @@ static pid_t child(void)
 	return pid;
 }
 
-static void a_killed_helper_is_told_once_and_asking_it_fails_with_words(void **state)
+static pid_t keeper_pid(void)
 {
-	struct watched w = {.base = event_base_new()};
-	struct err e;
-	struct helper *h = helper_start(&e);
-
-	(void)state;
-	helper_watch(h, w.base, on_gone, &w);
-	assert_true(helper_is_there(h));
-	kill(child(), SIGKILL);
-	event_base_dispatch(w.base);
-	assert_int_equal(w.gone, 1);
-	assert_false(helper_is_there(h));
-	assert_int_equal(helper_open_icmp(h, FAMILY_V4, &e), -1);
-	assert_string_equal(e.text, "no IPv4 ICMP socket: the helper process has ended");
-	assert_int_equal(w.gone, 1);
-	helper_free(h);
-	event_base_free(w.base);
+	return child_of(getpid());
 }
 
-/* A helper that does not answer costs HELPER_TIMEOUT once, then it is given up. */
+static pid_t helper_pid(void)
+{
+	return child_of(keeper_pid());
+}
+
+static void opens_one(struct watched *w)
+{
+	struct err e;
+	int fd = helper_open_icmp(w->helper, FAMILY_V4, &e);
+
+	if (fd < 0)
+		fail_msg("%s", e.text);
+	close(fd);
+}
+
+static void a_killed_helper_is_started_again(void **state)
+{
+	struct watched w;
+
+	(void)state;
+	needs_raw_sockets();
+	begin(&w);
+	for (unsigned i = 1; i <= 2; i++) {
+		opens_one(&w);
+		kill(helper_pid(), SIGKILL);
+		wait_until(&w, &w.back, i);
+	}
+	opens_one(&w);
+	assert_int_equal(w.gone, 2);
+	assert_int_equal(w.lost, 0);
+	end(&w);
+}
+
+/* Asked before the loop has heard of its end: that is told as well, once. */
+static void one_that_is_asked_in_its_end_is_started_again(void **state)
+{
+	struct watched w;
+	struct err e;
+	pid_t pid;
+
+	(void)state;
+	needs_raw_sockets();
+	begin(&w);
+	pid = helper_pid();
+	kill(pid, SIGKILL);
+	assert_int_equal(helper_open_icmp(w.helper, FAMILY_V4, &e), -1);
+	assert_int_equal(w.gone, 1);
+	wait_until(&w, &w.back, 1);
+	assert_int_equal(w.gone, 1);
+	assert_int_not_equal(helper_pid(), pid);
+	opens_one(&w);
+	end(&w);
+}
+
+static void without_its_keeper_it_lives_on_and_is_lost_when_it_ends(void **state)
+{
+	struct watched w;
+	struct err e;
+	pid_t helper;
+
+	(void)state;
+	needs_raw_sockets();
+	begin(&w);
+	helper = helper_pid();
+	kill(keeper_pid(), SIGKILL);
+	opens_one(&w);
+	kill(helper, SIGKILL);
+	wait_until(&w, &w.lost, 1);
+	assert_int_equal(w.back, 0);
+	assert_int_equal(helper_open_icmp(w.helper, FAMILY_V4, &e), -1);
+	end(&w);
+}
+
+/* One that does not answer costs HELPER_TIMEOUT once, then it is given up, ends when it runs again, and another one begins. */
 static void a_stopped_helper_is_given_up(void **state)
 {
-	struct watched w = {.base = event_base_new()};
+	struct watched w;
 	struct err e;
-	struct helper *h = helper_start(&e);
-	pid_t pid = child();
+	pid_t pid;
 
 	(void)state;
-	helper_watch(h, w.base, on_gone, &w);
+	needs_raw_sockets();
+	begin(&w);
+	pid = helper_pid();
 	kill(pid, SIGSTOP);
-	assert_int_equal(helper_open_icmp(h, FAMILY_V4, &e), -1);
+	assert_int_equal(helper_open_icmp(w.helper, FAMILY_V4, &e), -1);
 	assert_string_equal(e.text, "no IPv4 ICMP socket: the helper process: no answer in time");
 	assert_int_equal(w.gone, 1);
-	helper_free(h);
-	kill(pid, SIGKILL);
-	event_base_free(w.base);
+	kill(pid, SIGCONT);
+	wait_until(&w, &w.back, 1);
+	opens_one(&w);
+	end(&w);
 }
 
-/* The capabilities that /proc shows of a process. */
-static unsigned long long capabilities(pid_t pid, const char *which)
+static void both_end_with_the_engine(void **state)
+{
+	struct watched w;
+	pid_t keeper;
+	int status;
+
+	(void)state;
+	begin(&w);
+	keeper = keeper_pid();
+	end(&w);
+	assert_int_equal(waitpid(keeper, &status, 0), keeper); /* which waits for the other */
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+/* A number that /proc shows of a process, in base 16. */
+static unsigned long long status_of(pid_t pid, const char *which)
 {
 	unsigned long long value = ~0ULL;
 	char path[64], line[256];
@@ -246,26 +352,31 @@ static unsigned long long capabilities(pid_t pid, const char *which)
 	f = fopen(path, "r");
 	assert_non_null(f);
 	while (fgets(line, sizeof line, f) != NULL) {
-		if (strncmp(line, which, strlen(which)) == 0)
+		if (strncmp(line, which, strlen(which)) == 0 && line[strlen(which)] == ':')
 			value = strtoull(line + strlen(which) + 1, NULL, 16);
 	}
 	fclose(f);
 	return value;
 }
 
-static void it_keeps_one_capability(void **state)
+static void it_and_its_keeper_keep_one_capability(void **state)
 {
-	struct err e;
-	struct helper *h;
+	struct watched w;
+	pid_t both[2];
 
 	(void)state;
 	needs_raw_sockets();
-	h = helper_start(&e);
-	close(helper_open_icmp(h, FAMILY_V4, &e)); /* it has started by then */
-	assert_int_equal(capabilities(child(), "CapPrm"), 1 << 13);
-	assert_int_equal(capabilities(child(), "CapEff"), 1 << 13);
-	assert_int_equal(capabilities(child(), "NoNewPrivs"), 1);
-	helper_free(h);
+	begin(&w);
+	opens_one(&w); /* it has started by then */
+	both[0] = keeper_pid();
+	both[1] = helper_pid();
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(status_of(both[i], "CapPrm"), 1 << 13);
+		assert_int_equal(status_of(both[i], "CapEff"), 1 << 13);
+		assert_int_equal(status_of(both[i], "NoNewPrivs"), 1);
+		assert_int_equal(status_of(both[i], "Seccomp"), 2);
+	}
+	end(&w);
 }
 
 int main(void)
@@ -275,9 +386,12 @@ int main(void)
 		cmocka_unit_test(without_rights_it_says_what_is_missing),
 		cmocka_unit_test(what_breaks_the_rules_ends_it),
 		cmocka_unit_test(nothing_stays_open),
-		cmocka_unit_test(a_killed_helper_is_told_once_and_asking_it_fails_with_words),
+		cmocka_unit_test(a_killed_helper_is_started_again),
+		cmocka_unit_test(one_that_is_asked_in_its_end_is_started_again),
+		cmocka_unit_test(without_its_keeper_it_lives_on_and_is_lost_when_it_ends),
 		cmocka_unit_test(a_stopped_helper_is_given_up),
-		cmocka_unit_test(it_keeps_one_capability),
+		cmocka_unit_test(both_end_with_the_engine),
+		cmocka_unit_test(it_and_its_keeper_keep_one_capability),
 	};
 
 	signal(SIGPIPE, SIG_IGN);
