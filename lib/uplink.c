@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <assert.h>
+#include <ctype.h>
 #include <event2/event.h>
 #include <inttypes.h>
 #include <stdbool.h>
@@ -50,6 +51,7 @@ struct lane {
 	struct buf answer;
 	struct curl_slist *headers;
 	char words[CURL_ERROR_SIZE];
+	struct err told;   /* the last failure that was logged */
 };
 
 struct uplink {
@@ -236,14 +238,35 @@ static void set_error(struct uplink *u, const char *what, const struct err *e)
 	snprintf(u->stats.last_error, sizeof u->stats.last_error, "%s: %.200s", what, e->text);
 }
 
+/* Whether both say the same but for how long it took, as in "Failed to connect to ... after 12 ms". */
+static bool is_same_reason(const char *a, const char *b)
+{
+	static const char after[] = "after ";
+
+	for (; *a != '\0' && *a == *b; a++, b++) {
+		if (strncmp(a, after, sizeof after - 1) != 0 || strncmp(b, after, sizeof after - 1) != 0)
+			continue;
+		for (a += sizeof after - 1; isdigit((unsigned char)*a); a++)
+			;
+		for (b += sizeof after - 1; isdigit((unsigned char)*b); b++)
+			;
+		if (*a == '\0' || *a != *b)
+			break;
+	}
+	return *a == *b;
+}
+
+/* Once for each reason: a certificate that is refused is not hidden by the collector that was away before. */
 static void lane_failed(struct uplink *u, struct lane *l, const char *what, int64_t told, const struct err *e)
 {
 	u->stats.failures++;
 	set_error(u, what, e);
-	if (l->failures++ == 0)
+	if (l->failures++ == 0 || !is_same_reason(l->told.text, e->text)) {
+		l->told = *e;
 		log_warn("%s failed, trying again error=\"%s\"", what, e->text);
-	else
+	} else {
 		log_debug("%s failed again tries=%u error=\"%s\"", what, l->failures, e->text);
+	}
 	lane_pause(l, told >= 0 ? told : pause_of(u, l));
 }
 

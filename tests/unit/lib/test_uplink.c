@@ -777,6 +777,38 @@ static void a_collector_that_was_away_gets_all_when_it_is_back(void **state)
 	assert_each_once();
 }
 
+static void a_failure_is_logged_again_when_its_reason_changes(void **state)
+{
+	static const enum act acts[] = {ACT_STATUS, ACT_STATUS, ACT_STATUS, ACT_GARBAGE, ACT_GARBAGE};
+	unsigned long before = log_count(LOG_LEVEL_WARN);
+
+	(void)state;
+	w.c.status = 500;
+	memcpy(w.c.acts, acts, sizeof acts);
+	w.c.acts_count = sizeof acts / sizeof *acts;
+	log_open("test", LOG_LEVEL_WARN);
+	add_results(1);
+	start();
+	run_until(all_is_sent);
+	assert_int_equal(stats().failures, w.c.acts_count);
+	assert_int_equal(log_count(LOG_LEVEL_WARN), before + 2);
+	log_open("test", LOG_LEVEL_ERROR);
+}
+
+static void a_collector_that_is_away_is_logged_once_however_long_each_try_takes(void **state)
+{
+	unsigned long before = log_count(LOG_LEVEL_WARN);
+
+	(void)state;
+	collector_stop();
+	log_open("test", LOG_LEVEL_WARN);
+	add_results(1);
+	start();
+	run_until(ten_failures);
+	assert_int_equal(log_count(LOG_LEVEL_WARN), before + 2); /* results, and assignments */
+	log_open("test", LOG_LEVEL_ERROR);
+}
+
 static void pauses_grow_and_end_at_the_most(void **state)
 {
 	char url[64];
@@ -1531,6 +1563,8 @@ int main(void)
 		CASE(an_answer_that_is_lost_counts_nothing_twice),
 		CASE(whatever_the_collector_answers_nothing_is_lost),
 		CASE(a_collector_that_was_away_gets_all_when_it_is_back),
+		CASE(a_failure_is_logged_again_when_its_reason_changes),
+		CASE(a_collector_that_is_away_is_logged_once_however_long_each_try_takes),
 		CASE(pauses_grow_and_end_at_the_most),
 		CASE(a_time_that_the_collector_tells_is_kept),
 		CASE(many_that_are_cut_together_come_back_apart),
