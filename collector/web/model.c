@@ -319,11 +319,12 @@ static bool is_of(const struct model_row *r, const char *vantage, enum family fa
 	return r->vantage == vantage && (r->family == family || r->family == FAMILY_NONE);
 }
 
-/* What one vantage says of one family. */
+/* What one vantage says of one family. Down as a whole it is down whatever is still up of it, as for judgement: hops on the way to what
+ * nobody reaches. */
 static enum model_state vote(struct model_check *c, const char *vantage, enum family family)
 {
 	size_t counts[MODEL_STATES] = {0};
-	bool is_heard = false;
+	bool is_heard = false, is_down = false;
 
 	for (size_t i = 0; i < c->rows_count; i++) {
 		struct model_row *r = &c->rows[i];
@@ -339,7 +340,10 @@ static enum model_state vote(struct model_check *c, const char *vantage, enum fa
 		r->is_gone = r->is_old && is_heard;
 		if (!r->is_gone)
 			counts[model_row_state(r)]++;
+		is_down |= r->part[0] == '\0' && model_row_state(r) == MODEL_DOWN;
 	}
+	if (is_down)
+		return MODEL_DOWN;
 	return counts[MODEL_UP] + counts[MODEL_DOWN] == 0 ? MODEL_UNKNOWN : model_fold(counts, false);
 }
 

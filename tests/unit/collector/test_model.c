@@ -106,6 +106,19 @@ static void vantages_that_disagree_make_it_degraded(void **state)
 	assert_int_equal(model_subject(f->model, SUBJECT_SYSTEM, "s1")->now.since, NOW - 1000 * NS_PER_S);
 }
 
+static void what_is_down_as_a_whole_is_down_whatever_parts_are_up(void **state)
+{
+	struct fixture *f = *state;
+
+	take(f, "c2", "a1", FAMILY_V6, 0, OUTCOME_DOWN, 1);
+	take(f, "c2", "a1", FAMILY_V6, 1, OUTCOME_UP, 1);
+	take(f, "c2", "a1", FAMILY_V4, 0, OUTCOME_UP, 1);
+	take(f, "c2", "a1", FAMILY_V4, 1, OUTCOME_DOWN, 1);
+	model_settle(f->model, NOW);
+	assert_int_equal(model_check(f->model, "c2")->families[MODEL_V6], MODEL_DOWN);
+	assert_int_equal(model_check(f->model, "c2")->families[MODEL_V4], MODEL_DEGRADED);
+}
+
 static void unknown_is_never_shown_as_up(void **state)
 {
 	struct fixture *f = *state;
@@ -365,6 +378,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		test(nothing_heard_is_unknown_and_nothing_checked_is_none),
 		test(vantages_that_disagree_make_it_degraded),
+		test(what_is_down_as_a_whole_is_down_whatever_parts_are_up),
 		test(unknown_is_never_shown_as_up),
 		test(one_family_down_is_degraded),
 		test(an_outcome_grows_old), test(an_outcome_of_a_time_that_is_not_yet_is_unknown),
