@@ -30,9 +30,8 @@ int plan_make(const struct inventory *, struct plan *, struct err *);
 struct topology *plan_take_topology(struct plan *);
 void plan_fini(struct plan *);
 
-/* How each vantage sees each subject in one family at present, for topology_locate and topology_sides: where on the way is it
- * broken, and which side says so? Votes that are none or unknown are left out. Of one subject alone, or of all (NULL).
- * Fills up to room; returns how many. */
+/* How each vantage sees each subject in one family at present, for topology_locate: where on the way is it broken? Votes
+ * that are none or unknown are left out. Of one subject alone, or of all (NULL). Fills up to room; returns how many. */
 size_t plan_sights(const struct verdict *, const struct topology *, const char *subject, enum family, struct topology_sight *,
 	size_t room);
 

@@ -284,19 +284,3 @@ size_t topology_locate(const struct topology *t, const struct topology_sight *si
 	free(explained);
 	return found;
 }
-
-void topology_sides(const struct topology *t, uint32_t node, const struct topology_sight *sights, size_t count,
-	struct topology_sides *out)
-{
-	*out = (struct topology_sides){0};
-	for (size_t i = 0; i < count; i++) {
-		bool from_below = topology_is_below(t, sights[i].from, node);
-
-		if (!is_on_way(t, &sights[i], node))
-			continue;
-		if (from_below)
-			*(sights[i].reached ? &out->below_reached : &out->below_failed) += 1;
-		else
-			*(sights[i].reached ? &out->above_reached : &out->above_failed) += 1;
-	}
-}

@@ -59,11 +59,5 @@ struct topology_sight {
 /* The fewest nodes that explain every sight that failed: none of them on the way of one that succeeded; of equals the one
  * nearest to what was not reached. Fills up to room; returns how many. What nothing can explain is left out. */
 size_t topology_locate(const struct topology *, const struct topology_sight *, size_t count, uint32_t *out, size_t room);
-/* Who agrees that this node (a link) is broken: vantages above it and below it, each counted by how they see the other side. */
-struct topology_sides {
-	unsigned above_failed, above_reached, below_failed, below_reached;
-};
-void topology_sides(const struct topology *, uint32_t node, const struct topology_sight *, size_t count,
-	struct topology_sides *);
 
 #endif

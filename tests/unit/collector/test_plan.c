@@ -173,7 +173,6 @@ static void a_cut_link_is_found_from_both_of_its_sides(void **state)
 		" { id = \"s-icmp\"; type = \"icmp\"; subject = \"link/s\"; vantages = ( \"a\", \"b\" ); } );\n", &err);
 	struct verdict *v = verdict_new();
 	struct topology_sight sights[8];
-	struct topology_sides sides;
 	struct plan p;
 	uint32_t found[2];
 	size_t count;
@@ -191,10 +190,6 @@ static void a_cut_link_is_found_from_both_of_its_sides(void **state)
 	assert_int_equal(count, 4);
 	assert_int_equal(topology_locate(p.topology, sights, count, found, 2), 1);
 	assert_int_equal(found[0], topology_find(p.topology, "link/n"));
-	topology_sides(p.topology, found[0], sights, count, &sides);
-	assert_int_equal(sides.above_failed, 1);
-	assert_int_equal(sides.below_failed, 1);
-	assert_int_equal(sides.above_reached + sides.below_reached, 0);
 	verdict_free(v);
 	plan_fini(&p);
 	inventory_free(inv);
