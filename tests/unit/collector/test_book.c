@@ -265,20 +265,37 @@ static void on_intent(void *ctx, const struct incident_intent *in)
 	assert_true(t->at < t->room);
 }
 
-/* What was to be told. */
-static void intents(struct fixture *f, char *out, size_t room)
+static void plan_anew(struct fixture *f, const char *text)
+{
+	struct inventory *before = f->inventory;
+	struct err e;
+
+	f->inventory = load(f->folder, text);
+	if (book_plan(f->book, f->inventory, &e) < 0)
+		fail_msg("%s", e.text);
+	inventory_free(before);
+}
+
+static void outbox_each(struct fixture *f, void (*take)(void *ctx, const struct incident_intent *), void *ctx)
 {
 	char *path = mem_format("%s/%s", f->folder, BOOK_FILE);
-	struct text t = {out, 0, room};
 	struct outbox *o;
 	struct err e;
 
-	out[0] = '\0';
 	o = outbox_open_file(path, &e);
-	if (o == NULL || outbox_intents(o, 0, on_intent, &t, &e) < 0)
+	if (o == NULL || outbox_intents(o, 0, take, ctx, &e) < 0)
 		fail_msg("%s", e.text);
 	outbox_close(o);
 	free(path);
+}
+
+/* What was to be told. */
+static void intents(struct fixture *f, char *out, size_t room)
+{
+	struct text t = {out, 0, room};
+
+	out[0] = '\0';
+	outbox_each(f, on_intent, &t);
 }
 
 static void lines(struct fixture *f, char *out, size_t room)
@@ -666,19 +683,14 @@ static int64_t count_of(struct fixture *f, const char *query)
 static void a_round_trip_is_compared_with_its_hour_of_last_week(void **state)
 {
 	enum { EVERY = 600, SLOW = 8 * 86400 - 6 * 3600 };
-	struct inventory *before;
 	struct fixture f;
-	struct err e;
 
 	(void)state;
 	begin(&f);
-	before = f.inventory;
-	f.inventory = load(f.folder, "units = ( { id = \"u\"; } ); systems = ( { id = \"b\"; unit = \"u\"; } );\n"
+	plan_anew(&f, "units = ( { id = \"u\"; } ); systems = ( { id = \"b\"; unit = \"u\"; } );\n"
 				     "sites = ( { id = \"city\"; level = \"city\"; } ); agents = ( { id = \"v1\"; site = \"city\"; } );\n"
 				     "checks = ( { id = \"b-tcp\"; type = \"tcp\"; subject = \"system/b\"; vantages = ( \"v1\" );"
 				     " interval = \"600s\"; host = \"b.test\"; port = 1; families = \"ipv4\"; limits = ( \"connect ratio above 3\" ); } );\n");
-	assert_int_equal(book_plan(f.book, f.inventory, &e), 0);
-	inventory_free(before);
 	for (int t = EVERY; t < SLOW + 2 * EVERY; t += EVERY) {
 		struct result row = result_of("b-tcp", FAMILY_V4, t, OUTCOME_UP);
 
@@ -702,78 +714,58 @@ static void reason_of(void *ctx, const struct incident_intent *in)
 		snprintf(ctx, 200, "%s", in->reason);
 }
 
+/* Three vantages look at a in turn; from 100 s on those that fail do not reach it. The reason of the problem that is told then. */
+static void reason_told(struct fixture *f, const bool fails[3], int seconds, const char *reason)
+{
+	static const char *const names[] = {"v0", "v1", "v2"};
+	char told[200] = "";
+
+	for (int t = 1; t < seconds; t++) {
+		int v = t % INTERVAL;
+		bool failed = v < 3 && fails[v] && t > 100;
+		struct result row = result_of("a-tcp", FAMILY_V4, t - 1, failed ? OUTCOME_DOWN : OUTCOME_UP);
+
+		if (v < 3)
+			tell(f, names[v], &row, 1, t);
+		tick(f, t);
+	}
+	fold(f, 0);
+	outbox_each(f, reason_of, told);
+	assert_string_equal(told, reason);
+}
+
 /* From the city it is gone, at its lower end it answers: it is the link, and not what stands there. */
 static void a_broken_link_says_from_which_side(void **state)
 {
-	char reason[200] = "", *path;
-	struct inventory *before;
-	struct outbox *o;
 	struct fixture f;
-	struct err e;
 
 	(void)state;
 	begin(&f);
-	before = f.inventory;
-	f.inventory = load(f.folder, "units = ( { id = \"u\"; } ); sites = ( { id = \"city\"; level = \"city\"; },"
+	plan_anew(&f, "units = ( { id = \"u\"; } ); sites = ( { id = \"city\"; level = \"city\"; },"
 				     " { id = \"n\"; level = \"county\"; parent = \"city\"; } ); links = ( { id = \"n\"; site = \"n\"; } );\n"
 				     "agents = ( { id = \"v0\"; site = \"city\"; }, { id = \"v1\"; site = \"n\"; }, { id = \"v2\"; site = \"city\"; } );\n"
 				     "checks = ( { id = \"a-tcp\"; type = \"tcp\"; subject = \"link/n\"; vantages = ( \"v0\", \"v1\", \"v2\" );"
 				     " interval = \"10s\"; host = \"a.test\"; port = 1; } );\n");
-	assert_int_equal(book_plan(f.book, f.inventory, &e), 0);
-	inventory_free(before);
-	for (int t = 1; t < 200; t++) {
-		static const char *const names[] = {"v0", "v1", "v2"};
-		struct result row = result_of("a-tcp", FAMILY_V4, t - 1, t > 100 && t % INTERVAL != 1 ? OUTCOME_DOWN : OUTCOME_UP);
-
-		if (t % INTERVAL < 3)
-			tell(&f, names[t % INTERVAL], &row, 1, t);
-		tick(&f, t);
-	}
-	fold(&f, 0);
-	path = mem_format("%s/%s", f.folder, BOOK_FILE);
-	o = outbox_open_file(path, &e);
-	assert_int_equal(outbox_intents(o, 0, reason_of, reason, &e), 0);
-	assert_string_equal(reason, "refused; not reached by 2 of 2 vantages above it; reached by 1 of 1 vantages below it");
-	outbox_close(o);
-	free(path);
+	reason_told(&f, (const bool[]){true, false, true}, 200,
+		"refused; not reached by 2 of 2 vantages above it; reached by 1 of 1 vantages below it");
 	end(&f);
 }
 
 /* Nothing measures the link: only that the vantage behind it alone does not reach what stands in the city tells of it. */
 static void a_break_on_the_way_is_named(void **state)
 {
-	char reason[200] = "", *path;
-	struct inventory *before;
-	struct outbox *o;
 	struct fixture f;
-	struct err e;
 
 	(void)state;
 	begin(&f);
-	before = f.inventory;
-	f.inventory = load(f.folder, "units = ( { id = \"u\"; } ); systems = ( { id = \"a\"; unit = \"u\"; } );"
+	plan_anew(&f, "units = ( { id = \"u\"; } ); systems = ( { id = \"a\"; unit = \"u\"; } );"
 				     " sites = ( { id = \"city\"; level = \"city\"; }, { id = \"n\"; level = \"county\"; parent = \"city\"; },"
 				     " { id = \"t\"; level = \"town\"; parent = \"n\"; } ); links = ( { id = \"n\"; site = \"n\"; }, { id = \"t\"; site = \"t\"; } );\n"
 				     "agents = ( { id = \"v0\"; site = \"city\"; }, { id = \"v1\"; site = \"n\"; }, { id = \"v2\"; site = \"t\"; } );\n"
 				     "checks = ( { id = \"a-tcp\"; type = \"tcp\"; subject = \"system/a\"; vantages = ( \"v0\", \"v1\", \"v2\" );"
 				     " interval = \"10s\"; host = \"a.test\"; port = 1; } );\n");
-	assert_int_equal(book_plan(f.book, f.inventory, &e), 0);
-	inventory_free(before);
-	for (int t = 1; t < 900; t++) {
-		static const char *const names[] = {"v0", "v1", "v2"};
-		struct result row = result_of("a-tcp", FAMILY_V4, t - 1, t > 100 && t % INTERVAL == 2 ? OUTCOME_DOWN : OUTCOME_UP);
-
-		if (t % INTERVAL < 3)
-			tell(&f, names[t % INTERVAL], &row, 1, t);
-		tick(&f, t);
-	}
-	fold(&f, 0);
-	path = mem_format("%s/%s", f.folder, BOOK_FILE);
-	o = outbox_open_file(path, &e);
-	assert_int_equal(outbox_intents(o, 0, reason_of, reason, &e), 0);
-	assert_string_equal(reason, "not reached from every vantage; the way breaks at link/t");
-	outbox_close(o);
-	free(path);
+	reason_told(&f, (const bool[]){false, false, true}, 900,
+		"not reached from every vantage; the way breaks at link/t");
 	end(&f);
 }
 
@@ -781,7 +773,6 @@ static void what_is_not_judged_any_more_has_no_state(void **state)
 {
 	struct fixture f;
 	struct story s = {.cut_from = 9999};
-	struct inventory *before;
 	struct err e;
 
 	(void)state;
@@ -793,11 +784,8 @@ static void what_is_not_judged_any_more_has_no_state(void **state)
 	}
 	fold(&f, 0);
 	assert_int_equal(ledger_current(book_ledger(f.book), "system/b", FAMILY_V4), STATE_UP);
-	before = f.inventory;
-	f.inventory = load(f.folder, "units = ( { id = \"u\"; } ); systems = ( { id = \"a\"; unit = \"u\"; } );\n"
+	plan_anew(&f, "units = ( { id = \"u\"; } ); systems = ( { id = \"a\"; unit = \"u\"; } );\n"
 				     "sites = ( { id = \"city\"; level = \"city\"; } );\n");
-	assert_int_equal(book_plan(f.book, f.inventory, &e), 0);
-	inventory_free(before);
 	assert_int_equal(ledger_current(book_ledger(f.book), "system/b", FAMILY_V4), STATE_NONE);
 	assert_int_equal(ledger_current(book_ledger(f.book), "system/b", FAMILY_NONE), STATE_NONE);
 	assert_int_equal(book_commit(f.book, &e), 0);
@@ -1230,17 +1218,6 @@ static const char slow_inventory[] =
 	"agents = ( { id = \"v0\"; site = \"city\"; }, { id = \"v1\"; site = \"city\"; } );\n"
 	"checks = ( { id = \"a-tcp\"; type = \"tcp\"; subject = \"system/a\"; vantages = ( \"v0\", \"v1\" ); interval = \"60s\";"
 	" host = \"a.test\"; port = 1; } );\n";
-
-static void plan_anew(struct fixture *f, const char *text)
-{
-	struct inventory *before = f->inventory;
-	struct err e;
-
-	f->inventory = load(f->folder, text);
-	if (book_plan(f->book, f->inventory, &e) < 0)
-		fail_msg("%s", e.text);
-	inventory_free(before);
-}
 
 /* Each agent says something each minute, and after two hours without a collector within two minutes. One never does again. */
 static void a_stop_of_two_hours_loses_no_agent(void **state)
