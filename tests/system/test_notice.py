@@ -7,7 +7,6 @@ import email
 import email.policy
 import hashlib
 import hmac
-import http.server
 import json
 import os
 import shutil
@@ -20,30 +19,17 @@ import threading
 import urllib.parse
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from hook import Hook  # noqa: E402
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 COLLECTOR = os.path.join(ROOT, "build", "xunjian-collector")
-failures, mails, posts = [], [], []
-answers = {}
+failures, mails = [], []
 
 
 def expect(what, condition, seen=""):
     if not condition:
         failures.append(what)
         print(f"FAIL {what}: {seen}", flush=True)
-
-
-class Bots(http.server.BaseHTTPRequestHandler):
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        posts.append((self.path, self.headers, body))
-        status, answer = answers.get(self.path.split("?")[0], (200, b"{}"))
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def log_message(self, *args):
-        pass
 
 
 def converse(conn, context, begin_with_tls, refuse):
@@ -128,10 +114,8 @@ def main():
     folder = tempfile.mkdtemp(prefix="xunjian-test-notice-")
     try:
         pem, context = certificate(folder)
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Bots)
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        web = f"https://127.0.0.1:{server.server_address[1]}"
+        bots = Hook(context=context)
+        web = f"https://127.0.0.1:{bots.port}"
         ports = smtp_server(context, begin_with_tls=True), smtp_server(context), smtp_server(context, refuse={"a": "550 no such user", "b": "550-no such\r\n550 user"})
         one_gone = smtp_server(context, refuse={"b": "550-5.1.1 no such\r\n550 5.1.1 user"})
         one_full = smtp_server(context, refuse={"a": "550 no such user", "b": "452 4.2.2 mailbox full"})
@@ -209,22 +193,22 @@ def main():
         )
         for name, status, answer, code, words in cases:
             path = f"/{name}" + ("/tok%20en%261" if name == "feishu" else "")
-            answers[path] = status, json.dumps(answer).encode()
+            bots.answers[path] = [(status, answer)]
             seen = try_channel(name)
             expect(f"{name} {answer}", seen[0] == code and words in seen[1], seen)
         expect("no secret is printed", "tok" not in seen[1] and "SEC42" not in seen[1], seen)
-        expect("every request arrived", len(posts) == len(cases), len(posts))
-        expect("every request has its key", all(h["Idempotency-Key"].startswith("city-") for _, h, _ in posts))
-        by_name = {p.strip("/").split("/")[0].split("?")[0]: (p, h, b) for p, h, b in posts}
-        query = urllib.parse.parse_qs(urllib.parse.urlsplit(by_name["ding"][0]).query)
+        expect("every request arrived", len(bots.posts) == len(cases), len(bots.posts))
+        expect("every request has its key", all(p.key.startswith("city-") for p in bots.posts))
+        by_name = {p.path.split("/")[1]: p for p in bots.posts}
+        query = urllib.parse.parse_qs(urllib.parse.urlsplit(by_name["ding"].target).query)
         sign = hmac.new(b"SEC42", f'{query["timestamp"][0]}\nSEC42'.encode(), hashlib.sha256).digest()
         expect("the signature of DingTalk", query["sign"][0] == base64.b64encode(sign).decode() and query["access_token"] == ["tok en&1"], query)
-        body = json.loads(by_name["feishu"][2])
+        body = json.loads(by_name["feishu"].body)
         sign = hmac.new(f'{body["timestamp"]}\nSEC42'.encode(), b"", hashlib.sha256).digest()
         expect("the signature of Feishu", body["sign"] == base64.b64encode(sign).decode(), body)
-        expect("the webhook is version 4", json.loads(by_name["hook"][2])["version"] == "4" and
-               by_name["hook"][1]["Authorization"] == "Bearer tok en&1")
-        form = urllib.parse.parse_qs(by_name["sms"][2].decode())
+        expect("the webhook is version 4", json.loads(by_name["hook"].body)["version"] == "4" and
+               by_name["hook"].headers["Authorization"] == "Bearer tok en&1")
+        form = urllib.parse.parse_qs(by_name["sms"].body.decode())
         expect("the short message", form["m"] == ["138"] and form["t"][0].startswith("【测试】"), form)
     finally:
         shutil.rmtree(folder)

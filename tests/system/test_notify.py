@@ -6,7 +6,6 @@ FULL=1 waits for the end of the incident as well."""
 
 import email
 import email.policy
-import http.server
 import json
 import os
 import signal
@@ -17,47 +16,30 @@ import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from hook import Hook  # noqa: E402
 from pair import COLLECTOR, FULL, Pair, free_port, wait  # noqa: E402
 from test_notice import certificate, mails, smtp_server  # noqa: E402
 
 SECRET = "very-secret-key"
 
 
-class Receiver(http.server.BaseHTTPRequestHandler):
-    """By path: what is answered next, one after the other; the last again and again."""
-    posts, answers = [], {"/wecom": [(200, {"errcode": 93000, "errmsg": "invalid webhook url " + SECRET[:4]})],
-                          "/flaky": [(500, {}), (200, {})], "/hook": [(200, {})], "/unit": [(200, {"r": "OK"})], "/watch": [(200, {})],
-                          "/away": [(200, {})]}
+class Receiver(Hook):
+    """Those that the channels name: what they answer next, and all that came."""
+    came, replies = [], {"/wecom": [(200, {"errcode": 93000, "errmsg": "invalid webhook url " + SECRET[:4]})],
+                         "/flaky": [(500, {}), (200, {})], "/unit": [(200, {"r": "OK"})]}
 
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        path = self.path.split("?")[0]
-        self.posts.append((path, self.headers["Idempotency-Key"], body.decode()))
-        if path == "/hang":
+    def __init__(self, **more):
+        super().__init__(self.replies, self.came, **more)
+
+    def take(self, post):
+        status_and_answer = super().take(post)
+        if post.path == "/hang":
             time.sleep(3600)
-        rows = self.answers[path]
-        status, answer = rows.pop(0) if len(rows) > 1 else rows[0]
-        answer = json.dumps(answer).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def log_message(self, *_):
-        pass
-
-
-def serve(context=None, port=0):
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Receiver)
-    server.daemon_threads = True
-    if context is not None:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server.server_address[1]
+        return status_and_answer
 
 
 def got(path, words=""):
-    return [(key, body) for at, key, body in Receiver.posts if at == path and words in body]
+    return [(p.key, p.body.decode()) for p in Receiver.came if p.path == path and words in p.body.decode()]
 
 
 def notices(pair, *words):
@@ -102,7 +84,7 @@ def become_another(pair):
 
 def set_up(pair):
     pem, context = certificate(pair.folder)
-    plain, tls, away = serve(), serve(context), free_port()
+    plain, tls, away = Receiver().port, Receiver(context=context).port, free_port()
     mail = smtp_server(context, begin_with_tls=True)
     pair.write("token", SECRET + "\n")
     os.chmod(pair.path("token"), 0o600)
@@ -158,7 +140,7 @@ def trouble_heals(pair, away):
     failed = wait("tries that fail", lambda: on(pair, "away", "--failed"))[0]
     assert failed["state"] == "waiting" and "onnect to" in failed["tries"][0]["answer"], failed
     before = role(pair, "xj-notify")
-    serve(port=away)
+    Receiver(port=away)
     os.kill(before, signal.SIGKILL)
     wait("delivery is there again", lambda: role(pair, "xj-notify") not in (None, before))
     wait("the one that was away", lambda: on(pair, "away")[0]["state"] == "taken")
@@ -196,11 +178,11 @@ def trouble_is_an_incident(pair):
     def is_open():
         return "monitoring/notice" in [i["subject"] for i in json.loads(pair.ask("/api/v1/incidents"))["incidents"]]
 
-    Receiver.answers["/flaky"] = [(500, {})]
+    Receiver.replies["/flaky"] = [(500, {})]
     pair.echo.stop()
     wait("an incident of the monitoring", is_open, 120)
     wait("the others tell of it", lambda: [n for n in on(pair, "mail") if n["subject"] == "monitoring/notice" and n["state"] == "taken"])
-    Receiver.answers["/flaky"] = Receiver.answers["/wecom"] = [(200, {"errcode": 0})]
+    Receiver.replies["/flaky"] = Receiver.replies["/wecom"] = [(200, {"errcode": 0})]
     number, end = json.loads(pair.ask("/api/v1/incidents"))["incidents"][-1]["id"], time.monotonic() + 300
     while is_open():  # a channel that rests is tried again with the next that is to be told
         assert time.monotonic() < end, "it is not over"
@@ -238,9 +220,9 @@ def main():
         assert SECRET not in pair.log("collector"), "a secret in the log"
         ended = pair.stop("collector")
         assert ended[0] == 0, ended
-        print(f"  figure: {len(Receiver.posts)} requests and {len(mails)} mails in {time.monotonic() - began:.1f} s")
+        print(f"  figure: {len(Receiver.came)} requests and {len(mails)} mails in {time.monotonic() - began:.1f} s")
     except AssertionError as e:
-        print(f"FAILED: {e}\n{pair.log('collector')[-4000:]}\n{[p[:2] for p in Receiver.posts]}")
+        print(f"FAILED: {e}\n{pair.log('collector')[-4000:]}\n{[(p.path, p.key) for p in Receiver.came]}")
         sys.exit(1)
     finally:
         pair.clear()

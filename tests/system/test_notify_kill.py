@@ -14,10 +14,10 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from hook import Server  # noqa: E402
 from pair import FULL, ROOT, TOOLS, wait  # noqa: E402
 
 SEED = int(os.environ.get("SEED", time.time_ns() % 1000000))
@@ -47,13 +47,6 @@ class Receiver(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         pass
-
-
-class Server(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, *_):
-        pass  # whoever asked is dead
 
 
 class Site:
@@ -239,9 +232,7 @@ def comes_too_often(site, kills):
 def main():
     random.seed(SEED)
     print(f"SEED={SEED}")
-    server = Server(("127.0.0.1", 0), Receiver)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    port = server.server_address[1]
+    port = Server(Receiver).port
     try:
         check_stream(port, 1000 if FULL else 40)
         if FULL:

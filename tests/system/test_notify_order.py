@@ -3,56 +3,30 @@
 never told, and an outbox that begins anew. Each case has a folder, a ledger and receivers of its own; they run side by side."""
 
 import concurrent.futures
-import http.server
 import json
 import os
 import re
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from hook import Hook  # noqa: E402
 from pair import COLLECTOR, FULL, free_port, wait  # noqa: E402
-from test_notify_kill import HOST, Server, Site  # noqa: E402
+from test_notify_kill import HOST, Site  # noqa: E402
 
 PROBLEM, CLOSE, MERGED, FLAPPING, ESCALATE, ACKNOWLEDGED = range(6)
 DIGEST = 9
 SYSTEMS = 120
 
 
-class Receiver(http.server.BaseHTTPRequestHandler):
-    posts, answers = {}, {}  # by path
-
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        path = self.path.split("?")[0]
-        self.posts.setdefault(path, []).append((self.headers["Idempotency-Key"], body))
-        rows = self.answers.get(path, [(200, {"errcode": 0})])
-        status, answer = rows.pop(0) if len(rows) > 1 else rows[0]
-        answer = json.dumps(answer).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def log_message(self, *_):
-        pass
-
-
-def serve(port=0):
-    server = Server(("127.0.0.1", port), Receiver)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server.server_address[1]
-
-
 class Case(Site):
     """channels: text of notice.conf, in which PORT and PATH stand for the receiver."""
 
     def __init__(self, name, conf):
-        self.name, self.port, self.key = name, serve(), 0
-        super().__init__(name, self.port, HOST)
+        self.hook, self.name, self.key = Hook(otherwise=(200, {"errcode": 0})), name, 0
+        super().__init__(name, self.hook.port, HOST)
         systems = ", ".join(f'{{ id = "s{i}"; unit = "u{i % 2}"; name = "系统{i}"; }}' for i in range(SYSTEMS))
         self.write("inventory.d/all.conf", f'units = ( {{ id = "u0"; }}, {{ id = "u1"; }} ); systems = ( {systems} );\n'
                    'sites = ( { id = "city"; level = "city"; } );')
@@ -60,7 +34,7 @@ class Case(Site):
         subprocess.run([HOST, "put", self.at("state"), "0"], check=True, stdout=subprocess.DEVNULL)
 
     def configure(self, conf):
-        self.write("notice.conf", conf.replace("PORT", str(self.port)).replace("PATH", f"/{self.name}"))
+        self.write("notice.conf", conf.replace("PORT", str(self.hook.port)).replace("PATH", f"/{self.name}"))
 
     def intent(self, kind, incident, audience="", subject="system/s0", items=(), at=None, affected=None, closed=False):
         at = int((at or time.time()) * 1e9)
@@ -82,7 +56,7 @@ class Case(Site):
         self.process.stdin.flush()
 
     def got(self, path=""):
-        return Receiver.posts.get(f"/{self.name}{path}", [])
+        return [(p.key, p.body.decode()) for p in self.hook.posts if p.path == f"/{self.name}{path}"]
 
     def notices(self):
         """Oldest first."""
@@ -147,7 +121,7 @@ def long_digests_become_several():
 def an_end_without_its_beginning_tells_of_both():
     """The receiver is away while an incident begins and ends: one letter, which says so; an earlier one stays two."""
     case = Case("late", "channels = (" + hook("c") + ");" + routes("c"))
-    Receiver.answers["/late"] = [(200, {}), (200, {}), (503, {}), (200, {})]
+    case.hook.answers["/late"] = [(200, {}), (200, {}), (503, {}), (200, {})]
     case.intent(PROBLEM, 1)
     case.start()
     case.wait_states("c", [("problem", "taken")])
@@ -178,7 +152,7 @@ def a_channel_that_fails_gives_all_to_its_fall_back():
     case.intent(PROBLEM, 2, subject="system/s2")
     case.start()
     case.wait_states("d", [("problem", "taken"), ("problem", "taken")])
-    serve(away)
+    Hook(port=away)
     wait("the rest is over", lambda: case.intent(PROBLEM, 3 + case.key, subject="system/s4") or case.wake() or time.sleep(1) or
          ("problem", "taken") in case.states("c"), 60)
     before = len(case.states("d"))
@@ -192,7 +166,7 @@ def a_channel_that_fails_gives_all_to_its_fall_back():
 def what_is_refused_falls_back_alone():
     case = Case("refused", '''channels = ( { id = "c"; kind = "sms"; url = "http://127.0.0.1:PORTPATH"; to = "1"; success = "errcode=0";
  per_minute = 600; body = "{\\"text\\":\\"{text}\\"}"; fallback = "d"; }, ''' + hook("d", "/d") + ");" + routes("c", "d"))
-    Receiver.answers["/refused"] = [(200, {"errcode": 7}), (200, {"errcode": 0})]
+    case.hook.answers["/refused"] = [(200, {"errcode": 7}), (200, {"errcode": 0})]
     case.intent(PROBLEM, 1)
     case.start()
     wait("the other", lambda: ("problem", "moved") in case.states("c"), 60)
@@ -245,7 +219,7 @@ def a_unit_is_told_of_its_own():
 
 def what_nobody_takes_is_given_up():
     case = Case("given-up", "channels = (" + hook("c") + "); give_up = \"1s\";" + routes("c"))
-    Receiver.answers["/given-up"] = [(500, {})]
+    case.hook.answers["/given-up"] = [(500, {})]
     case.intent(PROBLEM, 1)
     case.start()
     case.wait_states("c", [("problem", "failed")])
@@ -256,7 +230,7 @@ def what_nobody_takes_is_given_up():
 def a_beat_that_does_not_come_through_is_told():
     """Judgement beats; nobody takes it for three minutes, then somebody does."""
     case = Case("beat", "channels = (" + hook("c") + '); beat = { channel = "c"; };')
-    Receiver.answers["/beat"] = [(503, {})]
+    case.hook.answers["/beat"] = [(503, {})]
 
     def beat(number):
         db = sqlite3.connect(case.at("state", "judge", "judge.db"), timeout=30)
@@ -280,7 +254,7 @@ def a_beat_that_does_not_come_through_is_told():
         number += 1
         beat(number)
     print(f"  figure: a beat that nobody takes is told after {time.monotonic() - began:.0f} s", flush=True)
-    Receiver.answers["/beat"] = [(200, {})]
+    case.hook.answers["/beat"] = [(200, {})]
     wait("the newest beat", lambda: taken() == [(number,)], 60)
     keys = [k for k, _ in case.got()]
     assert len(keys) <= (time.monotonic() - began) / 30 + 1 and keys[-1] == f"test-beat-{number}-c", keys

@@ -5,38 +5,26 @@ A collector whose disk is nearly full, whose certificate ends in days, and whose
 also an agent that falls silent, a receiver that is away, the certificate of an agent, and the disk while the collector runs: it
 looks once a minute. That a view is left behind takes 15 minutes and is in tests/unit/collector/test_ingest_self.c."""
 
-import http.server
 import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 import urllib.request
 
 import certs
 from collector_bed import COLLECTOR, FULL, ROOT, Bed, Disk, check, failures, figure, free_ports, may_mount, pushed, wait_for
+from hook import Hook
 
 AGENT = os.path.join(ROOT, "build/release/xunjian-agent")
 told, started = [], []
 
 
-class Hook(http.server.BaseHTTPRequestHandler):
-    def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if self.path == "/":
-            told.extend((a["status"], a["labels"].get("subject", "")) for a in body["alerts"])
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_):
-        pass
-
-
-def serve(port):
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Hook)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+class Told(Hook):
+    def take(self, post):
+        if post.path == "/":
+            told.extend((a["status"], a["labels"].get("subject", "")) for a in json.loads(post.body)["alerts"])
+        return super().take(post)
 
 
 def certify(bed, days, name="collector"):
@@ -116,7 +104,7 @@ def mended_while_it_runs(bed, disk, away):
     end(agent)
     is_told(["agent/agent-2"], "firing", 300)
     check(not [t for t in told if t[0] == "resolved" and not t[1].startswith("site/")], f"nothing ends before it is mended: {told}")
-    serve(away)
+    Told(port=away)
     disk.free()
     certify(bed, 300, "agent-1")
     check(pushed(bed.push("rate=2", "seconds=1"))["status"] == 0, "the agents show their certificates")
@@ -128,7 +116,7 @@ def see(what, is_bad_before):
     """Each with a collector of its own: the end of what fails twice within an hour is told when it has been quiet."""
     hook, away = free_ports(2)
     disk = Disk(128, "tmpfs")
-    serve(hook)
+    Told(port=hook)
     bed = set_up(disk, hook, away)
     told.clear()
     try:
