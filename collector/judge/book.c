@@ -419,35 +419,50 @@ static bool is_below(const struct book *b, const char *agent, const struct inven
 	return s != NULL;
 }
 
-static void count_sides(const struct book *b, const char *check, const struct inventory_link *link, struct sides *out)
+/* From one vantage: failed when one check did. */
+struct look { bool known, failed; };
+
+static void look_through(const struct book *b, const char *check, struct look *looks)
 {
 	struct verdict_ballot *ballots = mem_array(VERDICT_VANTAGES * VERDICT_FAMILIES, sizeof *ballots);
-	size_t count = verdict_ballots(b->verdict, check, ballots, VERDICT_VANTAGES * VERDICT_FAMILIES), next;
+	size_t count = verdict_ballots(b->verdict, check, ballots, VERDICT_VANTAGES * VERDICT_FAMILIES);
 
-	for (size_t i = 0; i < count; i = next) {
-		bool failed = false, known = false, below = is_below(b, ballots[i].vantage, link);
+	for (size_t i = 0; i < count; i++) {
+		const struct inventory_agent *a = inventory_agent(b->inventory, ballots[i].vantage);
 
-		for (next = i; next < count && strcmp(ballots[next].vantage, ballots[i].vantage) == 0; next++) {
-			failed = failed || ballots[next].vote == VOTE_DOWN;
-			known = known || (ballots[next].vote != VOTE_NONE && ballots[next].vote != VOTE_UNKNOWN);
-		}
-		out->above += known && !below;
-		out->above_failed += failed && !below;
-		out->below += known && below;
-		out->below_reached += known && below && !failed;
+		if (a == NULL)
+			continue;
+		looks[a - b->inventory->agents].failed |= ballots[i].vote == VOTE_DOWN;
+		looks[a - b->inventory->agents].known |= ballots[i].vote != VOTE_NONE && ballots[i].vote != VOTE_UNKNOWN;
 	}
 	free(ballots);
+}
+
+static void count_sides(const struct book *b, const struct inventory_link *link, const struct look *looks, struct sides *out)
+{
+	for (size_t i = 0; i < b->inventory->agents_count; i++) {
+		bool below = is_below(b, b->inventory->agents[i].id, link);
+
+		out->above += looks[i].known && !below;
+		out->above_failed += looks[i].failed && !below;
+		out->below += looks[i].known && below;
+		out->below_reached += looks[i].known && below && !looks[i].failed;
+	}
 }
 
 /* Of a link that failed: which side says so? Its lower end, which is what is asked, may well answer from below. */
 static void say_sides(const struct book *b, const struct verdict_change *c, struct buf *reason)
 {
 	const struct inventory_link *link = inventory_link(b->inventory, c->subject + sizeof "link/" - 1);
+	struct look *looks = mem_array(b->inventory->agents_count, sizeof *looks);
 	struct sides sides = {0};
 
 	for (size_t i = 0; link != NULL && i < b->inventory->checks_count; i++)
 		if (strcmp(b->inventory->checks[i].subject, c->subject) == 0)
-			count_sides(b, b->inventory->checks[i].id, link, &sides);
+			look_through(b, b->inventory->checks[i].id, looks);
+	if (link != NULL)
+		count_sides(b, link, looks, &sides);
+	free(looks);
 	if (sides.above + sides.below < 2)
 		return;
 	if (sides.above > 0)

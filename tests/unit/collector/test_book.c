@@ -714,7 +714,8 @@ static void reason_of(void *ctx, const struct incident_intent *in)
 		snprintf(ctx, 200, "%s", in->reason);
 }
 
-/* Three vantages look at a in turn; from 100 s on those that fail do not reach it. The reason of the problem that is told then. */
+/* Three vantages look at a in turn, the first by a second check as well where there is one; from 100 s on those that fail do not
+ * reach it. The reason of the problem that is told then. */
 static void reason_told(struct fixture *f, const bool fails[3], int seconds, const char *reason)
 {
 	static const char *const names[] = {"v0", "v1", "v2"};
@@ -723,10 +724,11 @@ static void reason_told(struct fixture *f, const bool fails[3], int seconds, con
 	for (int t = 1; t < seconds; t++) {
 		int v = t % INTERVAL;
 		bool failed = v < 3 && fails[v] && t > 100;
-		struct result row = result_of("a-tcp", FAMILY_V4, t - 1, failed ? OUTCOME_DOWN : OUTCOME_UP);
+		enum outcome outcome = failed ? OUTCOME_DOWN : OUTCOME_UP;
+		struct result rows[] = {result_of("a-tcp", FAMILY_V4, t - 1, outcome), result_of("b-tcp", FAMILY_V4, t - 1, outcome)};
 
 		if (v < 3)
-			tell(f, names[v], &row, 1, t);
+			tell(f, names[v], rows, v == 0 && inventory_check(f->inventory, "b-tcp") != NULL ? 2 : 1, t);
 		tick(f, t);
 	}
 	fold(f, 0);
@@ -734,7 +736,8 @@ static void reason_told(struct fixture *f, const bool fails[3], int seconds, con
 	assert_string_equal(told, reason);
 }
 
-/* From the city it is gone, at its lower end it answers: it is the link, and not what stands there. */
+/* From the city it is gone, at its lower end it answers: it is the link, and not what stands there. A vantage that says so by two
+ * checks is one vantage. */
 static void a_broken_link_says_from_which_side(void **state)
 {
 	struct fixture f;
@@ -745,7 +748,9 @@ static void a_broken_link_says_from_which_side(void **state)
 				     " { id = \"n\"; level = \"county\"; parent = \"city\"; } ); links = ( { id = \"n\"; site = \"n\"; } );\n"
 				     "agents = ( { id = \"v0\"; site = \"city\"; }, { id = \"v1\"; site = \"n\"; }, { id = \"v2\"; site = \"city\"; } );\n"
 				     "checks = ( { id = \"a-tcp\"; type = \"tcp\"; subject = \"link/n\"; vantages = ( \"v0\", \"v1\", \"v2\" );"
-				     " interval = \"10s\"; host = \"a.test\"; port = 1; } );\n");
+				     " interval = \"10s\"; host = \"a.test\"; port = 1; },\n"
+				     " { id = \"b-tcp\"; type = \"tcp\"; subject = \"link/n\"; vantages = ( \"v0\" ); interval = \"10s\";"
+				     " host = \"b.test\"; port = 1; } );\n");
 	reason_told(&f, (const bool[]){true, false, true}, 200,
 		"refused; not reached by 2 of 2 vantages above it; reached by 1 of 1 vantages below it");
 	end(&f);
