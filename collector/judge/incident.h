@@ -20,8 +20,9 @@
  * degraded by what it answers is told after INCIDENT_ROW, in which the other family and the other vantages are asked and may make
  * it down, which is told at once; what becomes down after it was told as degraded is told once more, as worse.
  * Maintenance keeps a notice back while it lasts, never the closing of what was told. Flapping, or a third outage within the hour, keeps
- * the incident open until it is quiet: at most INCIDENT_TELLS notices about one subject in an hour. More than
- * `notices_per_minute` for one audience become one digest that names all.
+ * the incident open until it is quiet, and who was told of it is told that once, when it works again at the latest (INTENT_FLAPPING): at
+ * most INCIDENT_TELLS beginnings and ends about one subject are told in an hour. More than `notices_per_minute` for one audience become
+ * one digest that names all.
  * Evidence. Only what was measured within two intervals of now opens an incident. Unknown closes none and opens none.
  * Intents carry a key that is never used twice and the same after a restart from saved records: the owner stores both in one
  * transaction, and replays the events behind it.
@@ -47,7 +48,7 @@ struct record_sink;
 #define INCIDENT_SETTLE (60 * NS_PER_S)
 #define INCIDENT_HOLD (45 * NS_PER_S)       /* beyond the parent's interval */
 #define INCIDENT_GROUP (60 * NS_PER_S)      /* affected units wait this long, to be told of all their systems at once */
-#define INCIDENT_TELLS 4
+#define INCIDENT_TELLS 5 /* two with their ends, and a third */
 #define INCIDENT_TEXT_MAX 1000
 #define INCIDENT_STEPS 8
 #define INCIDENT_ESCALATION "escalation/" /* begins the name of who is told from that step on; no id of a unit has a '/' */

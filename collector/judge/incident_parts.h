@@ -47,8 +47,8 @@ struct incident_node {
 
 struct incident_audience {
 	char *name;
-	bool is_told;
-	int64_t due; /* steady: not before */
+	bool is_told, is_warned; /* warned: that it comes and goes */
+	int64_t due;             /* steady: not before */
 };
 
 struct incident_member {
@@ -136,6 +136,7 @@ void incident_close(struct incidents *, struct incident *, const char *reason);
 /* Tells and closes what is due. */
 void incident_refresh(struct incidents *, struct incident *);
 void incident_add_member(struct incidents *, struct incident *, uint32_t node);
+/* It comes and goes: who was told of it is told so, once. */
 void incident_flap(struct incidents *, struct incident *);
 /* It was degraded and is down: who was told that is told this. */
 void incident_tell_worse(struct incidents *, struct incident *);

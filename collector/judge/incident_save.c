@@ -20,6 +20,12 @@ static void add_times(struct buf *b, const int64_t *times, size_t count)
 		record_add_time(b, times[i]);
 }
 
+/* Of those that were told there were four once: the older ones stand behind. */
+#define NEWEST_TELLS 4
+#define OLDER_TELLS (INCIDENT_TELLS - NEWEST_TELLS)
+#define TOLD 1
+#define WARNED 2
+
 static void read_times(struct cursor *c, int64_t *times, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
@@ -38,7 +44,7 @@ static void encode_node(const struct incident_node *n, struct buf *b)
 	add_times(b, n->up_at, VERDICT_FAMILIES);
 	add_times(b, n->down_at, VERDICT_FAMILIES);
 	add_times(b, n->blip_at, VERDICT_FAMILIES);
-	add_times(b, n->told, INCIDENT_TELLS);
+	add_times(b, n->told + OLDER_TELLS, NEWEST_TELLS);
 	record_add_time(b, n->decided);
 	record_add_time(b, n->seen_at);
 	record_add_time(b, n->state_at);
@@ -52,6 +58,7 @@ static void encode_node(const struct incident_node *n, struct buf *b)
 	buf_add_u8(b, n->in_maintenance);
 	buf_add_u8(b, n->is_waited);
 	record_add_text(b, n->reason);
+	add_times(b, n->told, OLDER_TELLS);
 }
 
 static void decode_node(struct incident_node *n, struct cursor *c)
@@ -69,7 +76,7 @@ static void decode_node(struct incident_node *n, struct cursor *c)
 	read_times(c, n->up_at, VERDICT_FAMILIES);
 	read_times(c, n->down_at, VERDICT_FAMILIES);
 	read_times(c, n->blip_at, VERDICT_FAMILIES);
-	read_times(c, n->told, INCIDENT_TELLS);
+	read_times(c, n->told + OLDER_TELLS, NEWEST_TELLS);
 	n->decided = record_time(c);
 	n->seen_at = record_time(c);
 	n->state_at = record_time(c);
@@ -84,6 +91,8 @@ static void decode_node(struct incident_node *n, struct cursor *c)
 	n->is_waited = cursor_u8(c) != 0;
 	free(n->reason);
 	n->reason = record_text(c);
+	if (cursor_left(c) > 0)
+		read_times(c, n->told, OLDER_TELLS);
 }
 
 /* ---- an incident */
@@ -100,7 +109,7 @@ static void encode_members(const struct incident *i, struct buf *b)
 	buf_add_u32(b, (uint32_t)i->audiences_count);
 	for (size_t k = 0; k < i->audiences_count; k++) {
 		record_add_text(b, i->audiences[k].name);
-		buf_add_u8(b, i->audiences[k].is_told);
+		buf_add_u8(b, (uint8_t)((i->audiences[k].is_told ? TOLD : 0) | (i->audiences[k].is_warned ? WARNED : 0)));
 		record_add_time(b, i->audiences[k].due);
 	}
 }
@@ -144,8 +153,10 @@ static void decode_members(struct incidents *c, struct incident *i, struct curso
 	count = cursor_u32(in);
 	while (count-- > 0 && !in->failed) {
 		struct incident_audience a = {.name = record_text(in)};
+		uint8_t was = cursor_u8(in);
 
-		a.is_told = cursor_u8(in) != 0;
+		a.is_told = (was & TOLD) != 0;
+		a.is_warned = (was & WARNED) != 0;
 		a.due = record_time(in);
 		i->audiences = mem_resize(i->audiences, i->audiences_count + 1, sizeof *i->audiences);
 		i->audiences[i->audiences_count++] = a;

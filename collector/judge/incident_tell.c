@@ -258,7 +258,7 @@ static void tell_of(struct incidents *c, const struct incident *i, enum incident
 	tell(c, &intent);
 }
 
-/* What was told of four times within the hour (merged into others, too) is shown, and told when there is room again. */
+/* What was told of so often within the hour (merged into others, too) is shown, and told when there is room again. */
 static bool has_room(const struct incidents *c, const struct incident *i)
 {
 	return i->audiences[0].is_told || tells_in_last_hour(c, &c->nodes[i->node]) < INCIDENT_TELLS;
@@ -307,10 +307,23 @@ static bool anybody_told(const struct incident *i)
 
 void incident_flap(struct incidents *c, struct incident *i)
 {
-	if (!anybody_told(i) || tells_in_last_hour(c, &c->nodes[i->node]) + 2 > INCIDENT_TELLS)
-		return;
-	note_told(c, i);
-	incident_tell_all(c, i, INTENT_FLAPPING, NULL, NULL);
+	for (size_t k = 0; k < i->audiences_count; k++) {
+		struct incident_audience *a = &i->audiences[k];
+
+		if (!a->is_told || a->is_warned || incident_is_escalation(a->name))
+			continue;
+		a->is_warned = true;
+		i->is_dirty = true;
+		tell_of(c, i, INTENT_FLAPPING, a->name);
+	}
+}
+
+/* Its end would not be the last word; and there must be room behind it for the next beginning. */
+static bool comes_and_goes(const struct incidents *c, const struct incident *i)
+{
+	const struct incident_node *root = &c->nodes[i->node];
+
+	return anybody_told(i) && (root->flap.is_flapping || tells_in_last_hour(c, root) + 2 > INCIDENT_TELLS);
 }
 
 /* ---- life */
@@ -488,8 +501,6 @@ static void escalate(struct incidents *c, struct incident *i)
 
 void incident_refresh(struct incidents *c, struct incident *i)
 {
-	const struct incident_node *root;
-
 	if (i->phase == INCIDENT_OPEN) {
 		tell_problem(c, i);
 		escalate(c, i);
@@ -498,12 +509,12 @@ void incident_refresh(struct incidents *c, struct incident *i)
 		return;
 	if (c->is_tick)
 		release_overdue(c, i);
-	root = &c->nodes[i->node];
 	if (i->attached > 0)
 		return;
-	if (anybody_told(i) && (root->flap.is_flapping || tells_in_last_hour(c, root) + 2 > INCIDENT_TELLS))
-		return;
-	incident_close(c, i, "recovered");
+	if (comes_and_goes(c, i))
+		incident_flap(c, i);
+	else
+		incident_close(c, i, "recovered");
 }
 
 void incident_free(struct incident *i)

@@ -218,12 +218,13 @@ void incidents_topology(struct incidents *c, struct topology *t, int64_t now)
 static void fill(const struct incidents *c, const struct incident *i, struct incident_view *out)
 {
 	const struct incident_node *root = i->node == TOPOLOGY_NONE ? NULL : &c->nodes[i->node];
+	bool is_warned = i->phase == INCIDENT_WATCHED && i->audiences[0].is_warned;
 
 	*out = (struct incident_view){.id = i->id, .phase = i->phase, .subject = i->root, .reason = i->reason,
 		.state = i->state, .faults = i->faults, .since = i->since, .opened = i->opened, .closed = i->closed,
 		.is_acknowledged = i->is_acknowledged, .acknowledged_by = i->acknowledged_by,
 		.acknowledged_until = i->acknowledged_until, .assignee = i->assignee, .level = i->level,
-		.affected_count = i->members_count, .is_flapping = root != NULL && root->flap.is_flapping,
+		.affected_count = i->members_count, .is_flapping = root != NULL && (root->flap.is_flapping || is_warned),
 		.is_quiet = root != NULL && root->in_maintenance};
 }
 

@@ -10,7 +10,8 @@
  * come from vote.h, incidents from the core. Checked (design, invariants 3, 4, 5):
  *   no lost outage: what cannot be reached for UNSEEN is in an incident, and each incident that has been open for TOLD_BY is told
  *   to operations and to each unit with an affected system, but for planned work and the bound of an hour;
- *   told once, closed once, nothing told is left open;
+ *   told once, closed once, nothing told is left open; what works again is ended soon, or was told to come and go because it was told
+ *   of twice within the hour before that;
  *   one cause, one notice: of what is not broken itself nobody is told when one thing above it broke, not even for a while; when
  *   things have settled, each root is broken itself, each thing broken that nothing above explains is a root, and all that cannot
  *   be reached is attached (below what comes and goes within a few looks, or came back for less than one, the root cannot be known);
@@ -48,6 +49,7 @@
 #define SETTLED (8 * MINUTE)
 #define UNSEEN (5 * MINUTE) /* a look each minute, three attempts, the hold, a tick */
 #define TOLD_BY (3 * MINUTE) /* units wait a minute to be told of all at once; a digest comes a minute later */
+#define DIGEST_BY (61 * SECOND)
 #define DAY (24 * HOURS)
 #define PLANS 2
 
@@ -249,8 +251,8 @@ struct told {
 	char audience[16];
 	bool is_closed;
 	unsigned escalated;
-	bool is_worse;
-	int64_t at, escalated_at;
+	bool is_worse, is_warned;
+	int64_t at, escalated_at, works_since; /* works: 0 not */
 };
 
 struct minute { int64_t notices[2 * NOTICES], digests[2]; }; /* the last ones of an audience */
@@ -657,6 +659,18 @@ static void judge_step(struct world *w, uint64_t incident, const char *subject, 
 		wrong(w, "%s escalated to \"%s\" %s", subject, audience, t->is_closed ? "behind its end" : "once too often");
 }
 
+static void judge_flapping(struct world *w, uint64_t incident, const char *subject, const char *audience)
+{
+	struct told *t = find_told(w, incident, audience);
+
+	if (t == NULL || t->is_closed || t->is_warned) {
+		wrong(w, "flapping of %s to \"%s\" %s", subject, audience,
+			t == NULL ? "which was not told of it" : t->is_closed ? "behind its end" : "twice");
+		return;
+	}
+	t->is_warned = true;
+}
+
 static void judge_worse(struct world *w, uint64_t incident, const char *subject, const char *audience)
 {
 	struct told *t = find_told(w, incident, audience);
@@ -690,9 +704,8 @@ static void judge_notice(struct world *w, enum incident_intent_kind kind, uint64
 			note_problem(w, other, audience);
 		break;
 	case INTENT_FLAPPING:
-		if (find_told(w, incident, audience) == NULL)
-			wrong(w, "flapping of %s to \"%s\", which was not told of it", subject, audience);
-		break;
+		judge_flapping(w, incident, subject, audience);
+		return;
 	case INTENT_ESCALATE:
 		if (incident_is_escalation(audience))
 			judge_step(w, incident, subject, audience);
@@ -713,9 +726,9 @@ static void judge_notice(struct world *w, enum incident_intent_kind kind, uint64
 	}
 	if (audience[0] == '\0')
 		remember(w->spoken[node], INCIDENT_TELLS, w->now);
-	/* But for the end of what a reload leaves out. */
+	/* But for the end of what a reload leaves out; what a digest tells counts from when it had to wait for that. */
 	if (audience[0] == '\0' && kind != INTENT_MERGED && !(w->s->with_changes && (in_digest || w->now == w->reloaded)))
-		note_rate(w, w->recent[node], INCIDENT_TELLS, HOURS, "notices an hour about", subject);
+		note_rate(w, w->recent[node], INCIDENT_TELLS, HOURS - DIGEST_BY, "notices an hour about", subject);
 }
 
 static void judge_intent(struct world *w, const struct incident_intent *in)
@@ -1048,6 +1061,39 @@ static bool is_lost_for_long(const struct world *w, uint32_t i)
 	return false;
 }
 
+/* The root works, and nothing is affected by it any more. */
+static bool is_over(const struct world *w, const struct incident_view *view)
+{
+	struct incident_affected a;
+
+	for (size_t k = 1; incidents_affected(w->a.core, view->id, k, &a); k++)
+		if (a.to == 0)
+			return false;
+	return view->phase == INCIDENT_WATCHED;
+}
+
+static void judge_over(struct world *w, struct told *t, const struct incident_view *view)
+{
+	const int64_t *spoken = w->spoken[node_of(w, view->subject)];
+	bool comes_and_goes = false;
+	int within = 0;
+
+	if (!is_over(w, view))
+		t->works_since = 0;
+	else if (t->works_since == 0)
+		t->works_since = w->now;
+	if (t->works_since == 0 || w->now - t->works_since <= TOLD_BY)
+		return;
+	for (uint32_t i = 0; i < w->s->faults_count; i++)
+		comes_and_goes = comes_and_goes || w->s->faults[i].period > 0;
+	for (int i = 0; i < INCIDENT_TELLS; i++)
+		within += spoken[i] != 0 && w->now - spoken[i] < HOURS + TOLD_BY;
+	if (!t->is_warned)
+		wrong(w, "%s works, and nobody is told", view->subject);
+	if (!comes_and_goes && within < 4)
+		wrong(w, "the end of %s is held back, and it was told of %d times", view->subject, within);
+}
+
 static void judge_told(struct world *w)
 {
 	struct incident_view view;
@@ -1055,8 +1101,10 @@ static void judge_told(struct world *w)
 	cover(w, w->now - TOLD_BY, false);
 	for (size_t i = 0; incidents_at(w->a.core, i, &view); i++) {
 		uint32_t node = node_of(w, view.subject);
-		const struct told *t = find_told(w, view.id, "");
+		struct told *t = find_told(w, view.id, "");
 
+		if (t != NULL)
+			judge_over(w, t, &view);
 		if (view.phase != INCIDENT_OPEN || w->now - view.opened <= TOLD_BY || w->now - w->reloaded <= TOLD_BY ||
 			!is_lost_for_long(w, node))
 			continue;
