@@ -1,6 +1,7 @@
 /*
  * xunjian-collector: the commands of the collector.
  */
+#include <openssl/ssl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include "collector/judge/calendar.h"
 #include "collector/notice/commands.h"
 #include "collector/notice/roster.h"
+#include "collector/notice/send.h"
 #include "collector/notices.h"
 #include "collector/notify_test.h"
 #include "collector/people.h"
@@ -21,6 +23,7 @@
 #include "collector/settings.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/tls.h"
 
 #define DEFAULT_SETTINGS "/etc/xunjian/collector.conf"
 #define VERSION "0.1.0"
@@ -91,6 +94,25 @@ static void tell_who_is_left_out(const char *path, const struct roster *r, const
 		printf("\n");
 }
 
+static int check_channels(const struct roster *r, struct err *e)
+{
+	const struct roster_channel *of = r->channels.items;
+
+	for (size_t i = 0; i < r->channels.count; i++)
+		if (send_check_files(&of[i], e) < 0)
+			return -1;
+	return 0;
+}
+
+static int check_tls(const struct tls_files *files, struct err *e)
+{
+	SSL_CTX *tls = tls_server(files, e);
+	bool is_good = tls != NULL;
+
+	SSL_CTX_free(tls);
+	return is_good ? 0 : -1;
+}
+
 /* Files that the settings name beside the inventory. */
 static int check_others(const struct settings *s, const struct inventory *inventory, struct err *e)
 {
@@ -101,7 +123,7 @@ static int check_others(const struct settings *s, const struct inventory *invent
 	if (is_good && s->notice[0] != '\0') {
 		roster = roster_load(s->notice, inventory, e);
 		is_good = roster != NULL && commands_check(roster, s->commands, e) == 0 &&
-			roster_check_steps(roster, s->incidents.escalate.count, e) == 0;
+			roster_check_steps(roster, s->incidents.escalate.count, e) == 0 && check_channels(roster, e) == 0;
 		if (is_good)
 			tell_who_is_left_out(s->notice, roster, inventory);
 	}
@@ -123,7 +145,8 @@ static int command_check_config(int argc, char **argv)
 	settings = settings_load(path, &e);
 	if (settings != NULL)
 		inventory = inventory_load(settings->inventory, &e);
-	is_good = inventory != NULL && check_others(settings, inventory, &e) == 0;
+	is_good = inventory != NULL && check_others(settings, inventory, &e) == 0 &&
+		check_tls(&settings->ingest.tls, &e) == 0;
 	if (!is_good)
 		fprintf(stderr, "%s\n", e.text);
 	else

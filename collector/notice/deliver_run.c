@@ -7,6 +7,7 @@
 
 #include "collector/notice/deliver_parts.h"
 #include "collector/notice/phrase.h"
+#include "collector/notice/send.h"
 #include "collector/settings.h"
 #include "lib/buf.h"
 #include "lib/clock.h"
@@ -403,10 +404,22 @@ static void on_watch(evutil_socket_t fd, short what, void *ctx)
 
 /* ---- life */
 
+/* Before the first night that it is needed. */
+static void tell_unusable(const struct roster *r)
+{
+	const struct roster_channel *of = r != NULL ? r->channels.items : NULL;
+	struct err e;
+
+	for (size_t i = 0; r != NULL && i < r->channels.count; i++)
+		if (send_check_files(&of[i], &e) < 0)
+			log_error("a channel cannot send: %s", e.text);
+}
+
 static void set_channels(struct deliver *d, struct roster *r)
 {
 	struct generation *g = mem_alloc(sizeof *g), *old = d->channels;
 
+	tell_unusable(r);
 	g->roster = r;
 	d->channels = g;
 	if (old == NULL)

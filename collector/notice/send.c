@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <openssl/evp.h>
+#include <openssl/x509.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -12,11 +14,13 @@
 #include <unistd.h>
 
 #include "collector/notice/phrase.h"
+#include "collector/notice/roster.h"
 #include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/http.h"
 #include "lib/mem.h"
+#include "lib/tls.h"
 #include "probes/snmp_talk.h"
 
 #define THREADS_MS 1500 /* the parent waits no longer for our end */
@@ -70,6 +74,38 @@ int send_read_secret(const char *path, char out[SEND_SECRET_MAX], struct err *e)
 	}
 	out[strcspn(out, "\r\n")] = '\0';
 	return out[0] != '\0' ? 0 : err_set(e, "%.200s: no secret in its first line", path);
+}
+
+static int check_secret(const char *path, struct err *e)
+{
+	char secret[SEND_SECRET_MAX];
+	int rc = send_read_secret(path, secret, e);
+
+	explicit_bzero(secret, sizeof secret);
+	return rc;
+}
+
+static int check_pems(const struct roster_channel *c, struct err *e)
+{
+	X509 *ca = c->ca[0] != '\0' ? tls_read_certificate(c->ca, e) : NULL;
+	X509 *own = c->certificate[0] != '\0' ? tls_read_certificate(c->certificate, e) : NULL;
+	EVP_PKEY *key = c->key[0] != '\0' ? tls_read_key(c->key, e) : NULL;
+	bool is_good = (ca != NULL || c->ca[0] == '\0') && (own != NULL || c->certificate[0] == '\0') &&
+		(key != NULL || c->key[0] == '\0');
+
+	X509_free(ca);
+	X509_free(own);
+	EVP_PKEY_free(key);
+	return is_good ? 0 : -1;
+}
+
+int send_check_files(const struct roster_channel *c, struct err *e)
+{
+	struct err why;
+
+	if (check_secret(c->token_file, &why) < 0 || check_secret(c->secret_file, &why) < 0 || check_pems(c, &why) < 0)
+		return config_error(&c->where, e, "channel %s: %s", c->id, why.text);
+	return 0;
 }
 
 /* ---- what sends share */

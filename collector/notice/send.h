@@ -27,5 +27,7 @@ void send_cancel(struct send *); /* no callback */
 
 /* The first line of a file that nobody but its owner may read; "" of path "". */
 int send_read_secret(const char *path, char out[SEND_SECRET_MAX], struct err *);
+/* Can the files that a channel names be used, by whoever asks? 0, or -1 with err that says where the channel is written. */
+int send_check_files(const struct roster_channel *, struct err *);
 
 #endif

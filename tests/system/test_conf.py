@@ -2,6 +2,7 @@
 """Every file in conf/ is read by the real programs, which take it; a wrong line is told and refused."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -43,12 +44,35 @@ def agent_sample(folder):
     return path
 
 
+def collector_sample(folder):
+    """The same of the collector, with all that its sample says of certificates."""
+    here, pki = os.path.join(folder, "sample"), os.path.join(folder, "sample", "pki")
+    shutil.copytree(CONF, here)
+    path = os.path.join(here, "collector.conf")
+    expect("no certificate yet", run(COLLECTOR, "check-config", "-c", path), 3, "pki/ca.pem: No such file")
+    with open(path, encoding="utf-8") as f:
+        said = [line.split()[3:] for line in f if line.startswith("#   xunjian-collector ca ")]
+    for words in said:
+        expect(f"as the sample says: {words}", run(COLLECTOR, "ca", *[w.replace("/etc/xunjian/pki", pki) for w in words]), 0)
+    with open(os.path.join(CONF, "agent.conf"), encoding="utf-8") as f:
+        expect("it is for the name that agents look for", (int(f"https://{said[-1][-1]}:" not in f.read()), said[-1][-1]), 0)
+    return path
+
+
+def secrets(folder, names):
+    os.mkdir(os.path.join(folder, "secrets"))
+    for name in names:
+        with open(os.open(os.path.join(folder, name), os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as f:
+            f.write("a secret of nobody\n")
+
+
 def main():
     folder = tempfile.mkdtemp(prefix="xunjian-test-conf-")
     city, sample = (os.path.join(CONF, *p) for p in (("city", "inventory.d"), ("inventory.d",)))
     try:
-        expect("the sample of the collector", run(COLLECTOR, "check-config", "-c", os.path.join(CONF, "collector.conf")), 0)
+        expect("the sample of the collector", run(COLLECTOR, "check-config", "-c", collector_sample(folder)), 0)
         expect("the sample of the agent", run(AGENT, "check-config", "-c", agent_sample(folder)), 0)
+        expect("a certificate", run(COLLECTOR, "ca", "issue", "--ca", os.path.join(folder, "pki"), "--server", "collector"), 0)
         path = settings_for(folder, sample)
         notice = os.path.join(folder, "notice.conf")
         shutil.copy(os.path.join(CONF, "notice.conf"), notice)
@@ -65,11 +89,16 @@ def main():
                f"notice.conf:{step}: audience \"escalation/1\": the setting incidents.escalate has 0 steps")
         with open(path, "a", encoding="utf-8") as f:
             f.write('incidents = { escalate = "15m"; };\n')
+        expect("a channel that is none", run(COLLECTOR, "notify-test", "-c", path, "post"), 3, "there is no channel \"post\"")
+        expect("a secret that is not there", run(COLLECTOR, "notify-test", "-c", path, "ops-mail"), 3, "secrets/ops-mail")
+        with open(notice, encoding="utf-8") as f:
+            text = f.read()
+        line = text[:text.index('"ops-mail"')].count("\n") + 1
+        expect("it is told before", run(COLLECTOR, "check-config", "-c", path), 3, f"notice.conf:{line}: channel ops-mail: cannot open")
+        secrets(folder, set(re.findall(r'_file = "([^"]+)"', text)))
         seen = run(COLLECTOR, "check-config", "-c", path)
         expect("the sample of notices", seen, 0)
         expect("everybody is told there", (int("no route leads" in seen[1]), seen[1]), 0)
-        expect("a channel that is none", run(COLLECTOR, "notify-test", "-c", path, "post"), 3, "there is no channel \"post\"")
-        expect("a secret that is not there", run(COLLECTOR, "notify-test", "-c", path, "ops-mail"), 3, "secrets/ops-mail")
         with open(notice, "r+", encoding="utf-8") as f:
             text = f.read().replace("unit/zsj", "unit/zzz")
             f.seek(0)

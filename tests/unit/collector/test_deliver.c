@@ -105,6 +105,13 @@ int send_read_secret(const char *path, char out[SEND_SECRET_MAX], struct err *e)
 	return strstr(path, "missing") != NULL ? err_set(e, "no secret") : 0;
 }
 
+int send_check_files(const struct roster_channel *c, struct err *e)
+{
+	char secret[SEND_SECRET_MAX];
+
+	return send_read_secret(c->token_file, secret, e);
+}
+
 struct send *send_start(struct sender *sender, const struct send_order *o,
 	void (*on_end)(void *ctx, enum letter_outcome, const char *words), void *ctx)
 {

@@ -204,6 +204,31 @@ static void a_secret_is_one_whole_line_of_a_file(void **state)
 	unlink(path);
 }
 
+static void a_file_that_a_channel_cannot_use_is_told_with_its_line(void **state)
+{
+	char path[] = "/tmp/test-send-XXXXXX";
+	struct roster_channel c = {.id = "ops", .token_file = "", .secret_file = path, .ca = "", .certificate = "", .key = "",
+		.where = {"notice.conf", 7}};
+	int fd = mkstemp(path);
+	struct err e;
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "secret\n", 7), 7);
+	assert_int_equal(send_check_files(&c, &e), 0);
+	assert_int_equal(fchmod(fd, 0640), 0);
+	assert_int_equal(send_check_files(&c, &e), -1);
+	assert_non_null(strstr(e.text, "chmod 600"));
+	c.secret_file = "";
+	c.ca = path;
+	assert_int_equal(send_check_files(&c, &e), -1); /* no certificate */
+	close(fd);
+	unlink(path);
+	assert_int_equal(send_check_files(&c, &e), -1);
+	assert_ptr_equal(strstr(e.text, "notice.conf:7: channel ops: "), e.text);
+	assert_non_null(strstr(e.text, path));
+}
+
 static void words_of_others_are_cleaned(void **state)
 {
 	struct bed *b = *state;
@@ -319,6 +344,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(words_of_others_are_cleaned, begin, end),
 		cmocka_unit_test(only_this_machine_is_this_machine),
 		cmocka_unit_test(a_secret_is_one_whole_line_of_a_file),
+		cmocka_unit_test(a_file_that_a_channel_cannot_use_is_told_with_its_line),
 		cmocka_unit_test(addresses_of_channels_are_a_host_and_a_port),
 	};
 
