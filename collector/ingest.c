@@ -98,6 +98,7 @@ struct ingest {
 	uint64_t saved_seq; /* of the marks on disk */
 	size_t unsaved_bytes; /* appended behind them */
 	bool rights_unsaved, sync_failed;
+	bool is_ending; /* the last sync is done: nothing more is taken */
 	unsigned ticks;
 	struct ingest_stats stats;
 };
@@ -558,6 +559,8 @@ static void on_request(void *ctx, struct evhttp_request *req, const char *identi
 	if (inventory_agent(process_inventory(in->process), identity) == NULL) {
 		log_warn("a client has a certificate of ours but is not in the inventory agent=%s", identity);
 		refuse(in, req, REFUSED_STRANGER, 403, "this agent is not in the inventory");
+	} else if (in->is_ending) {
+		ask_to_wait(in, req, REFUSED_BUSY, 503, 2);
 	} else if (is_post && strcmp(path, "/v1/batch") == 0) {
 		on_push(in, req, identity, false);
 	} else if (is_post && strcmp(path, "/v1/now") == 0) {
@@ -578,6 +581,8 @@ static int take_request(void *ctx, const struct wire_request *r, uint64_t *seq, 
 
 	if (in->sync_failed)
 		return err_set(e, "the journal cannot be written just now: nothing is kept, ask again");
+	if (in->is_ending)
+		return err_set(e, "the collector is ending: nothing is kept, ask again");
 	wire_request_encode(r, &b);
 	put(in, ENTRY_REQUEST, &b);
 	buf_fini(&b);
@@ -757,6 +762,7 @@ static void on_stop(void *ctx)
 {
 	struct ingest *in = ctx;
 
+	in->is_ending = true;
 	assign_free(in->assign);
 	in->assign = NULL;
 	sync_now(in);
@@ -890,6 +896,21 @@ static int confine(struct ingest *in, struct err *e)
 	return ingest_server_reload(in->server, &s->ingest, e);
 }
 
+/* The server turns the loop once more while it goes, in which nobody else may be heard: what they would find goes as well. */
+static void hear_nobody(struct ingest *in)
+{
+	static const struct process_events none;
+
+	process_on(in->process, &none, NULL);
+	for (size_t i = 0; i < VIEWS; i++)
+		view_close(&in->views[i]);
+	if (in->sync != NULL)
+		event_free(in->sync);
+	if (in->tick != NULL)
+		event_free(in->tick);
+	requests_free(in->requests);
+}
+
 int ingest_run(struct process *process)
 {
 	struct ingest in = {.process = process, .agents = map_new()};
@@ -905,16 +926,10 @@ int ingest_run(struct process *process)
 	} else {
 		log_error("%s", e.text);
 	}
+	hear_nobody(&in);
 	assign_free(in.assign);
-	requests_free(in.requests);
-	self_free(in.self);
 	ingest_server_free(in.server);
-	if (in.sync != NULL)
-		event_free(in.sync);
-	if (in.tick != NULL)
-		event_free(in.tick);
-	for (size_t i = 0; i < VIEWS; i++)
-		view_close(&in.views[i]);
+	self_free(in.self);
 	journal_close(in.journal);
 	marks_free(in.marks);
 	rights_free(in.rights);

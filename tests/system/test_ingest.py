@@ -630,6 +630,38 @@ def test_restarts():
     bed.remove()
 
 
+def waiting(bed):
+    """Connections to it with bytes that it has not read yet."""
+    with open("/proc/net/tcp") as f:
+        lines = [line.split() for line in f][1:]
+    return sum(1 for w in lines if w[1].endswith(":%04X" % bed.port) and w[3] == "01" and int(w[4].split(":")[1], 16) > 0)
+
+
+def test_ends_amid_work():
+    """What comes in the turn of the loop in which it ends is asked to wait, and finds nothing that is gone already."""
+    bed = Bed(agents=8, checks=2)
+    ends = 200 if FULL else 10
+    # Freed memory is written over, so that whoever reads it stumbles.
+    os.environ["MALLOC_PERTURB_"] = "165"
+    bed.start()
+    agents = bed.push("rate=50", "virtual=1", "seconds=%d" % (ends // 2))
+    for _ in range(ends):
+        before, kept = len(bed.log()), len(bed.kept())
+        check(wait_for(lambda: len(bed.kept()) > kept or agents.poll() is not None), "agents are at work")
+        os.kill(bed.pid(), signal.SIGSTOP)
+        wait_for(lambda: waiting(bed) > 0 or agents.poll() is not None)
+        os.kill(bed.pid(), signal.SIGTERM)
+        os.kill(bed.pid(), signal.SIGCONT)
+        check(bed.process.wait(60) == 0, "it ends well: " + bed.log()[before:])
+        bed.start()
+    del os.environ["MALLOC_PERTURB_"]
+    counts = pushed(agents)
+    check(counts["status"] == 0, "all is acknowledged in the end: " + counts["said"])
+    bed.judge("after %d ends amid work" % ends)
+    check(bed.stop() == 0, "ends well")
+    bed.remove()
+
+
 def test_speed():
     """Not judged, but shown: what one core takes."""
     bed = Bed(agents=32, checks=50)
@@ -678,6 +710,6 @@ def test_metrics():
 if __name__ == "__main__":
     # The longest first.
     run_tests([test_failing_syncs, test_slow_clients, test_restarts, test_order_of_calls, test_assignments,
-               test_full_disk, test_repeats, test_wrong_clocks, test_power_cuts, test_times_that_cannot_be,
+               test_full_disk, test_ends_amid_work, test_repeats, test_wrong_clocks, test_power_cuts, test_times_that_cannot_be,
                test_strangers, test_nonsense, test_mutants_of_batches, test_epochs, test_marks_lost, test_rights,
                test_limits, test_metrics] + ([test_speed, test_mutants] if FULL else []))

@@ -13,9 +13,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
 
 #include "collector/ca.h"
 #include "collector/channel.h"
+#include "collector/ingest_requests.h"
 #include "collector/inventory.h"
 #include "collector/process.h"
 #include "collector/settings.h"
@@ -32,6 +35,8 @@ struct process {
 	struct process_events events;
 	void *ctx;
 	int status;
+	int asked_at; /* the socket of what people ask */
+	int term; /* descriptor of SIGTERM: it comes in one turn with what is to be read, as the word of a parent does */
 	/* in the place of the views */
 	struct ipc *series, *web;
 	struct event *signals[3];
@@ -147,11 +152,11 @@ static void on_hangup(evutil_socket_t sig, short what, void *ctx)
 	fflush(stdout);
 }
 
-static void on_term(evutil_socket_t sig, short what, void *ctx)
+static void on_term(evutil_socket_t fd, short what, void *ctx)
 {
 	struct process *p = ctx;
 
-	(void)sig, (void)what;
+	(void)fd, (void)what;
 	p->events.on_stop(p->ctx);
 }
 
@@ -167,11 +172,12 @@ int process_loop(struct process *p)
 {
 	p->series = connect_peer(p, PROCESS_SERIES, on_series);
 	p->web = connect_peer(p, PROCESS_WEB, on_web);
+	p->events.on_socket(p->ctx, p->asked_at);
 	p->signals[0] = evsignal_new(p->base, SIGHUP, on_hangup, p);
-	p->signals[1] = evsignal_new(p->base, SIGTERM, on_term, p);
+	p->signals[1] = event_new(p->base, p->term, EV_READ, on_term, p);
 	p->signals[2] = evsignal_new(p->base, SIGUSR1, on_usr1, p);
 	for (int i = 0; i < 3; i++)
-		evsignal_add(p->signals[i], NULL);
+		event_add(p->signals[i], NULL);
 	event_base_dispatch(p->base);
 	for (int i = 0; i < 3; i++)
 		event_free(p->signals[i]);
@@ -181,10 +187,15 @@ int process_loop(struct process *p)
 static int run(const char *path, bool lags)
 {
 	struct process p = {.path = path, .lags = lags};
+	sigset_t term;
 	struct err e;
 	int status = 3;
 
 	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&term);
+	sigaddset(&term, SIGTERM);
+	sigprocmask(SIG_BLOCK, &term, NULL);
+	p.term = signalfd(-1, &term, SFD_CLOEXEC);
 	p.settings = settings_load(path, &e);
 	if (p.settings != NULL)
 		p.inventory = inventory_load(p.settings->inventory, &e);
@@ -192,6 +203,10 @@ static int run(const char *path, bool lags)
 		log_error("%s", e.text);
 	} else {
 		log_level_set((enum log_level)p.settings->log_level);
+		mkdir(p.settings->state, 0700);
+		p.asked_at = requests_listen(p.settings->state, &e);
+		if (p.asked_at < 0)
+			log_error("%s", e.text);
 		p.base = event_base_new();
 		status = ingest_run(&p);
 		ipc_free(p.series);
