@@ -22,6 +22,7 @@ import tempfile
 import time
 
 from ports import free_port
+from processes import children_of
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TOOLS = os.path.join(ROOT, "build/release/tests/tools")
@@ -161,8 +162,7 @@ web: { listen = [ "127.0.0.1:%d" ]; };
 
     def pid(self):
         """Of ingest itself, also under strace."""
-        children = open("/proc/%d/task/%d/children" % (self.process.pid, self.process.pid)).read().split()
-        return int(children[0]) if children else self.process.pid
+        return next(iter(children_of(self.process.pid)), self.process.pid)
 
     def kill(self):
         """The whole group: strace and what it traces, the parent and all roles."""

@@ -12,6 +12,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from collector_bed import Disk, may_mount  # noqa: E402
 from pair import AGENT, Pair, free_port, wait  # noqa: E402
+from processes import child, status_of  # noqa: E402
 
 failures = []
 
@@ -57,22 +58,15 @@ def test_settings(pair):
     check("good settings are good", p.returncode == 0)
 
 
-def engine_of(pair):
-    """The process that measures: the one that has the listener of the figures."""
-    pid = pair.processes["agent"].pid
-    with open(f"/proc/{pid}/status", encoding="ascii") as f:
-        return pid, dict(line.split(":\t", 1) for line in f.read().splitlines() if ":\t" in line)
-
-
 def test_life(pair):
     """Without any collector: it measures, keeps, reloads, ends."""
     pair.write_agent("agent", f'''checks = ( {{ id = "own-1"; type = "tcp"; interval = "1s"; timeout = "900ms"; host = "localhost"; port = {pair.echo.port}; }} );''')
     pair.start("agent")
     results = lambda: pair.metric("xunjian_agent_results_total", pair.metrics)  # noqa: E731
     wait("it measures without a collector", lambda: results() >= 4)
-    _, status = engine_of(pair)
+    status = status_of(pair.processes["agent"].pid)
     check("the engine has no capabilities", int(status["CapEff"], 16) == 0 and int(status["CapPrm"], 16) == 0, status)
-    check("and can gain none", status["NoNewPrivs"].strip() == "1" and status["Seccomp"].strip() == "2", status)
+    check("and can gain none", status["NoNewPrivs"] == "1" and status["Seccomp"] == "2", status)
     if shutil.which("promtool"):
         p = subprocess.run(["promtool", "check", "metrics"], input=pair.ask("/metrics", pair.metrics), text=True,
                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -108,15 +102,6 @@ def test_what_stays(pair, good):
     other = good + 'traps = { listen = "127.0.0.1:16299"; };\n'
     for settings, told in ((other, 1), (other, 2), (good, 2)):
         reload(settings, told)
-
-
-def child(pid, name):
-    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
-        for c in f.read().split():
-            with open(f"/proc/{c}/comm", encoding="utf-8") as comm:
-                if comm.read().strip() == name:
-                    return int(c)
-    raise AssertionError(f"{pid} has no process {name}")
 
 
 def test_killed_helper(pair):

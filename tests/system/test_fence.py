@@ -8,7 +8,6 @@ import errno
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ import tempfile
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from pair import AGENT, COLLECTOR, TOOLS, Pair, wait  # noqa: E402
 from ports import free_port  # noqa: E402
+from processes import below, children_of, status_of  # noqa: E402
 
 IS_ROOT = os.geteuid() == 0
 USER = 65534 if IS_ROOT else os.geteuid()
@@ -62,20 +62,6 @@ class Fenced(Pair):
 
 
 # ---------------------------------------------------------------- the running processes
-
-
-def children_of(pid):
-    with open(f"/proc/{pid}/task/{pid}/children", encoding="utf-8") as f:
-        return [int(p) for p in f.read().split()]
-
-
-def status_of(pid):
-    with open(f"/proc/{pid}/status", encoding="utf-8") as f:
-        return dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
-
-
-def below(pid):
-    return [p for child in children_of(pid) for p in [child, *below(child)]]
 
 
 def processes(pair):

@@ -10,6 +10,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from collector_bed import COLLECTOR, Bed, check, failures, figure, wait_for  # noqa: E402
+from processes import children_of, status_of  # noqa: E402
 
 WITHIN = 6  # seconds
 ROLES = ("xj-ingest", "xj-series", "xj-judge", "xj-web", "xj-render", "xj-notify")
@@ -17,14 +18,7 @@ ROLES = ("xj-ingest", "xj-series", "xj-judge", "xj-web", "xj-render", "xj-notify
 
 def roles(bed):
     """Process ids of the roles by name."""
-    parent = bed.process.pid
-    found = {}
-    for pid in open(f"/proc/{parent}/task/{parent}/children", encoding="ascii").read().split():
-        try:
-            found[open(f"/proc/{pid}/comm", encoding="ascii").read().strip()] = int(pid)
-        except OSError:
-            pass
-    return found
+    return {status_of(p).get("Name"): p for p in children_of(bed.process.pid)}
 
 
 class Manager:

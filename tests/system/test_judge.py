@@ -13,6 +13,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from pair import COLLECTOR, Pair, wait  # noqa: E402
+from processes import child  # noqa: E402
 
 CHINA = datetime.timezone(datetime.timedelta(hours=8))
 
@@ -28,12 +29,6 @@ def figures(pair, *words, began):
     return json.loads(p.stdout)
 
 
-def role(pair, name):
-    """pid of one process of the collector."""
-    children = open(f"/proc/{pair.processes['collector'].pid}/task/{pair.processes['collector'].pid}/children").read().split()
-    return next((int(c) for c in children if open(f"/proc/{c}/comm").read().strip() == name), None)
-
-
 def incidents(pair, began):
     """Those that opened since then, newest first."""
     first, last = (datetime.datetime.fromtimestamp(t, CHINA).strftime("%Y-%m-%d") for t in (began, time.time()))
@@ -42,9 +37,9 @@ def incidents(pair, began):
 
 
 def kill_judge(pair):
-    before = role(pair, "xj-judge")
+    before = child(pair.processes["collector"].pid, "xj-judge")
     os.kill(before, signal.SIGKILL)
-    wait("judgement is there again", lambda: role(pair, "xj-judge") not in (None, before))
+    wait("judgement is there again", lambda: child(pair.processes["collector"].pid, "xj-judge") not in (None, before))
 
 
 def on_the_wall(pair):

@@ -14,6 +14,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from pair import COLLECTOR, FULL, TOOLS, Pair, wait  # noqa: E402
+from processes import children_of  # noqa: E402
 
 SEED = int(os.environ.get("SEED", time.time_ns() % 1000000))
 KILLS = int(os.environ.get("KILLS", 1000 if FULL else 150))
@@ -50,10 +51,7 @@ checks = ( {checks} );
             return subprocess.Popen([PUSHER, "push", url, self.path("pki"), *words], stdout=acks, stderr=log)
 
     def roles(self):
-        """Process ids of the collector's children."""
-        parent = self.processes["collector"].pid
-        with open(f"/proc/{parent}/task/{parent}/children", encoding="ascii") as f:
-            return list(map(int, f.read().split()))
+        return children_of(self.processes["collector"].pid)
 
     def serves(self):
         try:

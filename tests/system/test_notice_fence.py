@@ -12,7 +12,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import test_notice_receivers as receivers  # noqa: E402
 from certs import Authority  # noqa: E402
 from pair import Pair, wait  # noqa: E402
-from test_notify import comment, on, role  # noqa: E402
+from processes import child, children_of  # noqa: E402
+from test_notify import comment, on  # noqa: E402
 
 USER = 1000000 + os.getpid()
 
@@ -62,11 +63,6 @@ def all_is_told(pair, log, traps, pages):
     assert "门户" in receivers.read(os.path.join(pages, "words")), receivers.read(os.path.join(pages, "words"))
 
 
-def runner_of(guard):
-    with open(f"/proc/{guard}/task/{guard}/children", encoding="ascii") as f:
-        return next(map(int, f.read().split()), None)
-
-
 def main():
     for program in ("rsyslogd", "snmptrapd"):
         if not os.path.exists(f"/usr/sbin/{program}"):
@@ -87,12 +83,12 @@ def main():
         incident = wait("an incident", lambda: json.loads(pair.ask("/api/v1/incidents"))["incidents"], 60)[0]
         all_is_told(pair, *files)
         # Guard and runner are from before the parent gave up its rights.
-        guard = role(pair, "xj-runner-guard")
-        os.kill(runner_of(guard), signal.SIGKILL)
+        guard = child(pair.processes["collector"].pid, "xj-runner-guard")
+        os.kill(children_of(guard)[0], signal.SIGKILL)
         comment(pair, incident["id"], "by another runner")
         wait("the other runner", lambda: [t for n in on(pair, "pager") for t in n["tries"] if n["kind"] == "commented" and
                                           t["outcome"] == "taken"])
-        second = wait("it is there", lambda: runner_of(guard))
+        second = wait("it is there", lambda: children_of(guard))[0]
         os.kill(guard, signal.SIGKILL)
         os.kill(second, signal.SIGKILL)
         gone = "the processes that start commands have ended: the collector must be started again"

@@ -12,12 +12,12 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from hook import Hook  # noqa: E402
 from pair import COLLECTOR, FULL, Pair, free_port, wait  # noqa: E402
+from processes import child  # noqa: E402
 from test_notice import certificate, mails, smtp_server  # noqa: E402
 
 SECRET = "very-secret-key"
@@ -51,12 +51,6 @@ def notices(pair, *words):
 def on(pair, channel, *words):
     """Deliveries of a channel, oldest first."""
     return [n for n in reversed(notices(pair, *words)) if n["channel"] == channel]
-
-
-def role(pair, name):
-    pid = pair.processes["collector"].pid
-    children = open(f"/proc/{pid}/task/{pid}/children").read().split()
-    return next((int(c) for c in children if open(f"/proc/{c}/comm").read().strip() == name), None)
 
 
 def comment(pair, incident, text):
@@ -139,10 +133,10 @@ def trouble_heals(pair, away):
     """Of the ones that failed and were away, over a death of the process, after which all that waits is tried at once."""
     failed = wait("tries that fail", lambda: on(pair, "away", "--failed"))[0]
     assert failed["state"] == "waiting" and "onnect to" in failed["tries"][0]["answer"], failed
-    before = role(pair, "xj-notify")
+    before = child(pair.processes["collector"].pid, "xj-notify")
     Receiver(port=away)
     os.kill(before, signal.SIGKILL)
-    wait("delivery is there again", lambda: role(pair, "xj-notify") not in (None, before))
+    wait("delivery is there again", lambda: child(pair.processes["collector"].pid, "xj-notify") not in (None, before))
     wait("the one that was away", lambda: on(pair, "away")[0]["state"] == "taken")
     wait("the one that failed", lambda: on(pair, "flaky")[0]["state"] == "taken")
     tries = on(pair, "flaky")[0]["tries"]
@@ -160,7 +154,7 @@ def reload_is_checked(pair, incident):
     wait("the refusal", lambda: f'notice.conf:{line}: audience "unit/none": the inventory has no such unit' in pair.log("collector"))
     check = subprocess.run([COLLECTOR, "check-config", "-c", pair.path("collector.conf")], stderr=subprocess.PIPE, text=True)
     assert check.returncode == 3 and f"notice.conf:{line}:" in check.stderr, check
-    os.kill(role(pair, "xj-notify"), signal.SIGKILL)  # the next one, too, goes by what was good
+    os.kill(child(pair.processes["collector"].pid, "xj-notify"), signal.SIGKILL)  # the next one, too, goes by what was good
     comment(pair, incident["id"], "by the old routes")
     wait("the old routes", lambda: len(mails) == 2)
     # Without one channel what waits there goes where routes lead now.

@@ -12,6 +12,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from pair import COLLECTOR, Pair, wait  # noqa: E402
+from processes import child  # noqa: E402
 
 
 def command(pair, name, *words, author="li.wei", status=0):
@@ -35,12 +36,6 @@ def open_incident(pair):
     found = json.loads(subprocess.run([COLLECTOR, "incidents", "-c", pair.path("collector.conf"), "--json"],
                                       stdout=subprocess.PIPE, check=True, text=True).stdout)
     return found[0] if found else None
-
-
-def role(pair, name):
-    pid = pair.processes["collector"].pid
-    children = open(f"/proc/{pid}/task/{pid}/children").read().split()
-    return next((int(c) for c in children if open(f"/proc/{c}/comm").read().strip() == name), None)
 
 
 def stranger_is_refused(pair):
@@ -102,7 +97,7 @@ def main():
         pair.start("collector")
         wait("the collector serves", lambda: pair.ask("/-/ready"))
         assert open_incident(pair)["acknowledged_by"] == "王芳", open_incident(pair)
-        os.kill(role(pair, "xj-ingest"), signal.SIGKILL)
+        os.kill(child(pair.processes["collector"].pid, "xj-ingest"), signal.SIGKILL)
         assert "is not acknowledged any more" in command(pair, "unack", number), "who asks while ingest starts waits"
         assert open_incident(pair)["acknowledged_by"] is None
 

@@ -18,6 +18,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import faults  # noqa: E402
 from pair import AGENT, FULL, Pair, wait  # noqa: E402
+from processes import below, status_of  # noqa: E402
 
 PLUGINS = "/usr/lib/nagios/plugins"
 RAW = ("check_icmp", "check_ping")
@@ -239,25 +240,6 @@ def test_hostile(folder, wrap=(), who="of root"):
           "(with the start of the agent)")
 
 
-def below(pid):
-    """Status of each process that a process has started, by name; those that end meanwhile are left out."""
-    names = {}
-    try:
-        with open(f"/proc/{pid}/task/{pid}/children", encoding="utf-8") as f:
-            children = f.read().split()
-    except (FileNotFoundError, ProcessLookupError):
-        return names
-    for child in children:
-        try:
-            with open(f"/proc/{child}/status", encoding="utf-8") as f:
-                s = dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
-            names[s["Name"]] = s
-        except (FileNotFoundError, ProcessLookupError):
-            pass
-        names.update(below(child))
-    return names
-
-
 def test_in_agent():
     pair = Pair(checks=1)
     try:
@@ -287,7 +269,7 @@ def test_in_agent():
 
         wait("all is on the page as it is", seen)
         agent = pair.processes["agent"].pid
-        names = below(agent)
+        names = {s["Name"]: s for s in map(status_of, below(agent)) if s}
         check("the keeper has the same", names["xj-keeper"]["CapEff"] == names["xj-spawner"]["CapEff"], names)
         check("the spawner keeps six capabilities", int(names["xj-spawner"]["CapEff"], 16) == sum(1 << c for c in (5, 6, 7, 10, 13, 21)), names)
         check("the helper has not more than before", int(names["xj-helper"]["CapEff"], 16) == 1 << 13, names)

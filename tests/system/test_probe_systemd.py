@@ -14,6 +14,7 @@ import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from pair import AGENT, Pair, wait  # noqa: E402
+from processes import child, children_of, status_of  # noqa: E402
 
 SYSTEMD = next((p for p in ("/lib/systemd/systemd", "/usr/lib/systemd/systemd") if os.path.exists(p)), None)
 TARGETS = ("sysinit", "basic", "shutdown", "sockets", "exit", "umount", "final", "paths", "timers")
@@ -70,12 +71,10 @@ class Host:
 
     def first(self):
         """The pid of the systemd, as seen from here."""
-        with open(f"/proc/{self.outside.pid}/task/{self.outside.pid}/children", encoding="utf-8") as f:
-            pids = f.read().split()
-        return pids[0] if pids else None
+        return next(iter(children_of(self.outside.pid)), None)
 
     def inside(self):
-        return ["nsenter", "-t", self.first(), "-m", "-p", "-C"]
+        return ["nsenter", "-t", str(self.first()), "-m", "-p", "-C"]
 
     def run(self, *argv, user=None):
         become = ["setpriv", "--reuid", str(user), "--regid", str(user), "--clear-groups"] if user else []
@@ -114,16 +113,6 @@ def test_once(host):
         assert outside.returncode == 3 and "this host is not run by systemd" in outside.stdout, outside.stdout
 
 
-def status_of(pid):
-    with open(f"/proc/{pid}/status", encoding="utf-8") as f:
-        return dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
-
-
-def children_of(pid):
-    with open(f"/proc/{pid}/task/{pid}/children", encoding="utf-8") as f:
-        return f.read().split()
-
-
 def test_in_agent(host):
     pair = Pair(checks=1)
     try:
@@ -156,7 +145,7 @@ def test_in_agent(host):
         host.run("systemctl", "start", "off.service")
         wait("a unit that was started", told(("up", "")), 60)
         engine = children_of(pair.processes["agent"].pid)[0]
-        keeper = next(p for p in children_of(engine) if status_of(p)["Name"] == "xj-units-keeper")
+        keeper = child(engine, "xj-units-keeper")
         units = children_of(keeper)[0]
         assert status_of(units)["Name"] == "xj-units", status_of(units)
         s = status_of(units)
@@ -166,13 +155,13 @@ def test_in_agent(host):
                        for fd in os.listdir(f"/proc/{engine}/fd")), "the engine is on the bus"
         host.run("systemctl", "kill", "--signal=KILL", "dbus.service")
         wait("after the bus was killed it is asked anew", told(("up", "")), 60)
-        os.kill(int(units), signal.SIGKILL)
+        os.kill(units, signal.SIGKILL)
         wait("its keeper starts another one", lambda: "the process that asks systemd is there again" in pair.log("agent"), 60)
         host.run("systemctl", "stop", "off.service")
         wait("which asks", told(("down", "inactive (dead)")), 60)
         units = children_of(keeper)[0]
-        os.kill(int(keeper), signal.SIGKILL)
-        os.kill(int(units), signal.SIGKILL)
+        os.kill(keeper, signal.SIGKILL)
+        os.kill(units, signal.SIGKILL)
         wait("without both all is unknown", lambda: re.match(r"the process that asks systemd", seen()[0][2]), 60)
         assert "unknown until the agent is started again" in pair.log("agent"), pair.log("agent")
     except AssertionError:
