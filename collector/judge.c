@@ -458,9 +458,9 @@ static void on_peer(void *ctx, enum process_role peer, int fd)
 	}
 }
 
-static int take_duty(struct judge *j, struct err *e)
+static int take_duty(struct judge *j, struct duty *next)
 {
-	struct duty *before = j->duty, *next = duty_load(process_settings(j->process), e);
+	struct duty *before = j->duty;
 	struct incident_settings settings;
 
 	if (next == NULL)
@@ -477,7 +477,7 @@ static void on_reload(void *ctx)
 	struct judge *j = ctx;
 	struct err e;
 
-	if (take_duty(j, &e) < 0)
+	if (take_duty(j, duty_load(process_settings(j->process), &e)) < 0)
 		log_error("how incidents are told stays as it was: %s", e.text);
 
 	end_refold(j); /* its inventory goes; the window is still noted */
@@ -496,12 +496,14 @@ static void on_stop(void *ctx)
 
 static int judge_open(struct judge *j, struct process *p)
 {
+	struct duty *duty;
 	struct err e;
 
 	j->process = p;
 	if (confine_judge(process_settings(p), &e) == 0)
 		j->book = book_open(process_settings(p)->state, &e);
-	if (j->book == NULL || take_duty(j, &e) < 0 || book_plan(j->book, process_inventory(p), &e) < 0) {
+	duty = j->book != NULL ? duty_new(process_settings(p), process_take_calendar(p), &e) : NULL;
+	if (take_duty(j, duty) < 0 || book_plan(j->book, process_inventory(p), &e) < 0) {
 		log_error("judgement cannot begin: %s", e.text);
 		book_close(j->book);
 		return -1;

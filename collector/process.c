@@ -82,6 +82,7 @@ struct process {
 	struct settings *settings;
 	struct inventory *inventory;
 	struct roster *roster;
+	struct calendar *calendar;
 	struct event_base *base;
 	struct ipc *control;
 	struct process_events events;
@@ -111,6 +112,14 @@ struct roster *process_take_roster(struct process *p)
 
 	p->roster = NULL;
 	return r;
+}
+
+struct calendar *process_take_calendar(struct process *p)
+{
+	struct calendar *c = p->calendar;
+
+	p->calendar = NULL;
+	return c;
 }
 
 int process_died_of(const struct process *p)
@@ -235,7 +244,8 @@ struct parent {
 	const char *settings_path;
 	struct settings *settings;
 	struct inventory *inventory;
-	struct roster *roster; /* of channels; NULL: nobody is told */
+	struct roster *roster;     /* of channels; NULL: nobody is told */
+	struct calendar *calendar; /* NULL: none is set */
 	struct event_base *base;
 	struct event *signals[4];
 	struct event *round; /* asks the children, and tells the service manager that we are alive */
@@ -264,7 +274,7 @@ static int child_main(struct parent *parent, enum process_role role, int control
 {
 	struct process p = {.role = role, .settings_path = parent->settings_path,
 		.settings = parent->settings, .inventory = parent->inventory, .roster = parent->roster,
-		.died_of = parent->children[role].died_of};
+		.calendar = parent->calendar, .died_of = parent->children[role].died_of};
 	int status;
 
 	close_all_but(control_fd);
@@ -283,6 +293,7 @@ static int child_main(struct parent *parent, enum process_role role, int control
 	settings_free(p.settings);
 	inventory_free(p.inventory);
 	roster_free(p.roster);
+	calendar_free(p.calendar);
 	return status;
 }
 
@@ -527,41 +538,51 @@ static void on_round(evutil_socket_t fd, short what, void *ctx)
 	evtimer_add(parent->round, &tv);
 }
 
-/* Judgement and delivery read them: what is wrong is to be told here, with the old ones still in use. */
-static int read_others(const struct settings *s, const struct inventory *inventory, struct roster **out, struct err *e)
+static void free_generation(struct parent *parent)
 {
-	struct calendar *c = s->calendar[0] != '\0' ? calendar_load(s->calendar, e) : NULL;
-	bool is_good = c != NULL || s->calendar[0] == '\0';
-	struct roster *r = is_good && s->notice[0] != '\0' ? roster_load(s->notice, inventory, e) : NULL;
-
-	is_good = is_good && (r != NULL ? commands_check(r, s->commands, e) == 0 &&
-		roster_check_steps(r, s->incidents.escalate.count, e) == 0 : s->notice[0] == '\0');
-	calendar_free(c);
-	if (!is_good)
-		roster_free(r);
-	*out = is_good ? r : NULL;
-	return is_good ? 0 : -1;
-}
-
-static int load_generation(struct parent *parent, struct err *e)
-{
-	struct settings *settings = settings_load(parent->settings_path, e);
-	struct inventory *inventory = settings != NULL ? inventory_load(settings->inventory, e) : NULL;
-	struct roster *roster = NULL;
-
-	if (inventory == NULL || read_others(settings, inventory, &roster, e) < 0 ||
-		(parent->settings != NULL && confine_holds(parent->settings, settings, e) < 0)) {
-		settings_free(settings);
-		inventory_free(inventory);
-		roster_free(roster);
-		return -1;
-	}
 	settings_free(parent->settings);
 	inventory_free(parent->inventory);
 	roster_free(parent->roster);
-	parent->settings = settings;
-	parent->inventory = inventory;
-	parent->roster = roster;
+	calendar_free(parent->calendar);
+}
+
+/* Judgement and delivery go by them: what is wrong is to be told here, with the old ones still in use. */
+static int read_others(struct parent *next, struct err *e)
+{
+	const struct settings *s = next->settings;
+
+	if (s->calendar[0] != '\0' && (next->calendar = calendar_load(s->calendar, e)) == NULL)
+		return -1;
+	if (s->notice[0] == '\0')
+		return 0;
+	next->roster = roster_load(s->notice, next->inventory, e);
+	return next->roster != NULL && commands_check(next->roster, s->commands, e) == 0 &&
+		roster_check_steps(next->roster, s->incidents.escalate.count, e) == 0 ? 0 : -1;
+}
+
+static int read_generation(const struct parent *parent, struct parent *next, struct err *e)
+{
+	next->settings = settings_load(parent->settings_path, e);
+	next->inventory = next->settings != NULL ? inventory_load(next->settings->inventory, e) : NULL;
+	if (next->inventory == NULL || read_others(next, e) < 0)
+		return -1;
+	return parent->settings != NULL ? confine_holds(parent->settings, next->settings, e) : 0;
+}
+
+/* All of it or nothing. A process that is started again goes by what was read here, whatever the files say meanwhile. */
+static int load_generation(struct parent *parent, struct err *e)
+{
+	struct parent next = {0};
+
+	if (read_generation(parent, &next, e) < 0) {
+		free_generation(&next);
+		return -1;
+	}
+	free_generation(parent);
+	parent->settings = next.settings;
+	parent->inventory = next.inventory;
+	parent->roster = next.roster;
+	parent->calendar = next.calendar;
 	return 0;
 }
 
@@ -625,9 +646,7 @@ static void parent_fini(struct parent *parent)
 	if (parent->runner >= 0)
 		close(parent->runner);
 	close(parent->lock);
-	settings_free(parent->settings);
-	inventory_free(parent->inventory);
-	roster_free(parent->roster);
+	free_generation(parent);
 }
 
 /* A second collector would take the socket and the journal from the first. A lock of this process alone: no child holds it after
@@ -667,9 +686,7 @@ int process_parent_run(const char *settings_path)
 	/* The runner of commands has rights that we give up. */
 	if (parent.settings->commands[0] != '\0' && (parent.runner = runner_start(parent.settings->commands, parent.settings->user, &e)) < 0) {
 		log_error("%s", e.text);
-		settings_free(parent.settings);
-		inventory_free(parent.inventory);
-		roster_free(parent.roster);
+		free_generation(&parent);
 		return 3;
 	}
 	/* The parent's fence makes no such socket. */
@@ -679,9 +696,7 @@ int process_parent_run(const char *settings_path)
 		parent.requests = requests_listen(parent.settings->state, &e);
 	if (parent.requests < 0 || confine_parent(parent.settings, &e) < 0) {
 		log_error("%s", e.text);
-		settings_free(parent.settings);
-		inventory_free(parent.inventory);
-		roster_free(parent.roster);
+		free_generation(&parent);
 		return 1;
 	}
 	parent_init(&parent);

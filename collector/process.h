@@ -10,11 +10,10 @@
  * A child whose loop does not turn for answer_within is killed and so started again: it is asked all the time. The service
  * manager is told when all are ready, and that the parent lives (lib/manager.h).
  *
- * SIGHUP at the parent: settings, inventory and channels of notices are read and checked there; if they are good every child is told to
- * reload (they take the settings that it has read, and read the inventory), else all keep the old. What the fences of
- * the children do not hold (confine.h) is refused. The socket that people ask at is the parent's, as ingest's fence makes
- * none. SIGTERM: children are ended in the order web, render, notify, judge,
- * series, ingest.
+ * SIGHUP at the parent: settings, inventory, calendar and channels of notices are read and checked there; if they are good every
+ * child is told to reload (they take the settings that it has read, and read the rest), else all keep the old, also those that are
+ * started again later. What the fences of the children do not hold (confine.h) is refused. The socket that people ask at is the
+ * parent's, as ingest's fence makes none. SIGTERM: children are ended in the order web, render, notify, judge, series, ingest.
  */
 #ifndef COLLECTOR_PROCESS_H
 #define COLLECTOR_PROCESS_H
@@ -22,6 +21,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct calendar;
 struct err;
 struct event_base;
 struct inventory;
@@ -44,6 +44,7 @@ const struct inventory *process_inventory(const struct process *); /* this gener
 /* Channels and routes as the parent has read them, so that a process that is started again does not need a file that somebody is just
  * writing; NULL: there are none. Once: who takes it frees it. */
 struct roster *process_take_roster(struct process *);
+struct calendar *process_take_calendar(struct process *); /* as that */
 int process_died_of(const struct process *); /* signal that ended this role's process before this one; 0 none */
 
 struct process_events {

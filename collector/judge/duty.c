@@ -17,7 +17,7 @@ struct duty {
 	struct incident_settings settings;
 };
 
-static int load(struct duty *d, const struct settings *s, struct err *e)
+static int set(struct duty *d, const struct settings *s, struct err *e)
 {
 	const struct settings_incidents *from = &s->incidents;
 
@@ -27,22 +27,25 @@ static int load(struct duty *d, const struct settings *s, struct err *e)
 		if (num_parse_duration(from->escalate.items[i], &d->settings.after[i], e) < 0)
 			return -1;
 	}
-	if (hours_parse(&from->hours, &d->hours, e) < 0)
-		return -1;
-	if (s->calendar[0] == '\0')
-		return 0;
-	d->calendar = calendar_load(s->calendar, e);
-	return d->calendar != NULL ? 0 : -1;
+	return hours_parse(&from->hours, &d->hours, e);
+}
+
+struct duty *duty_new(const struct settings *s, struct calendar *calendar, struct err *e)
+{
+	struct duty *d = mem_alloc(sizeof *d);
+
+	d->calendar = calendar;
+	if (set(d, s, e) == 0)
+		return d;
+	duty_free(d);
+	return NULL;
 }
 
 struct duty *duty_load(const struct settings *s, struct err *e)
 {
-	struct duty *d = mem_alloc(sizeof *d);
+	struct calendar *calendar = s->calendar[0] != '\0' ? calendar_load(s->calendar, e) : NULL;
 
-	if (load(d, s, e) == 0)
-		return d;
-	duty_free(d);
-	return NULL;
+	return calendar == NULL && s->calendar[0] != '\0' ? NULL : duty_new(s, calendar, e);
 }
 
 void duty_free(struct duty *d)

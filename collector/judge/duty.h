@@ -2,7 +2,7 @@
  * duty: how incidents are told, from the settings: limits, and when one that nobody acknowledges is told further up, counted
  * in the hours in which somebody is on duty.
  *
- *   duty_load -> duty_settings, which borrow from it -> duty_free
+ *   duty_new -> duty_settings, which borrow from it -> duty_free
  *
  * Thread: any.
  */
@@ -18,7 +18,9 @@ struct duty;
 struct err;
 struct settings;
 
-/* Reads the calendar. NULL with err: something of it, or hours by workdays without one. */
+/* Takes the calendar that the settings name, NULL when they name none. NULL with err: something is wrong. */
+struct duty *duty_new(const struct settings *, struct calendar *, struct err *);
+/* Reads it. */
 struct duty *duty_load(const struct settings *, struct err *);
 void duty_free(struct duty *); /* accepts NULL */
 const struct calendar *duty_calendar(const struct duty *); /* NULL: none is set */

@@ -70,7 +70,6 @@ def bad_settings_change_nothing(pair):
     """Each is told with its place, and judgement goes on by the old ones: the outage that follows is seen."""
     with open(pair.path("inventory.d", "all.conf"), encoding="utf-8") as f:
         good = f.read()
-    os.makedirs(pair.path("calendar"))
     bad = (
         ("all.conf:2: systems depend on each other in a circle",
          good.replace('name = "门户"; }', 'name = "门户"; depends = ( "b" ); }, { id = "b"; unit = "unit"; name = "b"; depends = ( "portal" ); }')),
@@ -82,11 +81,12 @@ def bad_settings_change_nothing(pair):
         pair.write("inventory.d/all.conf", text or good)
         if text is None:
             pair.write("calendar/china.conf", 'years = ( { year = 2026; source = "-";\nholidays = ( "2026-02-30" ); workdays = ( ); } );\n')
-            with open(pair.path("collector.conf"), "a", encoding="utf-8") as f:
-                f.write('calendar = "calendar";\n')
         refused = pair.log("collector").count("reload refused")
         pair.processes["collector"].send_signal(signal.SIGHUP)
         wait(words, lambda: words in pair.log("collector") and pair.log("collector").count("reload refused") > refused)
+    begun = pair.log("collector").count("judgement is ready")
+    kill_judge(pair)
+    wait("judgement begins again by what was good", lambda: pair.log("collector").count("judgement is ready") > begun)
     pair.write("calendar/china.conf", "years = ( );\n")
     print(f"  figure: {len(bad)} bad settings refused with their place, the old ones stay")
 
@@ -106,6 +106,10 @@ def main():
         return f["sum"] if f else {"up": 0, "down": 0, "outages": 0, "unknown": 0}
 
     try:
+        os.makedirs(pair.path("calendar"))
+        pair.write("calendar/china.conf", "years = ( );\n")
+        with open(pair.path("collector.conf"), "a", encoding="utf-8") as f:
+            f.write('calendar = "calendar";\n')
         pair.start("collector")
         wait("the collector serves", lambda: pair.ask("/-/ready"))
         pair.start("agent")
