@@ -63,6 +63,12 @@ static int read_wish(int argc, char **argv, struct wish *w)
 
 /* ---- as a table */
 
+static const char *families_of(unsigned faults)
+{
+	faults &= FAULT_V4 | FAULT_V6;
+	return faults == FAULT_V4 ? "IPv4" : faults == FAULT_V6 ? "IPv6" : faults != 0 ? "both" : "-";
+}
+
 static void print_row(void *ctx, const struct outbox_incident *i)
 {
 	const struct incident_view *v = &i->view;
@@ -71,8 +77,8 @@ static void print_row(void *ctx, const struct outbox_incident *i)
 
 	if (w->period.until != 0 && v->opened >= w->period.until)
 		return;
-	printf("%-6" PRIu64 " %-8s %-9s %-20s %-20s %-32s %8zu  %s%s%s%s%s\n", v->id, answer_phase(v->phase), verdict_state_name(v->state),
-		clock_format_utc(v->since, since, sizeof since),
+	printf("%-6" PRIu64 " %-8s %-9s %-9s %-20s %-20s %-32s %8zu  %s%s%s%s%s\n", v->id, answer_phase(v->phase), verdict_state_name(v->state),
+		families_of(v->faults), clock_format_utc(v->since, since, sizeof since),
 		v->closed == 0 ? "-" : clock_format_utc(v->closed, until, sizeof until), v->subject, i->affected_count, v->reason,
 		v->is_flapping ? " [flapping]" : "", v->is_acknowledged ? " [acknowledged by " : "",
 		v->is_acknowledged ? v->acknowledged_by : "", v->is_acknowledged ? "]" : "");
@@ -104,7 +110,7 @@ static int print_all(const struct wish *w, struct outbox *o, struct err *e)
 	int rc;
 
 	if (!w->is_json) {
-		printf("%-6s %-8s %-9s %-20s %-20s %-32s %8s  %s\n", "id", "phase", "state", "since", "closed", "cause", "affected",
+		printf("%-6s %-8s %-9s %-9s %-20s %-20s %-32s %8s  %s\n", "id", "phase", "state", "families", "since", "closed", "cause", "affected",
 			"reason");
 		return outbox_incidents(o, open_only, w->period.from, print_row, (void *)(uintptr_t)w, e);
 	}

@@ -40,6 +40,16 @@ static void put_affected(struct json *j, const char *ids)
 	json_close(j, ']');
 }
 
+static void put_families(struct json *j, unsigned faults)
+{
+	json_open(j, "families", '[');
+	if (faults & FAULT_V4)
+		json_int(j, NULL, 4);
+	if (faults & FAULT_V6)
+		json_int(j, NULL, 6);
+	json_close(j, ']');
+}
+
 void answer_incident(struct json *j, const struct outbox_incident *i)
 {
 	const struct incident_view *v = &i->view;
@@ -49,6 +59,7 @@ void answer_incident(struct json *j, const struct outbox_incident *i)
 	json_text(j, "phase", answer_phase(v->phase));
 	json_text(j, "subject", v->subject);
 	json_text(j, "state", verdict_state_name(v->state));
+	put_families(j, v->faults);
 	reason_put(j, v->reason);
 	json_time(j, "since", v->since);
 	json_time(j, "opened", v->opened);

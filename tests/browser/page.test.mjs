@@ -192,7 +192,7 @@ const cases = {
 		await page.waitForSelector('.incident');
 		await page.waitForFunction(() => document.querySelector('.incident').textContent.includes('东源县政务服务中心'));
 		const words = await page.textContent('.incidents');
-		assert(/未恢复的事件（2）/.test(words) && /链路 link-dongyuan \(东源县政务服务中心\)/.test(words) && /no reply/.test(words), `words: ${words}`);
+		assert(/未恢复的事件（2）/.test(words) && /部分异常 IPv6 链路 link-dongyuan \(东源县政务服务中心\)/.test(words) && /no reply/.test(words), `words: ${words}`);
 		assert(/巡检自身 时钟 市观测点/.test(words) && /已恢复，观察中/.test(words), `of the monitoring itself: ${words}`);
 		await shoot(page, 'incidents');
 		await page.click('.incident summary');

@@ -365,12 +365,12 @@ static void answer_states(struct fake_peer *p, const struct ipc_message *m)
 	buf_fini(&out);
 }
 
-/* A link that is down, with one system behind it, and a clock of the monitoring itself that is right again. */
+/* A link that IPv6 does not pass, with one system behind it, and a clock of the monitoring itself that is right again. */
 static const char incidents[] =
 	"{\"reached\": 1790000000, \"incidents\": [{\"id\": 7, \"phase\": \"open\", \"subject\": \"link/link-dongyuan\", \"state\":"
-	" \"down\", \"reason\": \"no reply\", \"since\": 1789999000, \"opened\": 1789999030, \"closed\": null, \"flapping\": false,"
+	" \"degraded\", \"families\": [6], \"reason\": \"no reply\", \"since\": 1789999000, \"opened\": 1789999030, \"closed\": null, \"flapping\": false,"
 	" \"acknowledged_by\": null, \"affected_count\": 2, \"affected\": [\"link/link-dongyuan\", \"system/identity\"]},"
-	" {\"id\": 6, \"phase\": \"watched\", \"subject\": \"monitoring/clock-agent-city\", \"state\": \"degraded\", \"reason\": \"off by 9 s\","
+	" {\"id\": 6, \"phase\": \"watched\", \"subject\": \"monitoring/clock-agent-city\", \"state\": \"degraded\", \"families\": [], \"reason\": \"off by 9 s\","
 	" \"since\": 1789998000, \"opened\": 1789998030, \"closed\": null, \"flapping\": false, \"acknowledged_by\": null,"
 	" \"affected_count\": 1, \"affected\": [\"monitoring/clock-agent-city\"]}]}";
 

@@ -708,6 +708,22 @@ static void a_round_trip_is_compared_with_its_hour_of_last_week(void **state)
 	end(&f);
 }
 
+static void an_incident_tells_which_families_fail(void **state)
+{
+	struct outbox_incident i = {.view = {.id = 1, .subject = "system/a", .reason = "refused", .state = STATE_DEGRADED,
+		.faults = FAULT_V6 | FAULT_VALUE}, .affected = "system/a"};
+	struct json json = {0};
+
+	(void)state;
+	answer_incident(&json, &i);
+	assert_non_null(strstr(buf_text(&json.out), "\"families\":[6]"));
+	json_fini(&json);
+	i.view.faults = FAULT_V4 | FAULT_V6;
+	answer_incident(&json, &i);
+	assert_non_null(strstr(buf_text(&json.out), "\"families\":[4,6]"));
+	json_fini(&json);
+}
+
 static void reason_of(void *ctx, const struct incident_intent *in)
 {
 	if (in->kind == INTENT_PROBLEM)
@@ -1564,6 +1580,7 @@ int main(void)
 		cmocka_unit_test(kills_change_nothing),
 		cmocka_unit_test(a_backlog_makes_the_ledger_as_if_nothing_had_been_cut),
 		cmocka_unit_test(a_round_trip_is_compared_with_its_hour_of_last_week),
+		cmocka_unit_test(an_incident_tells_which_families_fail),
 		cmocka_unit_test(a_broken_link_says_from_which_side),
 		cmocka_unit_test(a_break_on_the_way_is_named),
 		cmocka_unit_test(what_is_not_judged_any_more_has_no_state),

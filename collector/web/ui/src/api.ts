@@ -41,7 +41,7 @@ export interface Column { metric: number; name: string; unit: string; function: 
 export interface Values { start: number; step: number; rows: number; columns: Column[] }
 
 export interface Incident {
-	id: number; phase: 'open' | 'watched' | 'closed'; subject: string; state: State; reason: string; reason_zh?: string; since: number; opened: number;
+	id: number; phase: 'open' | 'watched' | 'closed'; subject: string; state: State; families: number[]; reason: string; reason_zh?: string; since: number; opened: number;
 	closed: number | null; flapping: boolean; acknowledged_by: string | null; affected_count: number; affected: string[];
 }
 export interface Ledger {

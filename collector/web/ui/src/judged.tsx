@@ -46,7 +46,7 @@ function IncidentRow({ incident: i, overview }: { incident: Incident; overview: 
 	const others = i.affected.slice(1);
 	return (
 		<li class={`incident ${i.state}`}>
-			<StateWord state={i.state} /> <b><SubjectLink subject={i.subject} overview={overview} whole /></b> <span>{reasonOf(i)}</span>
+			<StateWord state={i.state} /> {i.families.length === 1 && <span class={`state ${i.state}`}>IPv{i.families[0]}</span>} <b><SubjectLink subject={i.subject} overview={overview} whole /></b> <span>{reasonOf(i)}</span>
 			{' '}<span class="age">{t('since', { t: formatTime(i.since) })} · {t('forTime', { t: formatDuration(store.now() - i.since) })}</span>
 			{i.phase === 'watched' && <span class="tag">{t('watched')}</span>}
 			{i.flapping && <span class="tag">{t('flapping')}</span>}
