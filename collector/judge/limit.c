@@ -182,7 +182,11 @@ static int parse_words(const char *const *words, int count, struct limit_rule *r
 			r->of == LIMIT_FORECAST ? "within" : "above\" or \"below");
 	if (parse_bound(r, words[at + 1], &r->warn, err) < 0)
 		return err_wrap(err, "%s", words[at]);
-	return parse_rest(words + at + 2, count - at - 2, r, err);
+	if (parse_rest(words + at + 2, count - at - 2, r, err) < 0)
+		return -1;
+	if (r->is_floor ? r->critical > r->warn : r->critical < r->warn) /* never of NAN */
+		return err_set(err, "critical must be %s the bound before it, which is passed first", r->is_floor ? "below" : "above");
+	return 0;
 }
 
 int limit_parse(const char *text, char metric[LIMIT_METRIC], struct limit_rule *r, struct err *err)

@@ -151,6 +151,13 @@ static void limits_are_written_in_words(void **state)
 	assert_float_equal(r.hysteresis, 0.2, 1e-12);
 	assert_int_equal(limit_parse("cert_days below 30 critical 7", metric, &r, &err), 0);
 	assert_true(r.is_floor);
+	assert_int_equal(limit_parse("cert_days below 7 critical 30", metric, &r, &err), -1);
+	assert_non_null(strstr(err.text, "critical must be below"));
+	assert_int_equal(limit_parse("loss critical 50 above 20", metric, &r, &err), -1);
+	assert_int_equal(limit_parse("loss above 20 critical 10 for 1m", metric, &r, &err), -1);
+	assert_non_null(strstr(err.text, "critical must be above"));
+	assert_int_equal(limit_parse("loss above 20 critical 20", metric, &r, &err), 0);
+	assert_int_equal(limit_parse("used forecast 100 within 1h critical 4h", metric, &r, &err), -1);
 	assert_int_equal(limit_parse("", metric, &r, &err), -1);
 	assert_int_equal(limit_parse("a b c d e f g h i j k l m n o p q r", metric, &r, &err), -1);
 }
