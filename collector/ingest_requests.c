@@ -22,6 +22,7 @@
 #include "lib/wire.h"
 
 #define ANSWER_MAX 4096
+#define REST_US 200000
 
 struct asker {
 	struct requests *of;
@@ -34,6 +35,7 @@ struct asker {
 
 struct requests {
 	struct evconnlistener *listener;
+	struct event *again; /* it listens again */
 	int (*take)(void *ctx, const struct wire_request *, uint64_t *seq, struct err *);
 	void *ctx;
 	struct asker *askers;
@@ -204,6 +206,26 @@ static void on_connection(struct evconnlistener *l, evutil_socket_t fd, struct s
 	bufferevent_enable(a->io, EV_READ);
 }
 
+static void on_again(evutil_socket_t fd, short what, void *ctx)
+{
+	struct requests *r = ctx;
+
+	(void)fd, (void)what;
+	evconnlistener_enable(r->listener);
+}
+
+/* For want of descriptors, mostly: at once the same would happen, for ever. Unlike accept_rest of lib/accept, as it goes before the
+ * base does. */
+static void on_accept_failed(struct evconnlistener *l, void *ctx)
+{
+	struct requests *r = ctx;
+	const struct timeval rest = {0, REST_US};
+
+	log_warn("nobody can ask for a moment error=\"%s\"", strerror(errno));
+	evconnlistener_disable(l);
+	evtimer_add(r->again, &rest);
+}
+
 struct requests *requests_new(struct event_base *base, int fd,
 	int (*on_request)(void *ctx, const struct wire_request *, uint64_t *seq, struct err *), void *ctx)
 {
@@ -211,6 +233,8 @@ struct requests *requests_new(struct event_base *base, int fd,
 
 	*r = (struct requests){.take = on_request, .ctx = ctx};
 	r->listener = evconnlistener_new(base, on_connection, r, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+	r->again = evtimer_new(base, on_again, r);
+	evconnlistener_set_error_cb(r->listener, on_accept_failed);
 	return r;
 }
 
@@ -234,6 +258,7 @@ void requests_free(struct requests *r)
 		send_rest(r->askers);
 		asker_free(r->askers);
 	}
+	event_free(r->again);
 	evconnlistener_free(r->listener);
 	free(r);
 }

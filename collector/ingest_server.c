@@ -1,6 +1,7 @@
 #include "collector/ingest_server.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
@@ -302,6 +303,9 @@ static void on_sweep(evutil_socket_t fd, short what, void *ctx)
 		if (is_slow(c, now))
 			connection_end(c, &s->stats.slow);
 	}
+	/* Those that had a rest. */
+	if ((int64_t)s->stats.connections < s->settings->max_connections)
+		set_listening(s, true);
 }
 
 /* ---- requests */
@@ -394,6 +398,15 @@ static void on_any(struct evhttp_request *req, void *ctx)
 
 /* ---- life */
 
+/* For want of descriptors, mostly: at once the same would happen, for ever. Until the next sweep, unlike accept_rest of lib/accept, as
+ * listeners rest for other reasons as well, and go before the base. */
+static void on_accept_failed(struct evconnlistener *listener, void *ctx)
+{
+	(void)ctx;
+	log_warn("no connection of an agent can be taken for a while error=\"%s\"", strerror(errno));
+	evconnlistener_disable(listener);
+}
+
 static int listen_on(struct ingest_server *s, const char *address, struct err *e)
 {
 	struct sockaddr_storage sa;
@@ -414,11 +427,12 @@ static int listen_on(struct ingest_server *s, const char *address, struct err *e
 		evconnlistener_free(l);
 		return err_set(e, "listening on %s: no memory", address);
 	}
+	evconnlistener_set_error_cb(l, on_accept_failed);
 	s->listeners[s->listeners_count++] = l;
 	return 0;
 }
 
-/* Descriptors for all connections: an accept that fails for want of them would be tried again without end. */
+/* Descriptors for all connections. */
 static int need_files(int64_t connections, struct err *e)
 {
 	rlim_t need = (rlim_t)connections + OTHER_FILES;

@@ -8,7 +8,7 @@
  * WIRE_BODY_MAX as sent. What is slow or too much gives way, the oldest first: a connection without a whole request
  * SERVER_FIRST_WITHIN after it came, a request that takes longer than SERVER_REQUEST_WITHIN and does not keep up
  * SERVER_RATE_MIN, an agent's connections above its number (the new one is the living one), of all connections those
- * that have not shown a certificate; with max_connections of agents the listeners rest until one closes.
+ * that have not shown a certificate; with max_connections of agents the listeners rest until one closes, and without descriptors for a second.
  * Thread: the loop's.
  */
 #ifndef COLLECTOR_INGEST_SERVER_H

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -72,13 +73,13 @@ static int finish(void **state)
 	return 0;
 }
 
-/* Somebody has asked and waits for the answer. */
-static int ask(struct fixture *f, const char *text)
+/* Somebody has asked. */
+static int begin_to_ask(const struct fixture *f, const char *text)
 {
 	struct wire_request r = {.kind = REQUEST_COMMENT, .author = "wang", .incident = 1, .text = text};
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
 	struct buf b = {0};
-	int fd = socket(AF_UNIX, SOCK_STREAM, 0), taken = f->taken;
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 
 	snprintf(a.sun_path, sizeof a.sun_path, "%s/" REQUESTS_FILE, f->folder);
 	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
@@ -86,6 +87,14 @@ static int ask(struct fixture *f, const char *text)
 	assert_int_equal(send(fd, b.data, b.len, 0), b.len);
 	shutdown(fd, SHUT_WR);
 	buf_fini(&b);
+	return fd;
+}
+
+/* And waits for the answer. */
+static int ask(struct fixture *f, const char *text)
+{
+	int taken = f->taken, fd = begin_to_ask(f, text);
+
 	while (f->taken == taken)
 		event_base_loop(f->base, EVLOOP_ONCE);
 	return fd;
@@ -135,6 +144,44 @@ static void what_is_not_synced_is_not_answered(void **state)
 	assert_int_equal(hear(fd, &answer), 0);
 }
 
+static void on_time(evutil_socket_t fd, short what, void *ctx)
+{
+	bool *is_over = ctx;
+
+	(void)fd, (void)what;
+	*is_over = true;
+}
+
+/* Without a rest the loop would turn as fast as it can. */
+static void without_descriptors_it_has_a_rest_and_takes_who_waits_later(void **state)
+{
+	struct fixture *f = *state;
+	const struct timeval a_while = {0, 500000}, long_enough = {60, 0};
+	int next, fd, rounds = 0, taken = f->taken;
+	bool is_over = false;
+	struct rlimit was, few;
+
+	fd = begin_to_ask(f, "look");
+	next = dup(fd);
+	close(next);
+	getrlimit(RLIMIT_NOFILE, &was);
+	few = was;
+	few.rlim_cur = (rlim_t)next;
+	event_base_once(f->base, -1, EV_TIMEOUT, on_time, &is_over, &a_while);
+	setrlimit(RLIMIT_NOFILE, &few);
+	for (; !is_over; rounds++)
+		event_base_loop(f->base, EVLOOP_ONCE);
+	setrlimit(RLIMIT_NOFILE, &was);
+	assert_true(rounds < 20);
+	assert_int_equal(f->taken, taken);
+	is_over = false;
+	event_base_once(f->base, -1, EV_TIMEOUT, on_time, &is_over, &long_enough);
+	while (f->taken == taken && !is_over)
+		event_base_loop(f->base, EVLOOP_ONCE);
+	assert_int_equal(f->taken, taken + 1);
+	close(fd);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, finish)
 
 int main(void)
@@ -142,6 +189,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(who_asked_is_answered_also_when_the_process_ends),
 		CASE(what_is_not_synced_is_not_answered),
+		CASE(without_descriptors_it_has_a_rest_and_takes_who_waits_later),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
