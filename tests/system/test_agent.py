@@ -10,17 +10,11 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from checks import check, failures  # noqa: E402
 from collector_bed import Disk, may_mount  # noqa: E402
 from pair import AGENT, Pair, free_port, wait  # noqa: E402
 from processes import child, status_of  # noqa: E402
 
-failures = []
-
-
-def check(what, good, seen=""):
-    if not good:
-        failures.append(what)
-        print(f"FAIL {what}: {seen}", flush=True)
 
 
 def probe(*argv):

@@ -20,15 +20,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path.insert(0, os.path.join(ROOT, "tests", "city"))
 import box as city  # noqa: E402
 import demo  # noqa: E402
+from checks import check, failures  # noqa: E402
 
 OUTSIDE4, OUTSIDE6 = "233.252.0.1", "2606:4700::1"
-failures = []
-
-
-def check(what, good, seen=""):
-    if not good:
-        failures.append(what)
-        print(f"FAIL {what}: {seen}", flush=True)
 
 
 def fence(box):

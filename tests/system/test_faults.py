@@ -25,12 +25,13 @@ import certs  # noqa: E402
 import faults  # noqa: E402
 import nginx  # noqa: E402
 import pair  # noqa: E402
+from checks import check, failures  # noqa: E402
 
 NAME = "portal.gov.example"
 B4, B6 = "192.0.2.3", "2001:db8::3"
 TIMEOUT = "700ms" if pair.FULL else "550ms"
 ROUNDS = 3 if pair.FULL else 1
-failures, count = [], 0
+count = 0
 # How each type asks the target; the answers to the large ones do not fit into one packet.
 TYPES = {
     "icmp": ["icmp", "count=2", "spacing=10ms", "wait=300ms"],
@@ -43,12 +44,6 @@ TYPES = {
     "large http": ["http", f"url=http://{NAME}/large"],
 }
 SMALL = [t for t in TYPES if not t.startswith("large")]
-
-
-def check(what, good, seen=""):
-    if not good:
-        failures.append(what)
-        print(f"FAIL {what}: {seen}", flush=True)
 
 
 # ---------------------------------------------------------------- the network and its servers

@@ -13,6 +13,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from checks import check, failures  # noqa: E402
 from pair import AGENT, COLLECTOR, TOOLS, Pair, wait  # noqa: E402
 from ports import free_port  # noqa: E402
 from processes import below, children_of, status_of  # noqa: E402
@@ -23,13 +24,6 @@ CAP_DAC_READ_SEARCH, CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_NET_BIND_SERVICE, CAP
 CAPABILITIES = {"xj-helper": [CAP_NET_RAW], "xj-help-keeper": [CAP_NET_RAW],
                 "collector": [CAP_DAC_READ_SEARCH, CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_NET_BIND_SERVICE]}
 ROLES = ("xj-ingest", "xj-series", "xj-judge", "xj-web", "xj-render", "xj-notify")
-failures = []
-
-
-def check(what, good, seen=""):
-    if not good:
-        failures.append(what)
-        print(f"FAIL {what}: {seen}", flush=True)
 
 
 class Fenced(Pair):

@@ -16,18 +16,12 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from checks import check, failures  # noqa: E402
 from pair import COLLECTOR, FULL, Pair, free_port, wait  # noqa: E402
 
 WINDOWS = 1845
 CONNECTIONS = 4096  # BEATS_CONNECTIONS_MAX
 SKEW = 2
-failures = []
-
-
-def check(what, good, seen=""):
-    if not good:
-        failures.append(what)
-        print(f"FAIL {what}: {seen}", flush=True)
 
 
 def token(i):

@@ -18,17 +18,11 @@ import threading
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests", "city"))
 import box  # noqa: E402
+from checks import check, failures  # noqa: E402
 
 LOAD = os.path.join(ROOT, "build", "release", "tests", "tools", "probe_load")
 MANY4, MANY6 = "198.18.0.1", "2001:db8:b::1"
 B4, B6 = "192.0.2.3", "2001:db8::3"
-failures = []
-
-
-def check(what, good, seen=""):
-    if not good:
-        failures.append(what)
-        print(f"FAIL {what}: {seen}", flush=True)
 
 
 def probe(address, *options, timeout="2s"):

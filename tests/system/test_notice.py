@@ -19,17 +19,12 @@ import threading
 import urllib.parse
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from checks import check, failures  # noqa: E402
 from hook import Hook  # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 COLLECTOR = os.path.join(ROOT, "build", "xunjian-collector")
-failures, mails = [], []
-
-
-def expect(what, condition, seen=""):
-    if not condition:
-        failures.append(what)
-        print(f"FAIL {what}: {seen}", flush=True)
+mails = []
 
 
 def converse(conn, context, begin_with_tls, refuse):
@@ -150,33 +145,33 @@ def main():
         for name in ("smtps", "starttls"):
             mails.clear()
             seen = try_channel(name)
-            expect(f"{name} is taken", seen[0] == 0 and f"{name}: taken: status 250" in seen[1] and len(mails) == 1, seen)
+            check(f"{name} is taken", seen[0] == 0 and f"{name}: taken: status 250" in seen[1] and len(mails) == 1, seen)
             if len(mails) != 1:
                 continue
             m = email.message_from_bytes(mails[0]["data"], policy=email.policy.default)
-            expect(f"{name} is encrypted", mails[0]["tls"])
-            expect(f"{name} greets by name", mails[0]["ehlo"] == "city", mails[0])
-            expect(f"{name} logs in", mails[0].get("auth") == b"\0u\0tok en&1", mails[0])
-            expect(f"{name} has all receivers", len(mails[0]["to"]) == 2 and m["To"].addresses[1].addr_spec == "b@example.cn", mails[0])
-            expect(f"{name} has its subject", m["Subject"] == "【测试】巡检通知 [TEST] xunjian notice", m["Subject"])
-            expect(f"{name} has its words", "无需处理" in m.get_content(), m.get_content())
-            expect(f"{name} has an id", m["Message-ID"].endswith(f"-{name}@city.xunjian>"), m["Message-ID"])
-            expect(f"{name} is well-formed", not m.defects, m.defects)
+            check(f"{name} is encrypted", mails[0]["tls"])
+            check(f"{name} greets by name", mails[0]["ehlo"] == "city", mails[0])
+            check(f"{name} logs in", mails[0].get("auth") == b"\0u\0tok en&1", mails[0])
+            check(f"{name} has all receivers", len(mails[0]["to"]) == 2 and m["To"].addresses[1].addr_spec == "b@example.cn", mails[0])
+            check(f"{name} has its subject", m["Subject"] == "【测试】巡检通知 [TEST] xunjian notice", m["Subject"])
+            check(f"{name} has its words", "无需处理" in m.get_content(), m.get_content())
+            check(f"{name} has an id", m["Message-ID"].endswith(f"-{name}@city.xunjian>"), m["Message-ID"])
+            check(f"{name} is well-formed", not m.defects, m.defects)
         seen = try_channel("no-user")
-        expect("unknown receivers are refused", seen[0] == 1 and "no-user: refused: " in seen[1] and
-               "a@example.cn: 550 no such user" in seen[1] and "b@example.cn: 550 user" in seen[1], seen)
+        check("unknown receivers are refused", seen[0] == 1 and "no-user: refused: " in seen[1] and
+              "a@example.cn: 550 no such user" in seen[1] and "b@example.cn: 550 user" in seen[1], seen)
         mails.clear()
         seen = try_channel("one-gone")
-        expect("one mailbox that is gone keeps no others from reading", seen[0] == 0 and len(mails) == 1, (seen, mails))
-        expect("who does not get it is told", "one-gone: taken: for 1 of 2 receivers, refused for b@example.cn: 550 5.1.1 user"
-               in seen[1], seen)
+        check("one mailbox that is gone keeps no others from reading", seen[0] == 0 and len(mails) == 1, (seen, mails))
+        check("who does not get it is told", "one-gone: taken: for 1 of 2 receivers, refused for b@example.cn: 550 5.1.1 user"
+              in seen[1], seen)
         seen = try_channel("one-full")
-        expect("refused for now is not refused", seen[0] == 1 and "one-full: not taken: " in seen[1] and "452 4.2.2" in seen[1], seen)
+        check("refused for now is not refused", seen[0] == 1 and "one-full: not taken: " in seen[1] and "452 4.2.2" in seen[1], seen)
         mails.clear()
         seen = try_channel("stranger")
-        expect("a strange certificate gets no mail", seen[0] == 1 and "not taken" in seen[1] and not mails, seen)
+        check("a strange certificate gets no mail", seen[0] == 1 and "not taken" in seen[1] and not mails, seen)
         seen = try_channel("readable")
-        expect("a secret that all may read is none", seen[0] == 3 and "chmod 600" in seen[1], seen)
+        check("a secret that all may read is none", seen[0] == 3 and "chmod 600" in seen[1], seen)
 
         cases = (  # channel, status, answer, exit status, words
             ("wecom", 200, {"errcode": 0, "errmsg": "ok"}, 0, "taken: code 0"),
@@ -195,21 +190,21 @@ def main():
             path = f"/{name}" + ("/tok%20en%261" if name == "feishu" else "")
             bots.answers[path] = [(status, answer)]
             seen = try_channel(name)
-            expect(f"{name} {answer}", seen[0] == code and words in seen[1], seen)
-        expect("no secret is printed", "tok" not in seen[1] and "SEC42" not in seen[1], seen)
-        expect("every request arrived", len(bots.posts) == len(cases), len(bots.posts))
-        expect("every request has its key", all(p.key.startswith("city-") for p in bots.posts))
+            check(f"{name} {answer}", seen[0] == code and words in seen[1], seen)
+        check("no secret is printed", "tok" not in seen[1] and "SEC42" not in seen[1], seen)
+        check("every request arrived", len(bots.posts) == len(cases), len(bots.posts))
+        check("every request has its key", all(p.key.startswith("city-") for p in bots.posts))
         by_name = {p.path.split("/")[1]: p for p in bots.posts}
         query = urllib.parse.parse_qs(urllib.parse.urlsplit(by_name["ding"].target).query)
         sign = hmac.new(b"SEC42", f'{query["timestamp"][0]}\nSEC42'.encode(), hashlib.sha256).digest()
-        expect("the signature of DingTalk", query["sign"][0] == base64.b64encode(sign).decode() and query["access_token"] == ["tok en&1"], query)
+        check("the signature of DingTalk", query["sign"][0] == base64.b64encode(sign).decode() and query["access_token"] == ["tok en&1"], query)
         body = json.loads(by_name["feishu"].body)
         sign = hmac.new(f'{body["timestamp"]}\nSEC42'.encode(), b"", hashlib.sha256).digest()
-        expect("the signature of Feishu", body["sign"] == base64.b64encode(sign).decode(), body)
-        expect("the webhook is version 4", json.loads(by_name["hook"].body)["version"] == "4" and
-               by_name["hook"].headers["Authorization"] == "Bearer tok en&1")
+        check("the signature of Feishu", body["sign"] == base64.b64encode(sign).decode(), body)
+        check("the webhook is version 4", json.loads(by_name["hook"].body)["version"] == "4" and
+              by_name["hook"].headers["Authorization"] == "Bearer tok en&1")
         form = urllib.parse.parse_qs(by_name["sms"].body.decode())
-        expect("the short message", form["m"] == ["138"] and form["t"][0].startswith("【测试】"), form)
+        check("the short message", form["m"] == ["138"] and form["t"][0].startswith("【测试】"), form)
     finally:
         shutil.rmtree(folder)
     return 1 if failures else 0

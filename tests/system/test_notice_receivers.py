@@ -15,6 +15,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from certs import Authority, new_key
+from checks import check, failures
 from ports import free_port
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -22,7 +23,7 @@ COLLECTOR = os.path.join(ROOT, "build", "xunjian-collector")
 MIBS = os.path.join(ROOT, "tests", "fixtures", "mibs") + ":" + os.path.join(ROOT, "conf")
 WAIT = 60
 FULL = os.environ.get("FULL") == "1"
-failures, started = [], []
+started = []
 
 RSYSLOG = """
 global(workDirectory="{folder}" defaultNetstreamDriver="ossl" defaultNetstreamDriverCAFile="{ca}"
@@ -32,12 +33,6 @@ input(type="imtcp" address="127.0.0.1" port="{port}" ruleset="keep")
 template(name="all" type="string" string="%pri%\\t%timegenerated:::date-rfc3339%\\t%timestamp:::date-rfc3339%\\t%hostname%\\t%app-name%\\t%procid%\\t%msgid%\\t%structured-data%\\t%msg%\\n")
 ruleset(name="keep") {{ action(type="omfile" file="{out}" template="all") }}
 """
-
-
-def expect(what, condition, seen=""):
-    if not condition:
-        failures.append(what)
-        print(f"FAIL {what}: {seen}", flush=True)
 
 
 def write(path, text, mode=0o600):
@@ -167,10 +162,10 @@ def check_mib():
                        stderr=subprocess.STDOUT, text=True, env=dict(os.environ, SMIPATH=MIBS), check=False)
     # the numbers of Net-SNMP above our root have no names here
     seen = [line for line in p.stdout.splitlines() if "implicit node definition" not in line]
-    expect("smilint finds nothing", p.returncode == 0 and not seen, seen)
+    check("smilint finds nothing", p.returncode == 0 and not seen, seen)
     p = subprocess.run(["snmptranslate", "-M", MIBS, "-m", "XUNJIAN-MIB", "-On", "XUNJIAN-MIB::xunjianBeat"], stdout=subprocess.PIPE,
                        stderr=subprocess.STDOUT, text=True, check=False)
-    expect("snmptranslate reads it", p.stdout.strip() == ".1.3.6.1.4.1.8072.9999.9999.26.0.4", p.stdout)
+    check("snmptranslate reads it", p.stdout.strip() == ".1.3.6.1.4.1.8072.9999.9999.26.0.4", p.stdout)
 
 
 def run(folder):
@@ -236,41 +231,41 @@ def run(folder):
         cases += (("inform-unread", 1, 'not taken: the device names its engine, but does not answer user "xj"'),)
     for name, code, words in cases:
         seen = try_channel(name)
-        expect(name, seen[0] == code and f"{name}: {words}" in seen[1], seen)
-        expect(f"{name} prints no secret", "encrypt me" not in seen[1] and "authenticate me" not in seen[1], seen)
+        check(name, seen[0] == code and f"{name}: {words}" in seen[1], seen)
+        check(f"{name} prints no secret", "encrypt me" not in seen[1] and "authenticate me" not in seen[1], seen)
     check_log(until(lambda: read(plain_out).splitlines()), until(lambda: read(mutual_out).splitlines()))
     length, _, message = keeps.read.partition(b" ")
-    expect("octets are counted", int(length) == len(message) and message.startswith(b"<134>1 20"), keeps.read)
-    expect("the message has its mark", b"] \xef\xbb\xbf\xe3\x80\x90" in message, message)
+    check("octets are counted", int(length) == len(message) and message.startswith(b"<134>1 20"), keeps.read)
+    check("the message has its mark", b"] \xef\xbb\xbf\xe3\x80\x90" in message, message)
     traps = re.findall(r"<<<(.*?)>>>", read(trap_out), re.DOTALL)
-    expect("both informs have arrived, and no more", len(traps) == 2, read(trap_out))
+    check("both informs have arrived, and no more", len(traps) == 2, read(trap_out))
     check_trap(traps[0] if traps else "")
 
 
 def check_log(lines, mutual):
-    expect("one message has arrived", len(lines) == 1 and len(mutual) == 1, (lines, mutual))
+    check("one message has arrived", len(lines) == 1 and len(mutual) == 1, (lines, mutual))
     if len(lines) != 1:
         return
     pri, _, stamp, host, app, proc, kind, data, message = lines[0].split("\t")
-    expect("facility and severity", pri == str(10 * 8 + 6), pri)
-    expect("the stamp has the offset of Shanghai", stamp.endswith("+08:00"), stamp)
-    expect("host, program, source, kind", (host, app, proc, kind) == (socket.gethostname(), "xunjian", "city", "test"), lines[0])
-    expect("structured data", data.startswith('[xunjian@8072.9999.9999.26 key="city-test-') and 'severity="info"' in data and
-           'channel="log"' in data and data.endswith("]"), data)
-    expect("the words", "【测试】巡检通知" in message and "无需处理。 | Test of channel log" in message, message)
+    check("facility and severity", pri == str(10 * 8 + 6), pri)
+    check("the stamp has the offset of Shanghai", stamp.endswith("+08:00"), stamp)
+    check("host, program, source, kind", (host, app, proc, kind) == (socket.gethostname(), "xunjian", "city", "test"), lines[0])
+    check("structured data", data.startswith('[xunjian@8072.9999.9999.26 key="city-test-') and 'severity="info"' in data and
+          'channel="log"' in data and data.endswith("]"), data)
+    check("the words", "【测试】巡检通知" in message and "无需处理。 | Test of channel log" in message, message)
 
 
 def check_trap(line):
     objects = dict(re.findall(r'(?:^|\t)([\w:.-]+) = ((?:"[^"]*"|[^\t"])*)', line))
-    expect("it is a test", "XUNJIAN-MIB::xunjianTest" in objects.values(), objects)
+    check("it is a test", "XUNJIAN-MIB::xunjianTest" in objects.values(), objects)
     value = lambda name: objects.get(f"XUNJIAN-MIB::xunjian{name}.0", "missing")
-    expect("its key", value("Key").startswith("city-test-") and value("Key").endswith("-inform"), objects)
-    expect("its kind, severity, state", (value("Kind"), value("Severity"), value("State")) == ("test", "info", "none"), objects)
-    expect("its time", value("Since").endswith("+8:0") and value("Since").startswith("20"), objects)
-    expect("its words", value("Title") == "【测试】巡检通知 [TEST] xunjian notice" and "无需处理" in value("Body"), objects)
-    expect("its collector", value("Collector") == "city", objects)
+    check("its key", value("Key").startswith("city-test-") and value("Key").endswith("-inform"), objects)
+    check("its kind, severity, state", (value("Kind"), value("Severity"), value("State")) == ("test", "info", "none"), objects)
+    check("its time", value("Since").endswith("+8:0") and value("Since").startswith("20"), objects)
+    check("its words", value("Title") == "【测试】巡检通知 [TEST] xunjian notice" and "无需处理" in value("Body"), objects)
+    check("its collector", value("Collector") == "city", objects)
     for name in ("Incident", "Subject", "Unit", "Cause"):
-        expect(f"it has {name}", value(name) != "missing", objects)
+        check(f"it has {name}", value(name) != "missing", objects)
 
 
 if __name__ == "__main__":

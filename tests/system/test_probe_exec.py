@@ -17,6 +17,9 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import faults  # noqa: E402
+import once  # noqa: E402
+from checks import check, failures  # noqa: E402
+from once import value  # noqa: E402
 from pair import AGENT, FULL, Pair, wait  # noqa: E402
 from processes import below, status_of  # noqa: E402
 
@@ -38,13 +41,6 @@ HOSTILE = {  # name: (program, outcome's words)
 }
 ENDS = ("hungry", "endless", "left")  # before their time is over
 SET = sorted(n for n in os.listdir(PLUGINS) if n.startswith("check_")) if os.path.isdir(PLUGINS) else []
-failures = []
-
-
-def check(what, good, seen=""):
-    if not good:
-        failures.append(what)
-        print(f"FAIL {what}: {seen}", flush=True)
 
 
 def of_user():
@@ -86,16 +82,8 @@ def write_table(folder):
 
 
 def probe(folder, plugin, *args, options=(), timeout="10s", wrap=()):
-    p = subprocess.run([*wrap, AGENT, "probe", "exec", "-c", f"{folder}/agent.conf", "--json", f"timeout={timeout}", f"plugin={plugin}",
-                        *options, *(f"args={a}" for a in args)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    try:
-        return json.loads(p.stdout)
-    except json.JSONDecodeError:
-        raise AssertionError(f"{plugin} {args}: {p.returncode} {p.stdout}") from None
-
-
-def value(r, name):
-    return r["values"].get(name, {}).get("value")
+    return once.probe("exec", "-c", f"{folder}/agent.conf", f"timeout={timeout}", f"plugin={plugin}", *options, *(f"args={a}" for a in args),
+                      wrap=wrap)
 
 
 def expect(what, results, outcome, words="", parts=(), state=None):

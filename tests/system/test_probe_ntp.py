@@ -13,30 +13,17 @@ import threading
 import time
 
 import faults
+import once
 import pair
+from checks import check, failures
+from once import value
 
-failures = []
 LOAD = os.path.join(pair.TOOLS, "probe_load")
 SINCE_1900 = 2208988800
 
 
-def check(what, good, seen=""):
-    if not good:
-        failures.append(what)
-        print(f"FAIL {what}: {seen}", flush=True)
-
-
 def probe(*options, timeout="2s"):
-    p = subprocess.run([pair.AGENT, "probe", "ntp", "--json", f"timeout={timeout}", *options], stdout=subprocess.PIPE,
-                       stderr=subprocess.STDOUT, text=True, check=False)
-    try:
-        return json.loads(p.stdout)
-    except json.JSONDecodeError:
-        raise AssertionError(f"{options}: {p.stdout}") from None
-
-
-def value(r, name):
-    return r["values"].get(name, {}).get("value")
+    return once.probe("ntp", f"timeout={timeout}", *options)
 
 
 def both(what, port, outcome, reason="", judge=lambda r: True, options=(), timeout="2s"):

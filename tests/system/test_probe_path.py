@@ -21,6 +21,7 @@ sys.path[:0] = [os.path.join(ROOT, "tests", "city"), os.path.join(ROOT, "tests",
 import box  # noqa: E402
 import faults  # noqa: E402
 import pair  # noqa: E402
+from checks import check, failures  # noqa: E402
 
 AGENT = os.path.join(ROOT, "build", "xunjian-agent")
 WATCH = os.path.join(ROOT, "build", "release", "tests", "tools", "path_watch")
@@ -28,13 +29,6 @@ LINKS = (("prober", "near", 1), ("near", "left", 2), ("near", "right", 3), ("lef
          ("near", "second", 7))
 TARGETS, SECOND = {4: "192.0.2.98", 6: "2001:db8:6::2"}, {4: "192.0.2.114", 6: "2001:db8:7::2"}
 FULL = os.environ.get("FULL") == "1"
-failures = []
-
-
-def check(what, good, seen=""):
-    if not good:
-        failures.append(what)
-        print(f"FAIL {what}: {seen}", flush=True)
 
 
 def address(family, link, side):

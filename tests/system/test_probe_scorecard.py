@@ -18,9 +18,10 @@ import time
 import certs
 import faults
 import nginx
+import once
 import pair
+from checks import check, failures
 
-failures = []
 V4, V6 = "127.0.0.80", "240e:0:0:1::80"
 ZONE = f"""$TTL 300
 @ SOA ns1 hostmaster 1 3600 600 86400 60
@@ -71,19 +72,8 @@ LINKS = [f"page{i}" for i in range(12)]
 BROKEN = {"page1": "return 404;", "page2": "return 302 http://only4.gov.cn/;", "page3": "return 444;"}
 
 
-def check(what, good, seen=""):
-    if not good:
-        failures.append(what)
-        print(f"FAIL {what}: {seen}", flush=True)
-
-
 def probe(url, *options, timeout="30s", delay="0s"):
-    p = subprocess.run([pair.AGENT, "probe", "scorecard", "--json", f"url={url}", f"timeout={timeout}", f"delay={delay}", "ports=80,8081",
-                        "attempts=2", "weight_speed=0", *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    try:
-        (r,) = json.loads(p.stdout)
-    except (json.JSONDecodeError, ValueError):
-        raise AssertionError(f"{url}: {p.stdout}") from None
+    (r,) = once.probe("scorecard", f"url={url}", f"timeout={timeout}", f"delay={delay}", "ports=80,8081", "attempts=2", "weight_speed=0", *options)
     return r
 
 

@@ -10,12 +10,14 @@ import tempfile
 
 import certs
 import faults
+import once
 import pair
+from checks import check, failures
+from once import value
 
 NAME = "sip.gov.example"
 TRANSPORTS = ("udp", "tcp", "tls")
 LOAD = os.path.join(pair.TOOLS, "probe_load")
-failures = []
 CONFIG = """#!KAMAILIO
 debug=1
 log_stderror=yes
@@ -54,24 +56,9 @@ request_route {{
 """
 
 
-def check(what, good, seen=""):
-    if not good:
-        failures.append(what)
-        print(f"FAIL {what}: {seen}", flush=True)
-
-
 def probe(port, transport, *options, host=NAME, timeout="5s"):
     pins = ["ipv4=127.0.0.1", "ipv6=::1"] if host == NAME else []
-    p = subprocess.run([pair.AGENT, "probe", "sip", "--json", f"timeout={timeout}", f"host={host}", *pins, f"port={port}",
-                        f"transport={transport}", *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    try:
-        return json.loads(p.stdout)
-    except json.JSONDecodeError:
-        raise AssertionError(f"{options}: {p.stdout}") from None
-
-
-def value(r, name):
-    return r["values"].get(name, {}).get("value")
+    return once.probe("sip", f"timeout={timeout}", f"host={host}", *pins, f"port={port}", f"transport={transport}", *options)
 
 
 def both(what, port, transport, outcome, reason="", options=(), judge=lambda r: True, user="12345", timeout="5s"):
