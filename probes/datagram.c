@@ -17,13 +17,16 @@
 
 #define LAY_MAX (10 * NS_PER_S) /* longer in the socket's buffer: the wall clock was moved meanwhile */
 
-#define STALE_MAX 64 /* packets that are thrown away before a socket waits for its next use */
-
 struct datagram {
 	SLIST_ENTRY(datagram) link;
 	struct datagram_pool *pool; /* NULL: none */
 	bool is_parked;
 	int fd, family;
+	struct sockaddr_storage peer;
+	socklen_t peer_len;
+	int64_t aimed;        /* when it got its own port */
+	unsigned uses;        /* of that port */
+	unsigned sent, heard; /* in this use */
 	struct event *readable;
 	struct datagram_events events;
 };
@@ -32,6 +35,7 @@ SLIST_HEAD(datagrams, datagram);
 
 struct datagram_pool {
 	struct event_base *base;
+	int64_t port_time; /* ns */
 	struct datagrams four, six;
 	size_t count;
 };
@@ -161,6 +165,7 @@ static void on_readable(evutil_socket_t fd, short what, void *ctx)
 		on_failed_read(d, errno);
 		return;
 	}
+	d->heard++;
 	set_times(&p, stamp_of(&m));
 	d->events.on_packet(d->events.ctx, &p);
 }
@@ -183,17 +188,33 @@ static int open_socket(struct datagram *d)
 	return 0;
 }
 
-static int aim(struct datagram *d, const struct sockaddr *address, socklen_t len, uint16_t port)
+/* To the peer, from a random port. */
+static int aim(struct datagram *d)
 {
-	struct sockaddr_storage to;
+	d->aimed = clock_mono();
+	d->uses = 1;
+	return connect(d->fd, (struct sockaddr *)&d->peer, d->peer_len) < 0 ? errno : 0;
+}
+
+/* Without a peer it has no port either, and hears nothing. */
+static int unaim(struct datagram *d)
+{
+	const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+
+	return connect(d->fd, &nobody, sizeof nobody) < 0 ? errno : 0;
+}
+
+static struct sockaddr_storage with_port(const struct sockaddr *address, socklen_t len, uint16_t port)
+{
+	struct sockaddr_storage to = {0};
 
 	assert(len <= sizeof to);
 	memcpy(&to, address, len);
-	if (d->family == AF_INET6)
+	if (address->sa_family == AF_INET6)
 		((struct sockaddr_in6 *)&to)->sin6_port = htons(port);
 	else
 		((struct sockaddr_in *)&to)->sin_port = htons(port);
-	return connect(d->fd, (struct sockaddr *)&to, len) < 0 ? errno : 0;
+	return to;
 }
 
 struct datagram *datagram_open(struct event_base *base, const struct sockaddr *address, socklen_t len, uint16_t port,
@@ -203,9 +224,11 @@ struct datagram *datagram_open(struct event_base *base, const struct sockaddr *a
 
 	d->events = *events;
 	d->family = address->sa_family;
+	d->peer = with_port(address, len, port);
+	d->peer_len = len;
 	*error = open_socket(d);
 	if (*error == 0)
-		*error = aim(d, address, len, port);
+		*error = aim(d);
 	if (*error != 0) {
 		datagram_close(d);
 		return NULL;
@@ -218,11 +241,12 @@ struct datagram *datagram_open(struct event_base *base, const struct sockaddr *a
 
 /* ---- the pool */
 
-struct datagram_pool *datagram_pool_new(struct event_base *base)
+struct datagram_pool *datagram_pool_new(struct event_base *base, int64_t port_time)
 {
 	struct datagram_pool *p = mem_alloc(sizeof *p);
 
 	p->base = base;
+	p->port_time = port_time;
 	return p;
 }
 
@@ -243,39 +267,83 @@ void datagram_pool_free(struct datagram_pool *p)
 	free(p);
 }
 
+static bool may_stay(const struct datagram *d, const struct sockaddr_storage *to, socklen_t len, int64_t now)
+{
+	return d->uses < DATAGRAM_PORT_USES && now - d->aimed < d->pool->port_time && d->peer_len == len &&
+		memcmp(&d->peer, to, len) == 0;
+}
+
+/* One that may stay connected to this peer, or else the one that waits longest; NULL: none waits. */
+static struct datagram *pick(struct datagram_pool *p, const struct sockaddr_storage *to, socklen_t len, bool *stays)
+{
+	struct datagram *d, *last = NULL;
+	int64_t now = clock_mono();
+
+	*stays = true;
+	SLIST_FOREACH(d, parked(p, to->ss_family), link) {
+		if (may_stay(d, to, len, now))
+			return d;
+		last = d;
+	}
+	*stays = false;
+	return last;
+}
+
+/* Nothing came while it waited, not even an error. */
+static bool is_quiet(const struct datagram *d)
+{
+	uint8_t byte;
+
+	return recv(d->fd, &byte, sizeof byte, MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+static struct datagram *take_parked(struct datagram_pool *p, const struct sockaddr_storage *to, socklen_t len, bool *stays)
+{
+	struct datagram *d;
+
+	while ((d = pick(p, to, len, stays)) != NULL) {
+		unpark(d);
+		if ((*stays || unaim(d) == 0) && is_quiet(d))
+			return d;
+		drop(d);
+	}
+	return NULL;
+}
+
 struct datagram *datagram_take(struct datagram_pool *p, const struct sockaddr *address, socklen_t len, uint16_t port,
 	const struct datagram_events *events, int *error)
 {
-	struct datagram *d = SLIST_FIRST(parked(p, address->sa_family));
+	const struct sockaddr_storage to = with_port(address, len, port);
+	bool stays;
+	struct datagram *d = take_parked(p, &to, len, &stays);
 
+	*error = 0;
 	if (d == NULL) {
 		d = datagram_open(p->base, address, len, port, events, error);
 		if (d != NULL)
 			d->pool = p;
 		return d;
 	}
-	unpark(d);
 	d->events = *events;
-	*error = aim(d, address, len, port);
+	d->sent = d->heard = 0;
+	if (stays) {
+		d->uses++;
+		return d;
+	}
+	d->peer = to;
+	d->peer_len = len;
+	*error = aim(d);
 	if (*error == 0)
 		return d;
 	drop(d);
 	return NULL;
 }
 
-/* Without its peer it has no port and hears nothing; what it has heard goes. False: it is not as new. */
+/* What is still on its way to it would disturb its next use. False: it ends. */
 static bool park(struct datagram *d)
 {
-	const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
-	ssize_t n = 0;
-	uint8_t byte;
-
-	if (d->pool->count == DATAGRAM_POOL_MAX || connect(d->fd, &nobody, sizeof nobody) < 0)
+	if (d->pool->count == DATAGRAM_POOL_MAX || d->sent != d->heard)
 		return false;
-	for (int i = 0; i < STALE_MAX && n >= 0; i++)
-		n = recv(d->fd, &byte, sizeof byte, MSG_DONTWAIT);
-	if (n >= 0 || errno != EAGAIN)
-		return false; /* an error of the way may have left more */
 	d->is_parked = true;
 	d->pool->count++;
 	SLIST_INSERT_HEAD(parked(d->pool, d->family), d, link);
@@ -290,12 +358,16 @@ void datagram_close(struct datagram *d)
 
 /* ---- out */
 
-/* The first error may be one that the way told of what was sent before, which then is of no use any more. */
+/* The first error may be one that the way told of what was sent before, which then is of no use any more. A port that is
+ * kept has an address of this host that may be gone meanwhile. */
 int datagram_send(struct datagram *d, const void *data, size_t len)
 {
-	if (send(d->fd, data, len, MSG_NOSIGNAL) >= 0)
+	d->sent++;
+	if (send(d->fd, data, len, MSG_NOSIGNAL) >= 0 || send(d->fd, data, len, MSG_NOSIGNAL) >= 0)
 		return 0;
-	return send(d->fd, data, len, MSG_NOSIGNAL) >= 0 ? 0 : errno;
+	if (d->uses > 1 && unaim(d) == 0 && aim(d) == 0 && send(d->fd, data, len, MSG_NOSIGNAL) >= 0)
+		return 0;
+	return errno;
 }
 
 int datagram_fd(const struct datagram *d)

@@ -5,8 +5,14 @@
  *   datagram_open -> datagram_send ... on_packet, on_error ... -> datagram_close
  *
  * Both callbacks may close it. One packet per turn of the loop, so that a flood does not keep others waiting.
- * A type that asks often has a pool: sockets that are closed wait there, without address and port, for the next one. To make
- * a socket and to end it costs twice what a question and its answer do.
+ * A type that asks often has a pool: a socket that heard as many packets as it sent waits there, when it is closed, for its
+ * next use; any other ends, since more may be on the way to it, and so does one to which something comes while it waits. To
+ * make a socket and to end it costs twice what a question and its answer do.
+ * Port: a use that follows another one to the same peer may keep the port, for as long as the pool says and
+ * DATAGRAM_PORT_USES times; else a new random one is drawn (two calls of connect, a fifth of a question). The trade: somebody
+ * who forges answers has to guess a port that lives that long, not one that lives for a question. He still has to take the
+ * peer's address, to guess it within that time, and to guess what the question itself draws. That this host lost the address
+ * that the port is of is noticed by sending over IPv4, which draws another one, and with the next port over IPv6.
  * Limits: of a packet the first DATAGRAM_MAX bytes; DATAGRAM_POOL_MAX sockets wait.
  */
 #ifndef PROBES_DATAGRAM_H
@@ -18,6 +24,7 @@
 
 #define DATAGRAM_MAX 4096
 #define DATAGRAM_POOL_MAX 64
+#define DATAGRAM_PORT_USES 16
 
 struct datagram;
 struct datagram_pool;
@@ -40,9 +47,10 @@ struct datagram_events {
 struct datagram *datagram_open(struct event_base *, const struct sockaddr *, socklen_t, uint16_t port,
 	const struct datagram_events *, int *error);
 void datagram_close(struct datagram *); /* accepts NULL */
-struct datagram_pool *datagram_pool_new(struct event_base *);
+/* port_time: ns that a port may live; 0: each use has its own. */
+struct datagram_pool *datagram_pool_new(struct event_base *, int64_t port_time);
 void datagram_pool_free(struct datagram_pool *); /* all that were taken are closed by then */
-/* As datagram_open, with another random port each time. */
+/* As datagram_open. */
 struct datagram *datagram_take(struct datagram_pool *, const struct sockaddr *, socklen_t, uint16_t port,
 	const struct datagram_events *, int *error);
 /* 0 or an errno: of this host, since errors of the way come by on_error. */

@@ -25,6 +25,23 @@
 #define RETRY_MAX NS_PER_S /* silence after which a query counts as lost, at most */
 #define QUERIES_MAX 8      /* retries, and one each for case and EDNS */
 #define FRAME 2            /* the length before a message over TCP */
+#define DRAWS 5            /* at once: of up to 256 bytes getrandom never fails, nor gives fewer */
+/* A port serves questions to the same server for so long, but no more than 16: id and letters are drawn for each (32 bits
+ * for a name of 16 letters), and what is answered is looked at, not believed for hours as in a cache. */
+#define PORT_TIME (2 * NS_PER_S)
+
+/* What chance says for a run. */
+struct draw {
+	uint16_t ids[QUERIES_MAX];
+	uint8_t coins[(DNS_NAME_MAX + 7) / 8]; /* a bit for each letter */
+};
+
+/* Of all runs of the process. */
+struct shared {
+	struct datagram_pool *pool;
+	struct draw draws[DRAWS];
+	size_t draws_left;
+};
 
 struct query {
 	uint16_t id;
@@ -34,13 +51,10 @@ struct query {
 
 struct dns {
 	struct run *run;
-	struct datagram_pool *pool; /* of all runs of the process */
+	struct shared *shared;
 	struct dns_query ask;
 	uint8_t name[DNS_NAME_MAX];
-	struct {
-		uint16_t ids[QUERIES_MAX];
-		uint8_t coins[(DNS_NAME_MAX + 7) / 8]; /* a bit for each letter */
-	} drawn; /* at random, once */
+	struct draw drawn;
 	bool mixed; /* the letters of the name are of random case, which must come back */
 	struct query queries[QUERIES_MAX];
 	unsigned count, lost, foreign;
@@ -429,7 +443,7 @@ static void start_udp(struct dns *d)
 	const struct sockaddr *address = run_address(d->run, &len);
 	int error;
 
-	d->udp = datagram_take(d->pool, address, len, (uint16_t)o->port, &events, &error);
+	d->udp = datagram_take(d->shared->pool, address, len, (uint16_t)o->port, &events, &error);
 	if (d->udp == NULL) {
 		end_unknown(d, datagram_refusal_words(error));
 		return;
@@ -440,14 +454,24 @@ static void start_udp(struct dns *d)
 
 /* ---- the type */
 
+static struct draw draw(struct shared *s)
+{
+	if (s->draws_left == 0) {
+		_Static_assert(sizeof s->draws <= 256, "getrandom gives them all");
+		if (getrandom(s->draws, sizeof s->draws, 0) != sizeof s->draws)
+			assert(!"getrandom of so few bytes never fails");
+		s->draws_left = DRAWS;
+	}
+	return s->draws[--s->draws_left];
+}
+
 static void fill_question(struct dns *d, const struct dns_options *o)
 {
 	struct err e;
 	int type = dns_type_parse(o->record, &e), n = dns_name_parse(o->name, type == DNS_PTR, d->name, &e);
 
 	assert(type >= 0 && n > 0);
-	if (getrandom(&d->drawn, sizeof d->drawn, 0) != sizeof d->drawn)
-		assert(!"getrandom of so few bytes never fails");
+	d->drawn = draw(d->shared);
 	d->ask = (struct dns_query){.type = (uint16_t)type, .name = d->name, .name_len = (size_t)n,
 		.recursion = o->recursion, .edns = true, .dnssec_ok = o->dnssec != DNS_SECURITY_OFF};
 }
@@ -458,7 +482,7 @@ static void dns_start(void *state, struct run *r)
 	struct dns *d = mem_alloc(sizeof *d);
 
 	d->run = r;
-	d->pool = state;
+	d->shared = state;
 	d->fd = -1;
 	d->timer = evtimer_new(run_env(r)->base, on_silence, d);
 	assert(d->timer != NULL);
@@ -482,14 +506,20 @@ static void dns_cancel(void *state, struct run *r)
 
 static int dns_open(const struct probe_env *env, void **state, struct err *e)
 {
+	struct shared *s = mem_alloc(sizeof *s);
+
 	(void)e;
-	*state = datagram_pool_new(env->base);
+	s->pool = datagram_pool_new(env->base, PORT_TIME);
+	*state = s;
 	return 0;
 }
 
 static void dns_close(void *state)
 {
-	datagram_pool_free(state);
+	struct shared *s = state;
+
+	datagram_pool_free(s->pool);
+	free(s);
 }
 
 const struct probe_type dns_probe = {.catalog = &catalog_dns, .open = dns_open, .start = dns_start, .cancel = dns_cancel,

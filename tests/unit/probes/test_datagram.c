@@ -242,46 +242,152 @@ static uint16_t server_saw_port(const struct fixture *f)
 		: ((const struct sockaddr_in *)&f->server.from)->sin_port;
 }
 
-static void a_socket_of_the_pool_is_as_new(void **state)
+static void close_it(struct fixture *f)
+{
+	datagram_close(f->datagram);
+	f->datagram = NULL;
+}
+
+/* A use of which nothing is left; the port that the server saw. */
+static uint16_t ask_once(struct fixture *f, const char *address)
+{
+	f->packets = 0;
+	assert_int_equal(try_open(f, address, f->server.port), 0);
+	assert_int_equal(datagram_send(f->datagram, "query", 5), 0);
+	loop_until(f, &f->packets);
+	assert_int_equal(f->packets, 1);
+	assert_string_equal(f->text, f->answer);
+	close_it(f);
+	return server_saw_port(f);
+}
+
+/* Ports that differ from the one before, of so many uses one after the other in each family. */
+static unsigned ports_of(struct fixture *f, int uses)
+{
+	unsigned count = 0;
+
+	for (int family = 0; family < 2; family++) {
+		uint16_t before = 0;
+		int fd = -1;
+
+		for (int i = 0; i < uses; i++) {
+			uint16_t port = ask_once(f, family == 0 ? "127.0.0.1" : "::1");
+
+			count += port != before;
+			before = port;
+			assert_int_equal(try_open(f, family == 0 ? "127.0.0.1" : "::1", 9), 0); /* which takes the socket */
+			assert_true(i == 0 || datagram_fd(f->datagram) == fd);
+			fd = datagram_fd(f->datagram);
+			close_it(f);
+		}
+	}
+	return count;
+}
+
+/* One in 28,000 is drawn twice. */
+static void a_socket_of_the_pool_has_another_port_for_another_peer(void **state)
+{
+	struct fixture *f = *state;
+
+	f->pool = datagram_pool_new(f->base, INT64_MAX);
+	assert_in_range(ports_of(f, 20), 36, 40);
+}
+
+static void a_port_serves_one_peer_so_many_times(void **state)
+{
+	struct fixture *f = *state;
+	unsigned count = 0;
+
+	f->pool = datagram_pool_new(f->base, INT64_MAX);
+	for (int i = 0; i < 20 * DATAGRAM_PORT_USES; i++) {
+		const char *address = i < 10 * DATAGRAM_PORT_USES ? "127.0.0.1" : "::1";
+		uint16_t before = server_saw_port(f), port = ask_once(f, address);
+
+		if (i % DATAGRAM_PORT_USES != 0)
+			assert_int_equal(port, before);
+		count += port != before;
+	}
+	assert_in_range(count, 16, 20);
+}
+
+static void a_port_lives_as_long_as_the_pool_says(void **state)
+{
+	struct fixture *f = *state;
+	unsigned count = 0;
+
+	f->pool = datagram_pool_new(f->base, 1);
+	for (int i = 0; i < 20; i++) {
+		uint16_t before = server_saw_port(f);
+
+		count += ask_once(f, "127.0.0.1") != before;
+	}
+	assert_in_range(count, 16, 20);
+}
+
+static void the_server_says(struct fixture *f, const char *text)
+{
+	strcpy(f->answer, text);
+	udp_server_reply(&f->server, text, strlen(text));
+}
+
+/* Once before the loop sees it, and once after. */
+static void what_comes_late_is_not_heard_by_the_next(void **state)
 {
 	static const char *const addresses[] = {"127.0.0.1", "::1"};
 	struct fixture *f = *state;
-	unsigned same_port = 0;
-	uint16_t port = 0;
-	int fd = -1;
 
-	f->pool = datagram_pool_new(f->base);
-	for (int i = 0; i < 20; i++) {
-		int family = i / 10;
-
-		f->packets = 0;
-		assert_int_equal(try_open(f, addresses[family], f->server.port), 0);
-		assert_true(i % 10 == 0 || datagram_fd(f->datagram) == fd);
-		fd = datagram_fd(f->datagram);
+	f->pool = datagram_pool_new(f->base, INT64_MAX);
+	for (int i = 0; i < 4; i++) {
 		strcpy(f->answer, "new");
-		datagram_send(f->datagram, "query", 5);
-		loop_until(f, &f->packets);
-		assert_string_equal(f->text, "new"); /* not one of those below */
-		same_port += server_saw_port(f) == port;
-		port = server_saw_port(f);
-		strcpy(f->answer, "old");
-		for (int k = 0; k < 3; k++) { /* they wait in the socket when it is closed */
-			datagram_send(f->datagram, "query", 5);
-			udp_server_on_event(f->server.fds[family], EV_READ, &f->server);
-		}
-		datagram_close(f->datagram);
-		f->datagram = NULL;
-		assert_int_equal(event_base_loop(f->base, EVLOOP_NONBLOCK), 0);
+		ask_once(f, addresses[i / 2]);
+		the_server_says(f, "late");
+		if (i % 2 == 0)
+			assert_int_equal(event_base_loop(f->base, EVLOOP_NONBLOCK), 0);
 		assert_int_equal(f->packets, 1);
+		strcpy(f->answer, "new");
+		ask_once(f, addresses[i / 2]);
 	}
-	assert_true(same_port < 5);
+}
+
+static void a_use_without_all_its_answers_ends_the_socket(void **state)
+{
+	struct fixture *f = *state;
+	uint16_t port;
+	int fd;
+
+	f->pool = datagram_pool_new(f->base, INT64_MAX);
+	port = ask_once(f, "127.0.0.1");
+	assert_int_equal(try_open(f, "127.0.0.1", f->server.port), 0);
+	fd = datagram_fd(f->datagram);
+	f->packets = 0;
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(datagram_send(f->datagram, "query", 5), 0);
+	loop_until(f, &f->packets);
+	assert_int_equal(server_saw_port(f), port);
+	close_it(f);
+	assert_true(fcntl(fd, F_GETFD) < 0);
+}
+
+/* As when the address is gone that it was connected from. */
+static void a_kept_port_that_cannot_send_is_drawn_again(void **state)
+{
+	const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+	struct fixture *f = *state;
+
+	f->pool = datagram_pool_new(f->base, INT64_MAX);
+	ask_once(f, "127.0.0.1");
+	assert_int_equal(try_open(f, "127.0.0.1", f->server.port), 0);
+	assert_int_equal(connect(datagram_fd(f->datagram), &nobody, sizeof nobody), 0);
+	f->packets = 0;
+	assert_int_equal(datagram_send(f->datagram, "query", 5), 0);
+	loop_until(f, &f->packets);
 }
 
 static void an_error_does_not_stay_in_the_pool(void **state)
 {
 	struct fixture *f = *state;
 
-	f->pool = datagram_pool_new(f->base);
+	f->pool = datagram_pool_new(f->base, INT64_MAX);
 	assert_int_equal(try_open(f, "127.0.0.1", 1), 0);
 	datagram_send(f->datagram, "query", 5); /* what ICMP says of it is in the queue when it is closed */
 	datagram_close(f->datagram);
@@ -307,7 +413,7 @@ static void the_pool_keeps_no_more_than_it_may(void **state)
 	struct datagram *all[DATAGRAM_POOL_MAX + 10];
 	const size_t n = sizeof all / sizeof *all;
 
-	f->pool = datagram_pool_new(f->base);
+	f->pool = datagram_pool_new(f->base, INT64_MAX);
 	for (size_t i = 0; i < n; i++) {
 		assert_int_equal(try_open(f, i % 2 == 0 ? "127.0.0.1" : "::1", 9), 0);
 		all[i] = f->datagram;
@@ -332,7 +438,12 @@ int main(void)
 		TEST(an_error_of_before_does_not_stop_sending),
 		TEST(strangers_are_not_heard),
 		TEST(it_may_be_closed_from_inside_its_callbacks),
-		TEST(a_socket_of_the_pool_is_as_new),
+		TEST(a_socket_of_the_pool_has_another_port_for_another_peer),
+		TEST(a_port_serves_one_peer_so_many_times),
+		TEST(a_port_lives_as_long_as_the_pool_says),
+		TEST(what_comes_late_is_not_heard_by_the_next),
+		TEST(a_use_without_all_its_answers_ends_the_socket),
+		TEST(a_kept_port_that_cannot_send_is_drawn_again),
 		TEST(an_error_does_not_stay_in_the_pool),
 		TEST(the_pool_keeps_no_more_than_it_may),
 		TEST(what_this_host_cannot_reach_is_its_own_fault),
