@@ -84,8 +84,10 @@ int catalog_target_host(const struct catalog_type *t, const void *options, char 
 	if (t->target == CATALOG_TARGET_URL || t->target == CATALOG_TARGET_SITE) {
 		if (catalog_url_host(name, out, room) < 0)
 			return -1;
-	} else if (snprintf(out, room, "%s", name) >= (int)room) {
+	} else if (strlen(name) >= room) {
 		return -1;
+	} else {
+		strcpy(out, name);
 	}
 	n = strlen(out);
 	if (n > 2 && out[0] == '[' && out[n - 1] == ']') {

@@ -126,11 +126,13 @@ char *dns_name_text(const uint8_t *wire, char out[DNS_NAME_TEXT])
 	return out;
 }
 
-/* Lengths of labels are below 'A', so that they compare as they are. */
+/* Lengths of labels are below 'A', so that they compare as they are. Most names repeat another one to the letter. */
 bool dns_name_equal(const uint8_t *a, size_t a_len, const uint8_t *b, size_t b_len)
 {
 	if (a_len != b_len)
 		return false;
+	if (memcmp(a, b, a_len) == 0)
+		return true;
 	for (size_t i = 0; i < a_len; i++) {
 		if (tolower(a[i]) != tolower(b[i]))
 			return false;

@@ -71,9 +71,10 @@ static unsigned get8(struct place *p)
 
 static unsigned get16(struct place *p)
 {
-	unsigned high = get8(p);
-
-	return high << 8 | get8(p);
+	if (!has(p, 2))
+		return 0;
+	p->at += 2;
+	return (unsigned)p->data[p->at - 2] << 8 | p->data[p->at - 1];
 }
 
 static uint32_t get32(struct place *p)

@@ -230,18 +230,24 @@ static void group_closed(struct run_group *g)
 		event_active(g->event, EV_TIMEOUT, 0);
 }
 
-static void run_end(struct run *r, enum outcome outcome, const char *why, va_list ap)
+/* With the reason that it has. */
+static void run_close(struct run *r, enum outcome outcome)
 {
-	char text[2 * SAMPLE_TEXT_MAX];
-
 	assert(!r->ended);
-	vsnprintf(text, sizeof text, why, ap);
-	text_clean(text, strlen(text), r->reason, sizeof r->reason);
 	r->result.outcome = outcome;
 	r->ended = true;
 	if (r->timer != NULL)
 		event_del(r->timer);
 	group_closed(r->branch->group);
+}
+
+static void run_end(struct run *r, enum outcome outcome, const char *why, va_list ap)
+{
+	char text[2 * SAMPLE_TEXT_MAX];
+
+	vsnprintf(text, sizeof text, why, ap);
+	text_clean(text, strlen(text), r->reason, sizeof r->reason);
+	run_close(r, outcome);
 }
 
 static void run_end_words(struct run *r, enum outcome outcome, const char *why, ...)
@@ -258,7 +264,7 @@ static void run_end_words(struct run *r, enum outcome outcome, const char *why, 
 
 void run_up(struct run *r)
 {
-	run_end_words(r, OUTCOME_UP, "%s", "");
+	run_close(r, OUTCOME_UP);
 }
 
 void run_up_noting(struct run *r, const char *what, ...)

@@ -407,6 +407,22 @@ static void servers_are_told_with_their_ports_in_the_order_of_asking(void **stat
 	assert_int_equal(ntohs(((struct sockaddr_in *)&servers[2])->sin_port), 53);
 }
 
+static void addresses_are_written_as_inet_ntop_does(void **state)
+{
+	char text[64], expected[INET_ADDRSTRLEN];
+
+	(void)state;
+	for (unsigned i = 0; i < 4 * 256; i++) {
+		const uint8_t n = (uint8_t)i;
+		const uint8_t rows[4][4] = {{n, 9, 99, 255}, {0, n, 10, 100}, {192, 0, n, 1}, {1, 200, 0, n}};
+		struct sockaddr_in in = {.sin_family = AF_INET};
+
+		memcpy(&in.sin_addr, rows[i / 256], 4);
+		inet_ntop(AF_INET, &in.sin_addr, expected, sizeof expected);
+		assert_string_equal(resolve_format((struct sockaddr *)&in, text, sizeof text), expected);
+	}
+}
+
 static void text_that_is_no_literal_is_refused(void **state)
 {
 	static const char *const texts[] = {"", "1.2.3", "1.2.3.4.5", "01.2.3.4", "0x7f.1", "[1.2.3.4]", "[]",
@@ -491,6 +507,7 @@ int main(void)
 		TEST(wrong_servers_are_refused_with_words),
 		TEST(resolvers_are_the_servers_that_are_asked),
 		TEST(servers_are_told_with_their_ports_in_the_order_of_asking),
+		TEST(addresses_are_written_as_inet_ntop_does),
 		TEST(text_that_is_no_literal_is_refused),
 		TEST(any_mix_ends_each_query_once),
 	};
