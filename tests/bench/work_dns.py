@@ -68,11 +68,17 @@ def dnsperf(count):
     return measure
 
 
+OTHERS = OURS + ", other servers"
+
+
 def works():
-    return [Work("dns", "an A record of one server, UDP over IPv4; ours with a socket, a random port and mixed letters for each", "query", [
-        (OURS, at_knot(load("dns", FIRST4, 8000, 32, "host=@", "name=" + NAME, "expect=192.0.2.10"))),
+    ours = ["name=" + NAME, "expect=192.0.2.10"]
+    return [Work("dns", "an A record over UDP and IPv4, of one server again and again; ours with random id and letters for each, a port for 16", "query", [
+        (OURS, at_knot(load("dns", FIRST4, 24000, 32, "host=" + FIRST4, *ours))),
+        (OTHERS, at_knot(load("dns", FIRST4, 24000, 32, "host=@", *ours))),
         ("blackbox_exporter", at_knot(blackbox("dns4", FIRST4, 1000))),
         ("check_dns", at_knot(plugin("check_dns", 40, "-s", "$h", "-a", "192.0.2.10", target=NAME, package="monitoring-plugins-standard"))),
         ("dnsperf", at_knot(dnsperf(20000)))],
         [times("blackbox_exporter", 60), times("check_dns", 60),
+         Line("blackbox_exporter : ours, each question to another address", lambda r: r.of("blackbox_exporter") / r.of(OTHERS)),
          Line(f"{OURS} : dnsperf, which only sends, receives and counts", lambda r: r.of(OURS) / r.of("dnsperf"))], place)]
