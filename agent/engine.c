@@ -34,6 +34,7 @@
 #include "lib/log.h"
 #include "lib/manager.h"
 #include "lib/mem.h"
+#include "lib/program.h"
 #include "lib/sample.h"
 #include "lib/tls.h"
 #include "lib/uplink.h"
@@ -49,7 +50,6 @@
 #define DESCRIPTORS 65536
 #define TELL_REBOOT (7200 * NS_PER_S)    /* twice the longest interval of a check */
 
-enum { EXIT_FINE = 0, EXIT_RUNTIME = 1, EXIT_CONFIG = 3 };
 enum { SIGNALS = 3 };
 
 struct engine {

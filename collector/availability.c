@@ -18,10 +18,10 @@
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/mem.h"
+#include "lib/program.h"
 
 #define DEFAULT_SETTINGS "/etc/xunjian/collector.conf"
 
-enum { EXIT_FINE = 0, EXIT_RUNTIME = 1, EXIT_USAGE = 2, EXIT_CONFIG = 3 };
 enum form { FORM_TABLE, FORM_JSON, FORM_CSV };
 
 /* What was asked for. */

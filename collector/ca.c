@@ -23,6 +23,7 @@
 #include "lib/err.h"
 #include "lib/mem.h"
 #include "lib/num.h"
+#include "lib/program.h"
 #include "lib/tls.h"
 
 #define DAYS_ROOT 3650
@@ -32,7 +33,6 @@
 #define SERIAL_BYTES 16
 #define BACKDATE (-300) /* s: the peer's clock may be a little behind */
 
-enum { EXIT_FINE = 0, EXIT_RUNTIME = 1, EXIT_USAGE = 2 };
 
 static const char help[] =
 	"usage: xunjian-collector ca init [--days N] FOLDER\n"

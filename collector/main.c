@@ -23,43 +23,16 @@
 #include "collector/settings.h"
 #include "lib/err.h"
 #include "lib/log.h"
+#include "lib/program.h"
 #include "lib/tls.h"
 
 #define DEFAULT_SETTINGS "/etc/xunjian/collector.conf"
-#define VERSION "0.1.0"
-
-enum { EXIT_FINE = 0, EXIT_RUNTIME = 1, EXIT_USAGE = 2, EXIT_CONFIG = 3 };
-
-struct command {
-	const char *name, *arguments, *summary;
-	int (*run)(int argc, char **argv);
-};
-
-/* Reads "-c FILE" in front of the positional arguments; -1 with a message on anything else. */
-static int take_options(int argc, char **argv, const char **settings, int positional)
-{
-	int option;
-
-	*settings = DEFAULT_SETTINGS;
-	optind = 1;
-	while ((option = getopt(argc, argv, "+c:")) != -1) {
-		if (option != 'c')
-			return -1; /* getopt has said why */
-		*settings = optarg;
-	}
-	if (argc - optind != positional) {
-		fprintf(stderr, "%s: expected %d argument%s after the options, got %d\n", argv[0],
-			positional, positional == 1 ? "" : "s", argc - optind);
-		return -1;
-	}
-	return optind;
-}
 
 static int command_run(int argc, char **argv)
 {
 	const char *path;
 
-	if (take_options(argc, argv, &path, 0) < 0)
+	if (program_take_options(argc, argv, DEFAULT_SETTINGS, &path, 0) < 0)
 		return EXIT_USAGE;
 	return process_parent_run(path);
 }
@@ -140,7 +113,7 @@ static int command_check_config(int argc, char **argv)
 	bool is_good;
 	struct err e;
 
-	if (take_options(argc, argv, &path, 0) < 0)
+	if (program_take_options(argc, argv, DEFAULT_SETTINGS, &path, 0) < 0)
 		return EXIT_USAGE;
 	settings = settings_load(path, &e);
 	if (settings != NULL)
@@ -164,7 +137,7 @@ static int command_plan(int argc, char **argv)
 	struct settings *settings;
 	struct inventory *old = NULL, *now = NULL;
 	struct err e;
-	int at = take_options(argc, argv, &path, 1), status = EXIT_CONFIG;
+	int at = program_take_options(argc, argv, DEFAULT_SETTINGS, &path, 1), status = EXIT_CONFIG;
 
 	if (at < 0)
 		return EXIT_USAGE;
@@ -183,14 +156,7 @@ static int command_plan(int argc, char **argv)
 	return status;
 }
 
-static int command_version(int argc, char **argv)
-{
-	(void)argc, (void)argv;
-	puts("xunjian-collector " VERSION);
-	return EXIT_FINE;
-}
-
-static const struct command commands[] = {
+static const struct program_command list[] = {
 	{"run", "[-c FILE]", "run in the foreground until SIGTERM; SIGHUP reloads", command_run},
 	{"check-config", "[-c FILE]", "read settings and inventory and say what is wrong",
 		command_check_config},
@@ -210,40 +176,14 @@ static const struct command commands[] = {
 	{"requests", "[-c FILE] [--json]", "what people asked, and what came of it", requests_main},
 	{"notify-test", "[-c FILE] CHANNEL", "send a test notice and print what is answered", notify_test_main},
 	{"ca", "init|issue ...", "a small certificate authority for agents and collectors", ca_main},
-	{"version", "", "print the version", command_version},
 };
-
-static void print_help(FILE *out)
-{
-	fputs("usage: xunjian-collector COMMAND ...\n\n", out);
-	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
-		char left[48];
-
-		snprintf(left, sizeof left, "%s %s", commands[i].name, commands[i].arguments);
-		fprintf(out, "  %-30s %s\n", left, commands[i].summary);
-	}
-	fputs("\nFILE is " DEFAULT_SETTINGS " unless given. Exit status: 0 fine, 1 runtime error,\n"
-	      "2 usage, 3 configuration not valid. Manual: xunjian-collector(8).\n", out);
-}
 
 int main(int argc, char **argv)
 {
+	static const struct program program = {"xunjian-collector", list, sizeof list / sizeof *list, 30,
+		"FILE is " DEFAULT_SETTINGS " unless given. Exit status: 0 fine, 1 runtime error,\n"
+		"2 usage, 3 configuration not valid. "};
+
 	log_open("collector", LOG_LEVEL_INFO);
-	if (argc < 2) {
-		print_help(stderr);
-		return EXIT_USAGE;
-	}
-	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-		strcmp(argv[1], "help") == 0) {
-		print_help(stdout);
-		return EXIT_FINE;
-	}
-	if (strcmp(argv[1], "--version") == 0)
-		return command_version(argc, argv);
-	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
-		if (strcmp(argv[1], commands[i].name) == 0)
-			return commands[i].run(argc - 1, argv + 1);
-	}
-	fprintf(stderr, "xunjian-collector: unknown command '%s'; see --help\n", argv[1]);
-	return EXIT_USAGE;
+	return program_main(&program, argc, argv);
 }

@@ -13,11 +13,11 @@
 #include "lib/err.h"
 #include "lib/mem.h"
 #include "lib/num.h"
+#include "lib/program.h"
 
 #define DEFAULT_SETTINGS "/etc/xunjian/collector.conf"
 #define USUAL_COUNT 200
 
-enum { EXIT_FINE = 0, EXIT_RUNTIME = 1, EXIT_USAGE = 2, EXIT_CONFIG = 3 };
 
 struct wish {
 	const char *settings;

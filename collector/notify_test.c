@@ -17,11 +17,11 @@
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/mem.h"
+#include "lib/program.h"
 
 #define DEFAULT_SETTINGS "/etc/xunjian/collector.conf"
 #define TIMEOUT (30 * NS_PER_S)
 
-enum { EXIT_FINE = 0, EXIT_RUNTIME = 1, EXIT_USAGE = 2, EXIT_CONFIG = 3 };
 
 static const char *const help =
 	"usage: xunjian-collector notify-test [-c FILE] CHANNEL\n\n"

@@ -22,6 +22,7 @@
 #include "lib/err.h"
 #include "lib/mem.h"
 #include "lib/num.h"
+#include "lib/program.h"
 #include "lib/wire.h"
 
 #define DEFAULT_SETTINGS "/etc/xunjian/collector.conf"
@@ -29,7 +30,6 @@
 #define VERDICT_WITHIN (5 * NS_PER_S)
 #define LOOK_EVERY_MS 20
 
-enum { EXIT_FINE = 0, EXIT_RUNTIME = 1, EXIT_USAGE = 2, EXIT_CONFIG = 3 };
 
 /* ---- the words */
 
