@@ -33,7 +33,6 @@
 #define SERIAL_BYTES 16
 #define BACKDATE (-300) /* s: the peer's clock may be a little behind */
 
-
 static const char help[] =
 	"usage: xunjian-collector ca init [--days N] FOLDER\n"
 	"       xunjian-collector ca issue [--ca FOLDER] [--out FOLDER] [--days N] [--server]\n"

@@ -10,7 +10,7 @@
 #include "collector/judge/book.h"
 #include "collector/judge/calendar.h"
 #include "collector/judge/outbox.h"
-#include "collector/settings.h"
+#include "collector/listing.h"
 #include "collector/web/json.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -18,7 +18,6 @@
 #include "lib/program.h"
 
 #define DEFAULT_SETTINGS "/etc/xunjian/collector.conf"
-
 
 struct wish {
 	const char *settings;
@@ -103,51 +102,46 @@ static void write_row(void *ctx, const struct outbox_incident *i)
 		answer_incident(&w->json, i);
 }
 
-static int print_all(const struct wish *w, struct outbox *o, struct err *e)
+static int print_table(const struct wish *w, struct outbox *o, struct err *e)
 {
-	bool open_only = w->period.until == 0;
+	printf("%-6s %-8s %-9s %-9s %-20s %-20s %-32s %8s  %s\n", "id", "phase", "state", "families", "since", "closed", "cause", "affected",
+		"reason");
+	return outbox_incidents(o, w->period.until == 0, w->period.from, print_row, (void *)(uintptr_t)w, e);
+}
+
+static int print_json(const struct wish *w, struct outbox *o, struct err *e)
+{
 	struct writer writer = {.wish = w};
 	int rc;
 
-	if (!w->is_json) {
-		printf("%-6s %-8s %-9s %-9s %-20s %-20s %-32s %8s  %s\n", "id", "phase", "state", "families", "since", "closed", "cause", "affected",
-			"reason");
-		return outbox_incidents(o, open_only, w->period.from, print_row, (void *)(uintptr_t)w, e);
-	}
-	json_open(&writer.json, NULL, '[');
-	rc = outbox_incidents(o, open_only, w->period.from, write_row, &writer, e);
-	json_close(&writer.json, ']');
-	if (rc == 0)
-		printf("%.*s\n", (int)writer.json.out.len, (const char *)writer.json.out.data);
-	json_fini(&writer.json);
+	listing_begin_json(&writer.json);
+	rc = outbox_incidents(o, w->period.until == 0, w->period.from, write_row, &writer, e);
+	listing_end_json(&writer.json, rc == 0);
+	return rc;
+}
+
+static int print_all(const char *state, const void *ctx, struct err *e)
+{
+	char *path = mem_format("%s/%s", state, BOOK_FILE);
+	struct outbox *o = outbox_open_file(path, e);
+	const struct wish *w = ctx;
+	int rc = -1;
+
+	if (o != NULL)
+		rc = w->is_json ? print_json(w, o, e) : print_table(w, o, e);
+	outbox_close(o);
+	free(path);
 	return rc;
 }
 
 int incidents_main(int argc, char **argv)
 {
-	struct settings *settings;
-	struct outbox *o = NULL;
 	struct wish w;
-	struct err e;
 	int status = read_wish(argc, argv, &w);
-	char *path;
 
-	if (status != 0) {
-		if (status > 0)
-			fputs(help, stdout);
+	if (status > 0)
+		fputs(help, stdout);
+	if (status != 0)
 		return status > 0 ? EXIT_FINE : EXIT_USAGE;
-	}
-	settings = settings_load(w.settings, &e);
-	status = settings == NULL ? EXIT_CONFIG : EXIT_FINE;
-	if (settings != NULL) {
-		path = mem_format("%s/%s", settings->state, BOOK_FILE);
-		o = outbox_open_file(path, &e);
-		free(path);
-		status = o == NULL || print_all(&w, o, &e) < 0 ? EXIT_RUNTIME : EXIT_FINE;
-	}
-	if (status != EXIT_FINE)
-		fprintf(stderr, "incidents: %s\n", e.text);
-	outbox_close(o);
-	settings_free(settings);
-	return status;
+	return listing_run("incidents", w.settings, print_all, &w);
 }

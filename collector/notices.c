@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collector/listing.h"
 #include "collector/notice/deliveries.h"
-#include "collector/settings.h"
 #include "collector/web/json.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -17,7 +17,6 @@
 
 #define DEFAULT_SETTINGS "/etc/xunjian/collector.conf"
 #define USUAL_COUNT 200
-
 
 struct wish {
 	const char *settings;
@@ -148,50 +147,48 @@ static void write_row(void *ctx, const struct delivery_row *r)
 	json_close(j, '}');
 }
 
-static int print_all(const struct wish *w, struct deliveries *db, struct err *e)
+static int print_table(const struct wish *w, struct deliveries *db, struct err *e)
+{
+	printf("%-6s %-7s %-20s %-9s %-14s %-16s %-16s %-8s %5s  %s\n", "id", "notice", "at", "incident", "kind", "audience", "channel",
+		"state", "tries", "cause and last answer");
+	return deliveries_list(db, &w->which, print_row, NULL, e);
+}
+
+static int print_json(const struct wish *w, struct deliveries *db, struct err *e)
 {
 	struct writer writer = {.db = db, .e = e};
 	int rc;
 
-	if (!w->is_json) {
-		printf("%-6s %-7s %-20s %-9s %-14s %-16s %-16s %-8s %5s  %s\n", "id", "notice", "at", "incident", "kind", "audience", "channel",
-			"state", "tries", "cause and last answer");
-		return deliveries_list(db, &w->which, print_row, NULL, e);
-	}
-	json_open(&writer.json, NULL, '[');
+	listing_begin_json(&writer.json);
 	rc = deliveries_list(db, &w->which, write_row, &writer, e);
-	json_close(&writer.json, ']');
-	if (rc == 0 && writer.rc == 0)
-		printf("%.*s\n", (int)writer.json.out.len, (const char *)writer.json.out.data);
-	json_fini(&writer.json);
-	return rc < 0 ? rc : writer.rc;
+	if (rc == 0)
+		rc = writer.rc;
+	listing_end_json(&writer.json, rc == 0);
+	return rc;
+}
+
+static int print_all(const char *state, const void *ctx, struct err *e)
+{
+	char *path = mem_format("%s/%s", state, DELIVERIES_FILE);
+	struct deliveries *db = deliveries_open_file(path, e);
+	const struct wish *w = ctx;
+	int rc = -1;
+
+	if (db != NULL)
+		rc = w->is_json ? print_json(w, db, e) : print_table(w, db, e);
+	deliveries_close(db);
+	free(path);
+	return rc;
 }
 
 int notices_main(int argc, char **argv)
 {
-	struct settings *settings;
-	struct deliveries *db = NULL;
 	struct wish w;
-	struct err e;
 	int status = read_wish(argc, argv, &w);
-	char *path;
 
-	if (status != 0) {
-		if (status > 0)
-			fputs(help, stdout);
+	if (status > 0)
+		fputs(help, stdout);
+	if (status != 0)
 		return status > 0 ? EXIT_FINE : EXIT_USAGE;
-	}
-	settings = settings_load(w.settings, &e);
-	status = settings == NULL ? EXIT_CONFIG : EXIT_FINE;
-	if (settings != NULL) {
-		path = mem_format("%s/%s", settings->state, DELIVERIES_FILE);
-		db = deliveries_open_file(path, &e);
-		free(path);
-		status = db == NULL || print_all(&w, db, &e) < 0 ? EXIT_RUNTIME : EXIT_FINE;
-	}
-	if (status != EXIT_FINE)
-		fprintf(stderr, "notices: %s\n", e.text);
-	deliveries_close(db);
-	settings_free(settings);
-	return status;
+	return listing_run("notices", w.settings, print_all, &w);
 }

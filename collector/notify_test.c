@@ -22,7 +22,6 @@
 #define DEFAULT_SETTINGS "/etc/xunjian/collector.conf"
 #define TIMEOUT (30 * NS_PER_S)
 
-
 static const char *const help =
 	"usage: xunjian-collector notify-test [-c FILE] CHANNEL\n\n"
 	"Sends a test notice through a channel of the notice file and prints what was answered. Exit status: 0 taken,\n"

@@ -16,6 +16,7 @@
 #include "collector/judge/database.h"
 #include "collector/judge/people.h"
 #include "collector/judge/verdict.h"
+#include "collector/listing.h"
 #include "collector/settings.h"
 #include "collector/web/json.h"
 #include "lib/buf.h"
@@ -29,7 +30,6 @@
 #define ANSWER_WITHIN (10 * NS_PER_S)
 #define VERDICT_WITHIN (5 * NS_PER_S)
 #define LOOK_EVERY_MS 20
-
 
 /* ---- the words */
 
@@ -361,8 +361,9 @@ static void add_asked(void *ctx, const struct people_asked *a)
 	json_close(j, '}');
 }
 
-static int print_all(const char *state, bool is_json, struct err *e)
+static int print_all(const char *state, const void *ctx, struct err *e)
 {
+	const bool *is_json = ctx;
 	char *path = mem_format("%s/%s", state, BOOK_FILE);
 	sqlite3 *db = database_open_read(path, e);
 	struct json j = {0};
@@ -371,13 +372,10 @@ static int print_all(const char *state, bool is_json, struct err *e)
 	free(path);
 	if (db == NULL)
 		return -1;
-	if (is_json) {
-		json_open(&j, NULL, '[');
+	if (*is_json) {
+		listing_begin_json(&j);
 		rc = people_list(db, add_asked, &j, e);
-		json_close(&j, ']');
-		if (rc == 0)
-			printf("%.*s\n", (int)j.out.len, (const char *)j.out.data);
-		json_fini(&j);
+		listing_end_json(&j, rc == 0);
 	} else {
 		printf("%-6s %-20s %-16s %-13s %-8s %s\n", "number", "at", "author", "what", "verdict", "words");
 		rc = people_list(db, print_asked, NULL, e);
@@ -390,10 +388,8 @@ int requests_main(int argc, char **argv)
 {
 	static const struct option known[] = {{"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
 	const char *path = DEFAULT_SETTINGS;
-	struct settings *settings;
 	bool is_json = false;
-	struct err e;
-	int option, status;
+	int option;
 
 	optind = 1;
 	while ((option = getopt_long(argc, argv, "c:", known, NULL)) != -1) {
@@ -412,10 +408,5 @@ int requests_main(int argc, char **argv)
 		fprintf(stderr, "requests: \"%s\" is one word too many; see --help\n", argv[optind]);
 		return EXIT_USAGE;
 	}
-	settings = settings_load(path, &e);
-	status = settings == NULL ? EXIT_CONFIG : print_all(settings->state, is_json, &e) < 0 ? EXIT_RUNTIME : EXIT_FINE;
-	if (status != EXIT_FINE)
-		fprintf(stderr, "requests: %s\n", e.text);
-	settings_free(settings);
-	return status;
+	return listing_run("requests", path, print_all, &is_json);
 }
