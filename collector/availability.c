@@ -20,8 +20,6 @@
 #include "lib/mem.h"
 #include "lib/program.h"
 
-#define DEFAULT_SETTINGS "/etc/xunjian/collector.conf"
-
 enum form { FORM_TABLE, FORM_JSON, FORM_CSV };
 
 /* What was asked for. */
@@ -43,7 +41,7 @@ struct sources {
 static const char *const help =
 	"usage: xunjian-collector availability [OPTIONS] PERIOD\n\n"
 	"Figures from the ledger. PERIOD: 2026, 2026-Q3, 2026-10, 2026-10-05 or 2026-10-05..2026-10-20, Asia/Shanghai.\n\n"
-	"  -c FILE               settings (" DEFAULT_SETTINGS ")\n"
+	"  -c FILE               settings (" SETTINGS_DEFAULT ")\n"
 	"  --unit ID             the systems of a unit, and their sum\n"
 	"  --system ID           one system\n"
 	"  --link ID             one link\n"
@@ -102,7 +100,7 @@ static int read_wish(int argc, char **argv, struct wish *w)
 {
 	int option;
 
-	*w = (struct wish){.settings = DEFAULT_SETTINGS};
+	*w = (struct wish){.settings = SETTINGS_DEFAULT};
 	optind = 1;
 	while ((option = getopt_long(argc, argv, "c:", options, NULL)) != -1) {
 		if (option == 'h')

@@ -11,13 +11,12 @@
 #include "collector/judge/calendar.h"
 #include "collector/judge/outbox.h"
 #include "collector/listing.h"
+#include "collector/settings.h"
 #include "collector/web/json.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/mem.h"
 #include "lib/program.h"
-
-#define DEFAULT_SETTINGS "/etc/xunjian/collector.conf"
 
 struct wish {
 	const char *settings;
@@ -37,7 +36,7 @@ static int read_wish(int argc, char **argv, struct wish *w)
 	struct err e;
 	int option;
 
-	*w = (struct wish){.settings = DEFAULT_SETTINGS};
+	*w = (struct wish){.settings = SETTINGS_DEFAULT};
 	optind = 1;
 	while ((option = getopt_long(argc, argv, "c:", options, NULL)) != -1) {
 		if (option == 'h')

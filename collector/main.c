@@ -26,13 +26,11 @@
 #include "lib/program.h"
 #include "lib/tls.h"
 
-#define DEFAULT_SETTINGS "/etc/xunjian/collector.conf"
-
 static int command_run(int argc, char **argv)
 {
 	const char *path;
 
-	if (program_take_options(argc, argv, DEFAULT_SETTINGS, &path, 0) < 0)
+	if (program_take_options(argc, argv, SETTINGS_DEFAULT, &path, 0) < 0)
 		return EXIT_USAGE;
 	return process_parent_run(path);
 }
@@ -113,7 +111,7 @@ static int command_check_config(int argc, char **argv)
 	bool is_good;
 	struct err e;
 
-	if (program_take_options(argc, argv, DEFAULT_SETTINGS, &path, 0) < 0)
+	if (program_take_options(argc, argv, SETTINGS_DEFAULT, &path, 0) < 0)
 		return EXIT_USAGE;
 	settings = settings_load(path, &e);
 	if (settings != NULL)
@@ -137,7 +135,7 @@ static int command_plan(int argc, char **argv)
 	struct settings *settings;
 	struct inventory *old = NULL, *now = NULL;
 	struct err e;
-	int at = program_take_options(argc, argv, DEFAULT_SETTINGS, &path, 1), status = EXIT_CONFIG;
+	int at = program_take_options(argc, argv, SETTINGS_DEFAULT, &path, 1), status = EXIT_CONFIG;
 
 	if (at < 0)
 		return EXIT_USAGE;
@@ -181,7 +179,7 @@ static const struct program_command list[] = {
 int main(int argc, char **argv)
 {
 	static const struct program program = {"xunjian-collector", list, sizeof list / sizeof *list, 30,
-		"FILE is " DEFAULT_SETTINGS " unless given. Exit status: 0 fine, 1 runtime error,\n"
+		"FILE is " SETTINGS_DEFAULT " unless given. Exit status: 0 fine, 1 runtime error,\n"
 		"2 usage, 3 configuration not valid. "};
 
 	log_open("collector", LOG_LEVEL_INFO);

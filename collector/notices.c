@@ -8,6 +8,7 @@
 
 #include "collector/listing.h"
 #include "collector/notice/deliveries.h"
+#include "collector/settings.h"
 #include "collector/web/json.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -15,7 +16,6 @@
 #include "lib/num.h"
 #include "lib/program.h"
 
-#define DEFAULT_SETTINGS "/etc/xunjian/collector.conf"
 #define USUAL_COUNT 200
 
 struct wish {
@@ -71,7 +71,7 @@ static int read_wish(int argc, char **argv, struct wish *w)
 		{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
 	int option;
 
-	*w = (struct wish){.settings = DEFAULT_SETTINGS, .which = {.count = USUAL_COUNT}};
+	*w = (struct wish){.settings = SETTINGS_DEFAULT, .which = {.count = USUAL_COUNT}};
 	optind = 1;
 	while ((option = getopt_long(argc, argv, "c:", options, NULL)) != -1) {
 		if (option == 'h')

@@ -19,7 +19,6 @@
 #include "lib/mem.h"
 #include "lib/program.h"
 
-#define DEFAULT_SETTINGS "/etc/xunjian/collector.conf"
 #define TIMEOUT (30 * NS_PER_S)
 
 static const char *const help =
@@ -33,7 +32,7 @@ static int read_wish(int argc, char **argv, const char **settings)
 	static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
 	int option;
 
-	*settings = DEFAULT_SETTINGS;
+	*settings = SETTINGS_DEFAULT;
 	optind = 1;
 	while ((option = getopt_long(argc, argv, "c:", options, NULL)) != -1) {
 		if (option == 'h') {

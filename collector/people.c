@@ -26,7 +26,6 @@
 #include "lib/program.h"
 #include "lib/wire.h"
 
-#define DEFAULT_SETTINGS "/etc/xunjian/collector.conf"
 #define ANSWER_WITHIN (10 * NS_PER_S)
 #define VERDICT_WITHIN (5 * NS_PER_S)
 #define LOOK_EVERY_MS 20
@@ -224,7 +223,7 @@ int people_wish_read(int argc, char **argv, int64_t now, struct people_wish *w, 
 	struct words o = {{NULL}};
 	int rc;
 
-	*w = (struct people_wish){.settings = DEFAULT_SETTINGS, .request = r};
+	*w = (struct people_wish){.settings = SETTINGS_DEFAULT, .request = r};
 	*r = (struct wire_request){.kind = c->kind, .text = ""};
 	rc = read_options(argc, argv, c, w, &o, e);
 	if (rc != 0)
@@ -387,7 +386,7 @@ static int print_all(const char *state, const void *ctx, struct err *e)
 int requests_main(int argc, char **argv)
 {
 	static const struct option known[] = {{"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
-	const char *path = DEFAULT_SETTINGS;
+	const char *path = SETTINGS_DEFAULT;
 	bool is_json = false;
 	int option;
 

@@ -12,6 +12,7 @@
 
 struct err;
 
+#define SETTINGS_DEFAULT "/etc/xunjian/collector.conf"
 #define SETTINGS_TEXT_MAX (1u << 20) /* of the file: it goes through channels */
 
 struct settings_ingest {
