@@ -22,6 +22,7 @@
 #include "collector/web/json.h"
 #include "lib/accept.h"
 #include "lib/buf.h"
+#include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/mem.h"
 #include "lib/num.h"
@@ -30,7 +31,9 @@
 #define TARGET_MAX 8192
 #define HEAD_MAX 16384
 #define QUERY_VALUE_MAX 1024
-#define IDLE_S 30
+/* Longer than the loop of a live process stands still (answer_within): behind that, what has come meanwhile would count as late. */
+#define IDLE (150 * NS_PER_S)
+#define SENDING (150 * NS_PER_S)
 #define COMPRESS_MIN 4096
 #define COMPRESS_MAX (64u << 20)
 #define STREAM_QUEUE_MAX (1u << 20)
@@ -70,6 +73,7 @@ struct server {
 	struct evhttp *http;
 	const struct server_route *routes;
 	void *ctx;
+	struct timeval idle, sending;
 	struct server_counts counts;
 	TAILQ_HEAD(, server_request) open;
 };
@@ -417,6 +421,22 @@ static const struct server_route *find_route(const struct server *s, const char 
 	return NULL;
 }
 
+/* ---- time */
+
+static void on_sent(struct evhttp_request *http, void *arg)
+{
+	struct server *s = arg;
+
+	bufferevent_set_timeouts(evhttp_connection_get_bufferevent(evhttp_request_get_connection(http)), &s->idle, &s->idle);
+}
+
+/* While it sends an answer evhttp reads, to see the connection end: a client that takes it slowly says nothing, and is not idle. */
+static void await_answer(struct server *s, struct evhttp_request *http)
+{
+	bufferevent_set_timeouts(evhttp_connection_get_bufferevent(evhttp_request_get_connection(http)), NULL, &s->sending);
+	evhttp_request_set_on_complete_cb(http, on_sent, s);
+}
+
 static void on_request(struct evhttp_request *http, void *arg)
 {
 	struct server *s = arg;
@@ -430,6 +450,7 @@ static void on_request(struct evhttp_request *http, void *arg)
 		evhttp_send_error(http, HTTP_BADREQUEST, NULL);
 		return;
 	}
+	await_answer(s, http);
 	status = guard(s, http, &words);
 	if (status != 0) {
 		s->counts.refused++;
@@ -469,14 +490,13 @@ static void on_connection_closed(struct evhttp_connection *connection, void *arg
 void server_stream(struct server_request *r, void (*on_closed)(void *ctx, struct server_request *), void *ctx)
 {
 	struct evhttp_connection *connection = evhttp_request_get_connection(r->http);
-	const struct timeval write_timeout = {IDLE_S, 0};
 
 	r->is_stream = true;
 	r->on_closed = on_closed;
 	r->ctx = ctx;
 	r->server->counts.streams++;
 	/* The client says nothing any more: a limit on reading would end the stream. */
-	bufferevent_set_timeouts(evhttp_connection_get_bufferevent(connection), NULL, &write_timeout);
+	bufferevent_set_timeouts(evhttp_connection_get_bufferevent(connection), NULL, &r->server->sending);
 	evhttp_connection_set_closecb(connection, on_connection_closed, r);
 	add_common_headers(r->http, "text/event-stream", NULL);
 	count_answer(r->server, 200);
@@ -526,9 +546,21 @@ struct server *server_new(struct event_base *base, const struct server_route *ro
 		EVHTTP_REQ_PUT | EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS | EVHTTP_REQ_PATCH);
 	evhttp_set_max_headers_size(s->http, HEAD_MAX);
 	evhttp_set_max_body_size(s->http, 1024);
-	evhttp_set_timeout(s->http, IDLE_S);
 	evhttp_set_default_content_type(s->http, NULL);
+	server_set_limits(s, IDLE, SENDING);
 	return s;
+}
+
+static struct timeval timeval_of(int64_t ns)
+{
+	return (struct timeval){ns / NS_PER_S, ns % NS_PER_S / NS_PER_US};
+}
+
+void server_set_limits(struct server *s, int64_t idle, int64_t sending)
+{
+	s->idle = timeval_of(idle);
+	s->sending = timeval_of(sending);
+	evhttp_set_timeout_tv(s->http, &s->idle);
 }
 
 int server_listen(struct server *s, const char *address, struct err *e)

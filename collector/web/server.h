@@ -7,7 +7,8 @@
  * name that an attacker points here gets nothing), and whose target is a plain path: no "..", no "//", no "%00". A
  * request is answered exactly once, also when the client has gone; or it becomes a stream.
  * Every answer carries the same security headers (a policy under which nothing is loaded from elsewhere, nothing inline).
- * Thread: the loop's. Limits: 8 KiB target, 16 KiB head, 30 s idle, 1 MiB queued on a stream.
+ * Thread: the loop's. Limits: 8 KiB target, 16 KiB head, 150 s idle between requests and within one, or in which nothing of an answer
+ * is taken, 1 MiB queued on a stream.
  */
 #ifndef COLLECTOR_WEB_SERVER_H
 #define COLLECTOR_WEB_SERVER_H
@@ -37,6 +38,8 @@ struct server_counts {
 struct server *server_new(struct event_base *, const struct server_route *routes, void *ctx);
 /* "127.0.0.1:8080" or "[::1]:8080"; refuses what is not loopback. */
 int server_listen(struct server *, const char *address, struct err *);
+/* Others than those, for connections that come. */
+void server_set_limits(struct server *, int64_t idle, int64_t sending);
 void server_free(struct server *); /* answers 503 to what waits; ends streams; accepts NULL */
 const struct server_counts *server_counts(const struct server *);
 
