@@ -33,19 +33,10 @@ static bool take_number(struct words *w, int64_t *out)
 	return take_word(w, digits, sizeof digits) && num_parse_int(digits, 0, NUMBER_MAX, out, &ignored) == 0;
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 static bool decode_mac(const char *hex, uint8_t mac[BEAT_MAC_LEN])
 {
 	for (size_t i = 0; i < BEAT_MAC_LEN; i++) {
-		int high = hex_digit(hex[2 * i]), low = hex_digit(hex[2 * i + 1]);
+		int high = num_hex_digit(hex[2 * i]), low = num_hex_digit(hex[2 * i + 1]);
 
 		if (high < 0 || low < 0)
 			return false;

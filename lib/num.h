@@ -18,6 +18,7 @@ int num_parse_duration(const char *text, int64_t *ns, struct err *);
 int num_parse_size(const char *text, int64_t *bytes, struct err *);
 /* An id of the inventory: [a-z0-9] then [a-z0-9-]*, 1..63 bytes. */
 int num_check_id(const char *text, struct err *);
+int num_hex_digit(char); /* 0 to 15 of 0-9, a-f, A-F; -1 of any other */
 
 #define NUM_TEXT 32 /* room that every format call below needs */
 /* Shortest of up to `digits` significant digits that reads back alike ("%.{digits}g" without

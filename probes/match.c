@@ -6,18 +6,10 @@
 
 #include "lib/err.h"
 #include "lib/mem.h"
+#include "lib/num.h"
 #include "probes/pattern.h"
 
 /* ---- bytes */
-
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
 
 /* One escape behind the backslash at p; the signs it takes, or 0. */
 static size_t read_escape(const char *p, uint8_t *out)
@@ -29,9 +21,9 @@ static size_t read_escape(const char *p, uint8_t *out)
 		*out = (uint8_t)values[at - names];
 		return 2;
 	}
-	if (p[1] != 'x' || hex_digit(p[2]) < 0 || hex_digit(p[3]) < 0)
+	if (p[1] != 'x' || num_hex_digit(p[2]) < 0 || num_hex_digit(p[3]) < 0)
 		return 0;
-	*out = (uint8_t)(hex_digit(p[2]) << 4 | hex_digit(p[3]));
+	*out = (uint8_t)(num_hex_digit(p[2]) << 4 | num_hex_digit(p[3]));
 	return 4;
 }
 

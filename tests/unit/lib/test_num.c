@@ -73,11 +73,25 @@ static void a_number_reads_back_as_printf_rounds_it(void **state)
 	}
 }
 
+static void the_digits_of_base_16_are_known_among_all_characters(void **state)
+{
+	static const char digits[] = "0123456789abcdef", upper[] = "ABCDEF";
+
+	(void)state;
+	for (int c = -128; c < 128; c++) {
+		const char *lower = c != 0 ? strchr(digits, c) : NULL, *capital = c != 0 ? strchr(upper, c) : NULL;
+		int wanted = lower != NULL ? (int)(lower - digits) : capital != NULL ? 10 + (int)(capital - upper) : -1;
+
+		assert_int_equal(num_hex_digit((char)c), wanted);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(numbers_are_plain_decimals),
 		cmocka_unit_test(a_number_reads_back_as_printf_rounds_it),
+		cmocka_unit_test(the_digits_of_base_16_are_known_among_all_characters),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
