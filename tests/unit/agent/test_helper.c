@@ -21,6 +21,7 @@
 #include "lib/buf.h"
 #include "lib/err.h"
 #include "lib/ipc.h"
+#include "tests/support/children.h"
 
 /* A helper's own function in a child, on the other end of a channel; dropped: without any right. */
 static pid_t serve(int *ours, bool dropped)
@@ -211,31 +212,14 @@ static void end(struct watched *w)
 	event_base_free(w->base);
 }
 
-/* The youngest child. */
-static pid_t child_of(pid_t parent)
-{
-	char path[64];
-	FILE *f;
-	int pid = 0;
-
-	snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)parent, (int)parent);
-	f = fopen(path, "r");
-	if (f == NULL)
-		skip();
-	while (fscanf(f, "%d", &pid) == 1)
-		;
-	fclose(f);
-	return pid;
-}
-
 static pid_t keeper_pid(void)
 {
-	return child_of(getpid());
+	return children_youngest(getpid());
 }
 
 static pid_t helper_pid(void)
 {
-	return child_of(keeper_pid());
+	return children_youngest(keeper_pid());
 }
 
 static void opens_one(struct watched *w)

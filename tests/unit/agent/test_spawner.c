@@ -24,6 +24,7 @@
 #include "lib/mem.h"
 #include "probes/catalog_exec.h"
 #include "probes/exec.h"
+#include "tests/support/children.h"
 
 #define UID 61237 /* of plugins here; nobody else's */
 #define CALLS_MAX 40
@@ -446,26 +447,9 @@ static void a_crowd_leaves_processes_for_others(void **state)
 	assert_string_equal(t->err, "");
 }
 
-/* The last one that a process started. */
-static pid_t child_of(pid_t parent)
-{
-	char path[64];
-	int pid = 0;
-	FILE *f;
-
-	snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)parent, (int)parent);
-	f = fopen(path, "r");
-	if (f == NULL)
-		skip();
-	while (fscanf(f, "%d", &pid) == 1)
-		;
-	fclose(f);
-	return pid;
-}
-
 static pid_t spawner_pid(void)
 {
-	return child_of(child_of(getpid()));
+	return children_youngest(children_youngest(getpid()));
 }
 
 static void a_killed_spawner_takes_all_with_it_and_is_told(void **state)
@@ -526,7 +510,7 @@ static void without_its_keeper_a_spawner_lives_on_and_is_lost_when_it_ends(void 
 	(void)state;
 	needs_root();
 	spawner = spawner_pid();
-	kill(child_of(getpid()), SIGKILL);
+	kill(children_youngest(getpid()), SIGKILL);
 	assert_int_equal(run(10 * NS_PER_S, "say", NULL)->end.how, EXEC_EXITED);
 	kill(spawner, SIGKILL);
 	wait_until(&b.lost, 1);

@@ -24,6 +24,7 @@
 #include "lib/mem.h"
 #include "probes/host/systemd.h"
 #include "tests/unit/agent/fake_bus.h"
+#include "tests/support/children.h"
 
 static const char *const failed[][4] = {{"nginx.service", "loaded", "failed", "failed"}};
 static const char *const named[][4] = {{"sshd.service", "loaded", "active", "running"}};
@@ -264,22 +265,6 @@ static void who_no_longer_asks_is_not_told(void **state)
 	assert_int_equal(f->connections, 2);
 }
 
-/* The only child of a process of this test; 0: there is none. */
-static pid_t child_of(pid_t parent)
-{
-	char path[64];
-	int pid = 0;
-	FILE *in;
-
-	snprintf(path, sizeof path, "/proc/%d/task/%d/children", parent, parent);
-	in = fopen(path, "r");
-	assert_non_null(in);
-	if (fscanf(in, "%d", &pid) != 1)
-		pid = 0;
-	fclose(in);
-	return pid;
-}
-
 static void a_process_that_was_killed_is_there_again(void **state)
 {
 	struct fixture *f = *state;
@@ -290,7 +275,7 @@ static void a_process_that_was_killed_is_there_again(void **state)
 		f->manner = IS_SILENT;
 		ask(f, 60 * NS_PER_S);
 		ask(f, 60 * NS_PER_S);
-		assert_int_equal(kill(child_of(child_of(getpid())), SIGKILL), 0);
+		assert_int_equal(kill(children_youngest(children_youngest(getpid())), SIGKILL), 0);
 		while (f->gone < round)
 			loop(f);
 		assert_int_equal(f->ends, round * 3 - 1);
@@ -314,8 +299,8 @@ static void without_its_keeper_it_lives_on_and_is_lost_when_it_ends(void **state
 
 	listen_as_bus(f);
 	begin(f);
-	keeper = child_of(getpid());
-	units = child_of(keeper);
+	keeper = children_youngest(getpid());
+	units = children_youngest(keeper);
 	assert_int_equal(kill(keeper, SIGKILL), 0);
 	ask(f, 60 * NS_PER_S);
 	while (f->ends == 0)
@@ -335,7 +320,7 @@ static void both_end_with_the_engine(void **state)
 	int status;
 
 	begin(f);
-	keeper = child_of(getpid());
+	keeper = children_youngest(getpid());
 	units_free(f->units);
 	f->units = NULL;
 	assert_int_equal(waitpid(keeper, &status, 0), keeper); /* which waits for the other */

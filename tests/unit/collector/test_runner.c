@@ -29,6 +29,7 @@
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/mem.h"
+#include "tests/support/children.h"
 
 #define WAIT_MS 60000
 
@@ -279,27 +280,12 @@ static void it_ends_when_nobody_waits_any_more(void **state)
 	assert_nothing_left();
 }
 
-/* pid of the newest child of a process; 0: none. */
-static pid_t child_of(pid_t parent)
-{
-	char *path = mem_format("/proc/%d/task/%d/children", (int)parent, (int)parent);
-	FILE *f = fopen(path, "r");
-	int pid = 0, next;
-
-	free(path);
-	while (f != NULL && fscanf(f, "%d", &next) == 1)
-		pid = next;
-	if (f != NULL)
-		fclose(f);
-	return pid;
-}
-
 /* Once it is there. */
 static pid_t runner_of(pid_t guard, pid_t before)
 {
 	pid_t pid;
 
-	for (int i = 0; i < WAIT_MS / 10 && ((pid = child_of(guard)) == 0 || pid == before); i++)
+	for (int i = 0; i < WAIT_MS / 10 && ((pid = children_youngest(guard)) == 0 || pid == before); i++)
 		poll(NULL, 0, 10);
 	assert_true(pid > 0 && pid != before);
 	return pid;
@@ -333,7 +319,7 @@ static void one_that_was_killed_is_started_again(void **state)
 
 	(void)state;
 	skip_without_root();
-	guard = child_of(getpid());
+	guard = children_youngest(getpid());
 	first = runner_of(guard, 0);
 	signal_until(guard, SIGSTOP, 'T');
 	signal_until(first, SIGKILL, 'Z');
@@ -356,7 +342,7 @@ static void without_its_guard_it_is_gone_for_good(void **state)
 	skip_without_root();
 	other = runner_start(table, "", &e);
 	assert_true(other >= 0);
-	guard = child_of(getpid());
+	guard = children_youngest(getpid());
 	its = runner_of(guard, 0);
 	assert_int_equal(kill(guard, SIGKILL), 0);
 	assert_int_equal(waitpid(guard, NULL, 0), guard);
