@@ -424,6 +424,9 @@ static void on_seen(struct incidents *c, const struct incident_event *e)
 	incident_touch(c, n);
 	newer(&n->seen_at, e->measured);
 	if (!e->is_up) {
+		/* Of another vantage, known only when its time was over: the look that found it up since was the first that did. */
+		if (e->measured > n->down_at[family] && e->measured <= n->up_at[family])
+			newer(&n->blip_at[family], n->up_at[family]);
 		newer(&n->down_at[family], e->measured);
 	} else if ((n->faults & 1u << family) == 0 && e->measured > n->up_at[family]) {
 		/* Until this look it may have been failing, whenever the last one was that found it so. */

@@ -605,6 +605,40 @@ static void what_failed_before_its_parent_was_seen_again_may_be_the_parents(void
 	told(b, "");
 }
 
+static void seen_at(struct bench *b, const char *subject, bool is_up, int64_t measured)
+{
+	for (int f = 0; f < 2; f++)
+		step(b, &(struct incident_event){.kind = INCIDENT_SEEN, .subject = subject, .is_up = is_up,
+			.family = f == 0 ? FAMILY_V4 : FAMILY_V6, .measured = measured});
+}
+
+/* Two vantages look at the parent: one finds nothing, which is known when its time is over, later than what the other finds. */
+static void in_which_order_looks_at_a_parent_become_known_changes_nothing(void **state)
+{
+	(void)state;
+	for (int late = 0; late < 2; late++) {
+		struct bench *b;
+		int64_t began;
+
+		assert_int_equal(setup((void **)&b), 0);
+		seen(b, "link/n", true);
+		pass(b, 10 * SECOND);
+		began = b->now;
+		pass(b, 6 * SECOND);
+		seen_at(b, "link/n", late != 0, b->now - (late != 0 ? 0 : 2 * SECOND));
+		seen_at(b, "link/n", late == 0, b->now - (late != 0 ? 2 * SECOND : 0));
+		pass(b, SECOND);
+		step(b, &(struct incident_event){.kind = INCIDENT_STATE, .subject = "link/n1", .faults = BOTH, .state = STATE_DOWN,
+			.since = began, .measured = b->now, .looked = b->now - 4 * SECOND, .reason = "timeout"});
+		told(b, "");
+		assert_true(incidents_is_held(b->c, "link/n1"));
+		fault(b, "link/n1", 0);
+		pass(b, 3 * MINUTE);
+		told(b, "");
+		teardown((void **)&b);
+	}
+}
+
 static void a_parent_found_late_takes_its_child_and_each_is_closed_once(void **state)
 {
 	struct bench *b = *state;
@@ -1385,6 +1419,7 @@ int main(void)
 		ON_BENCH(a_fault_that_was_there_before_stays_its_own),
 		ON_BENCH(what_failed_before_its_parent_was_seen_again_is_the_parents),
 		ON_BENCH(what_failed_before_its_parent_was_seen_again_may_be_the_parents),
+		cmocka_unit_test(in_which_order_looks_at_a_parent_become_known_changes_nothing),
 		ON_BENCH(a_parent_found_late_takes_its_child_and_each_is_closed_once),
 		ON_BENCH(one_family_of_the_link_explains_that_family_alone),
 		ON_BENCH(what_is_half_down_is_told_when_the_other_half_had_its_time),
