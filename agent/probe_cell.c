@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -68,4 +69,17 @@ void probe_cell_format(const struct metric *m, double n, char out[PROBE_CELL_MAX
 const char *probe_cell_label(const struct metric *m, const char *locale)
 {
 	return locale != NULL && strncmp(locale, "zh", 2) == 0 ? m->label_zh : m->label_en;
+}
+
+const char *probe_cell_locale(void)
+{
+	static const char *const names[] = {"LC_ALL", "LC_MESSAGES", "LANG"};
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		const char *value = getenv(names[i]);
+
+		if (value != NULL && *value != '\0')
+			return value;
+	}
+	return NULL;
 }

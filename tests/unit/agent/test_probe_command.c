@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include "agent/probe_print.h"
+#include "agent/probe_request.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/mem.h"
