@@ -108,6 +108,8 @@ static void put_column(struct json *j, const struct channel_column *c, size_t ro
 	json_int(j, "metric", c->metric);
 	json_text(j, "name", metric != NULL ? metric->name : name);
 	json_text(j, "unit", metric != NULL ? metric->unit : "1");
+	json_text(j, "label_zh", metric != NULL ? metric->label_zh : name);
+	json_text(j, "label_en", metric != NULL ? metric->label_en : name);
 	json_text(j, "function", c->function < 3 ? functions[c->function] : "other");
 	json_numbers(j, "values", c->numbers, rows, DIGITS);
 	json_close(j, '}');

@@ -28,7 +28,7 @@ const freePort = () => new Promise((done) => {
 	});
 });
 
-/** The example city, and all its links watched: 1,507 checks more. */
+/** The example city, and all its links watched: 1,507 checks more; a host with checks of other types. */
 function inventory(folder) {
 	const from = join(root, 'conf/city/inventory.d');
 	const links = readFileSync(join(from, '40-links.conf'), 'utf8').match(/id = "link-[a-z0-9-]+"/g).map((x) => x.slice(6, -1));
@@ -37,6 +37,8 @@ function inventory(folder) {
 		writeFileSync(join(folder, n + '.conf'), readFileSync(join(from, n + '.conf')));
 	const checks = links.filter((l) => !watched.has(l)).map((l) =>
 		`{ id = "${l}-all"; type = "icmp"; subject = "link/${l}"; vantages = [ "agent-city" ]; interval = "60s"; host = "${l}.example"; }`);
+	checks.push('{ id = "host-dns"; type = "dns"; subject = "host/agent-city"; vantages = [ "agent-city" ]; host = "resolvers"; name = "portal.example"; }',
+		'{ id = "host-cpu"; type = "cpu"; subject = "host/agent-city"; vantages = [ "agent-city" ]; }');
 	writeFileSync(join(folder, '70-all-links.conf'), `checks = (\n${checks.join(',\n')}\n);\n`);
 	return folder;
 }
@@ -184,6 +186,17 @@ const cases = {
 		await page.goto(server.url + '#/links/link-dongyuan?span=1h');
 		await page.waitForFunction(() => document.querySelectorAll('.plot canvas').length === 2);
 		await shoot(page, 'link', true);
+		await page.context().close();
+	},
+
+	async 'other types are drawn by the names and in the unit of their metrics'(browser, server) {
+		const page = await open(browser, server, '#/agents/agent-city');
+		await page.waitForFunction(() => document.querySelectorAll('.summary').length >= 3);
+		const words = (id) => page.locator('.check', { has: page.locator(`#c-${id}`) }).locator('.graphs').textContent();
+		const dns = await words('host-dns'), cpu = await words('host-cpu');
+		assert(/应答时间.*总时间.*指标 \(毫秒\)/.test(dns) && !/TTL|ttl/.test(dns), `dns: ${dns}`);
+		assert(/使用率.*内核态.*指标 \(%\)/.test(cpu) && !/空闲/.test(cpu), `cpu: ${cpu}`);
+		await shoot(page, 'host', true);
 		await page.context().close();
 	},
 

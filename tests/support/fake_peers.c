@@ -71,8 +71,11 @@ static uint32_t hash_of(const char *text, uint32_t seed)
 
 static void set_address(struct fake_row *r)
 {
-	const struct catalog_target_options t = catalog_target_options(r->check->of_options);
+	struct catalog_target_options t;
 
+	if (r->family == FAMILY_NONE)
+		return;
+	t = catalog_target_options(r->check->of_options);
 	snprintf(r->address, sizeof r->address, "%s", r->family == FAMILY_V4 ? t.ipv4 : t.ipv6);
 }
 
@@ -111,9 +114,13 @@ struct fake_peers *fake_peers_new(struct event_base *base, const struct inventor
 		const struct inventory_check *c = &v->checks[i];
 
 		for (size_t k = 0; k < c->vantages.count; k++) {
-			if (c->families != 2)
+			bool is_own = !catalog_has_family(c->of_type, c->of_options);
+
+			if (is_own)
+				add_row(p, c, c->vantages.items[k], FAMILY_NONE);
+			if (c->families != 2 && !is_own)
 				add_row(p, c, c->vantages.items[k], FAMILY_V4);
-			if (c->families != 1)
+			if (c->families != 1 && !is_own)
 				add_row(p, c, c->vantages.items[k], FAMILY_V6);
 		}
 	}

@@ -2,10 +2,10 @@
 // IPv4 and IPv6 stand beside each other with one scale, one cursor and one zoom.
 import { useEffect, useRef } from 'preact/hooks';
 import uPlot from 'uplot';
-import type { Values } from './api';
-import { type Key, currentLanguage, formatClock, formatDay, formatMinute, formatMonth, formatTime, t } from './words';
+import type { Column, Values } from './api';
+import { currentLanguage, formatClock, formatDay, formatMinute, formatMonth, formatTime, labelOf as labelOfMetric, t } from './words';
 
-export interface Drawing { kind: 'smoke' | 'phases' | 'lines'; times: number[]; columns: (number | null)[][]; labels: string[]; up: (number | null)[]; max: number }
+export interface Drawing { kind: 'smoke' | 'phases' | 'lines'; times: number[]; columns: (number | null)[][]; labels: string[]; up: (number | null)[]; min: number; max: number; unit: string }
 
 const scaled = (values: (number | null)[], by: number) => values.map((v) => v === null ? null : v * by);
 
@@ -16,6 +16,35 @@ function columnOf(v: Values, name: string, f: 'average' | 'min' | 'max' = 'avera
 
 const highest = (all: (number | null)[][]) => all.reduce((m, c) => c.reduce((n: number, x) => x !== null && x > n ? x : n, m), 0);
 
+/** What is drawn of a type, of one unit: of those that a part has, the first says which. Of a type that is not here: what its first
+ *  number is alike with. */
+const drawn: Record<string, string[]> = {
+	'http-steps': ['total', 'step1', 'step2', 'step3', 'step4', 'step5'], dns: ['time', 'total'], ntp: ['offset', 'delay'], tls: ['connect', 'handshake', 'total'],
+	snmp: ['rx_bytes', 'tx_bytes', 'ipv4_rx_bytes', 'ipv4_tx_bytes', 'ipv6_rx_bytes', 'ipv6_tx_bytes', 'ipv4_in', 'ipv4_out', 'ipv6_in', 'ipv6_out', 'line_load',
+		'sensor_temperature', 'sensor_humidity', 'sensor_fan', 'sensor_voltage', 'sensor_current', 'sensor_power', 'storage_share', 'value', 'rate', 'ups_charge', 'time'],
+	path: ['rtt_min', 'rtt', 'rtt_max'], scorecard: ['score', 'level2', 'level3', 'success', 'same'], exec: ['value', 'bytes', 'rate', 'time'], heartbeat: ['age'],
+	cpu: ['busy', 'user', 'system', 'iowait', 'steal'], memory: ['used_share', 'swap_share'], load: ['load1', 'load5', 'load15'],
+	disk: ['worst_share', 'worst_inodes', 'used_share', 'inodes_share', 'busy'], interface: ['rx_bytes', 'tx_bytes'], pressure: ['cpu', 'memory', 'io'],
+	protocol: ['tcp_received', 'tcp_sent', 'in', 'out'], process: ['cpu', 'count', 'zombies'], descriptors: ['share', 'tracked_share'], uptime: ['uptime'],
+	self: ['cpu'], clock: ['offset', 'error_estimated'],
+};
+
+/** How a unit is shown, and by what its numbers are multiplied. */
+function shownUnit(unit: string, type: string): [string, number] {
+	if (unit === 's')
+		return type === 'uptime' ? [t('daysUnit'), 1 / 86400] : type === 'heartbeat' ? [t('secondsUnit'), 1] : [t('ms'), 1000];
+	const units: Record<string, [string, number]> = { 1: ['', 1], B: ['MiB', 1 / 1048576], 'B/s': ['KiB/s', 1 / 1024], Cel: ['°C', 1], d: [t('daysUnit'), 1] };
+	return units[unit] ?? [unit, 1];
+}
+
+/** Those that were measured at all; a metric that is always there, and one that is there now and then, as it stands in the list. */
+function columnsOf(v: Values, type: string): Column[] {
+	const known = v.columns.filter((c) => c.function === 'average' && c.name !== 'up' && c.values.some((x) => x !== null));
+	const names = drawn[type] ?? known.map((c) => c.name);
+	const found = names.flatMap((n) => known.filter((c) => c.name === n));
+	return found.filter((c) => c.unit === found[0]!.unit).slice(0, 6);
+}
+
 /** Brings columns into the shape that is drawn; milliseconds, loss in percent. */
 export function drawingOf(v: Values, type: string): Drawing {
 	const times = Array.from({ length: v.rows }, (_, i) => v.start + (i + 1) * v.step);
@@ -25,7 +54,7 @@ export function drawingOf(v: Values, type: string): Drawing {
 	if (type === 'icmp') {
 		const high = ms('rtt_max', 'max');
 		const columns = [ms('rtt_min', 'min'), high, ms('rtt_p25'), ms('rtt_p75'), ms('rtt_median'), columnOf(v, 'loss') ?? none];
-		return { kind: 'smoke', times, columns, up, max: highest([high]), labels: [t('rttMin'), t('rttMax'), '25%', '75%', t('median'), t('loss')] };
+		return { kind: 'smoke', times, columns, up, max: highest([high]), min: 0, unit: t('ms'), labels: [t('rttMin'), t('rttMax'), '25%', '75%', t('median'), t('loss')] };
 	}
 	if (type === 'http') {
 		const phases = ['resolve', 'connect', 'tls', 'first_byte'].map((n) => ms(n));
@@ -33,15 +62,16 @@ export function drawingOf(v: Values, type: string): Drawing {
 		phases.forEach((p, i) => sums.push(p.map((x, k) => up[k] === null || (x === null && !sums[i - 1]?.[k]) ? null : (x ?? 0) + (sums[i - 1]?.[k] ?? 0))));
 		const total = ms('total');
 		return {
-			kind: 'phases', times, columns: [...sums.reverse(), total], up, max: highest([total, ...sums]),
+			kind: 'phases', times, columns: [...sums.reverse(), total], up, min: 0, max: highest([total, ...sums]), unit: t('ms'),
 			labels: [t('firstByte'), t('tls'), t('connect'), t('resolve'), t('total')],
 		};
 	}
-	const names = v.columns.filter((c) => c.function === 'average' && c.unit === 's');
-	const lines = names.length ? names.map((c) => scaled(c.values, 1000)) : [scaled(up, 100)];
+	const shown = columnsOf(v, type);
+	const [unit, by] = shown.length ? shownUnit(shown[0]!.unit, type) : ['%', 100];
+	const lines = shown.length ? shown.map((c) => scaled(c.values, by)) : [scaled(up, by)];
 	return {
-		kind: 'lines', times, columns: lines, up, max: highest(lines),
-		labels: names.length ? names.map((c) => c.name === 'connect' ? t('connect') : c.name === 'total' ? t('total') : c.name) : [t('available')],
+		kind: 'lines', times, columns: lines, up, min: -highest(lines.map((l) => scaled(l, -1))), max: highest(lines), unit,
+		labels: shown.length ? shown.map(labelOfMetric) : [t('available')],
 	};
 }
 
@@ -91,6 +121,8 @@ function hatch(ctx: CanvasRenderingContext2D, x: number, y: number, w: number, h
 	ctx.restore();
 }
 
+export const lineColours = ['median', 'first-byte', 'tls', 'resolve', 'connect', 'loss'];
+
 function seriesOf(d: Drawing): { series: uPlot.Series[]; bands: uPlot.Band[] } {
 	const blue = colour('--smoke'), core = colour('--core'), deep = colour('--median');
 	const hidden = { points: { show: false }, width: 0, stroke: 'transparent' };
@@ -109,13 +141,13 @@ function seriesOf(d: Drawing): { series: uPlot.Series[]; bands: uPlot.Band[] } {
 			bands: [],
 		};
 	}
-	const strokes = ['--median', '--first-byte', '--tls', '--resolve'].map(colour);
-	return { series: [{}, ...d.labels.map((_, i) => ({ stroke: strokes[i % 4], width: 1.5, points: { show: false } }))], bands: [] };
+	const strokes = lineColours.map((c) => colour('--' + c));
+	return { series: [{}, ...d.labels.map((_, i) => ({ stroke: strokes[i % strokes.length], width: 1.5, points: { show: false } }))], bands: [] };
 }
 
 const labelOf = (span: number) => span <= 3 * 86400 ? formatMinute : span <= 90 * 86400 ? formatDay : formatMonth;
 
-function optionsOf(d: Drawing, width: number, from: number, to: number, max: number, step: number, interval: number,
+function optionsOf(d: Drawing, width: number, from: number, to: number, [min, max]: [number, number], step: number, interval: number,
 	onZoom: (from: number, to: number) => void, onCursor: (text: string) => void): uPlot.Options {
 	const { series, bands } = seriesOf(d);
 	const ink = colour('--ink-soft'), grid = colour('--grid');
@@ -128,7 +160,7 @@ function optionsOf(d: Drawing, width: number, from: number, to: number, max: num
 		select: { show: true, left: 0, top: 0, width: 0, height: 0 },
 		scales: {
 			x: { time: true, range: [from, to] },
-			y: { range: [0, max > 0 ? max * 1.08 : 1] },
+			y: { range: [min * 1.08, max > 0 ? max * 1.08 : min < 0 ? 0 : 1] },
 			...(d.kind === 'smoke' ? { loss: { range: [0, 100] as [number, number] } } : {}),
 		},
 		axes: [
@@ -167,14 +199,14 @@ function describe(d: Drawing, i: number, span: number) {
 	return [span > 86400 ? formatTime(time) : formatClock(time), state, ...parts].filter(Boolean).join('   ');
 }
 
-export function Chart(p: { values: Values; type: string; interval: number; label: string; from: number; to: number; max: number; theme: string; onZoom: (from: number, to: number) => void; onReset: () => void }) {
+export function Chart(p: { values: Values; type: string; interval: number; label: string; from: number; to: number; range: [number, number]; theme: string; onZoom: (from: number, to: number) => void; onReset: () => void }) {
 	const box = useRef<HTMLDivElement>(null);
 	const read = useRef<HTMLParagraphElement>(null);
 	useEffect(() => {
 		const d = drawingOf(p.values, p.type);
 		const place = box.current!;
 		const width = () => Math.max(260, place.clientWidth);
-		const u = new uPlot(optionsOf(d, width(), p.from, p.to, p.max, p.values.step, p.interval, p.onZoom,
+		const u = new uPlot(optionsOf(d, width(), p.from, p.to, p.range, p.values.step, p.interval, p.onZoom,
 			(text) => { if (read.current) read.current.textContent = text || '\u00a0'; }), [d.times, ...d.columns.map((c, k) => d.kind === 'smoke' && k === 5 ? c.map((v) => v || null) : c)], place);
 		const canvas = u.root.querySelector('canvas')!;
 		canvas.setAttribute('role', 'img');
@@ -183,7 +215,7 @@ export function Chart(p: { values: Values; type: string; interval: number; label
 		const watch = new ResizeObserver(() => u.setSize({ width: width(), height: 230 }));
 		watch.observe(place);
 		return () => { watch.disconnect(); u.destroy(); };
-	}, [p.values, p.from, p.to, p.max, p.theme, p.type, currentLanguage()]);
+	}, [p.values, p.from, p.to, ...p.range, p.theme, p.type, currentLanguage()]);
 	return (
 		<figure class="chart">
 			<div ref={box} class="plot" />
@@ -193,9 +225,10 @@ export function Chart(p: { values: Values; type: string; interval: number; label
 }
 
 /** How much longer a time is over IPv6 than over IPv4: by the moments at which both were measured. */
-export function Parity({ v4, v6 }: { v4: Values; v6: Values }) {
+export function Parity({ v4, v6, type }: { v4: Values; v6: Values; type: string }) {
 	const at = new Map(Array.from({ length: v4.rows }, (_, i) => [v4.start + (i + 1) * v4.step, i]));
-	const ratios = v4.columns.filter((c) => c.unit === 's' && c.function === 'average').map((c) => {
+	const compared = type in { icmp: 1, http: 1 } ? v4.columns.filter((c) => c.function === 'average') : columnsOf(v4, type);
+	const ratios = compared.filter((c) => c.unit === 's').map((c) => {
 		const other = columnOf(v6, c.name);
 		let sum4 = 0, sum6 = 0;
 		(other ?? []).forEach((x, i) => {
@@ -206,19 +239,14 @@ export function Parity({ v4, v6 }: { v4: Values; v6: Values }) {
 				sum6 += x;
 			}
 		});
-		return { name: c.name, ratio: sum4 > 0 ? sum6 / sum4 : 0 };
+		return { name: labelOfMetric(c), ratio: sum4 > 0 ? sum6 / sum4 : 0 };
 	}).filter((r) => r.ratio > 0);
 	if (ratios.length === 0)
 		return null;
 	return (
-		<p class="parity"><b>IPv6 : IPv4</b> {ratios.map((r) => <span key={r.name}>{metricName(r.name)} {r.ratio.toFixed(2)} ×</span>)}</p>
+		<p class="parity"><b>IPv6 : IPv4</b> {ratios.map((r) => <span key={r.name}>{r.name} {r.ratio.toFixed(2)} ×</span>)}</p>
 	);
 }
-
-const metricWords: Record<string, Key> = {
-	connect: 'connect', total: 'total', resolve: 'resolve', tls: 'tls', first_byte: 'firstByte', rtt_min: 'rttMin', rtt_max: 'rttMax', rtt_median: 'median',
-};
-const metricName = (name: string) => name in metricWords ? t(metricWords[name]!) : name;
 
 /** Numbers beside the picture: for those who cannot see it, and for whoever copies them. */
 export function Summary({ values, type, label }: { values: Values; type: string; label: string }) {
@@ -226,13 +254,13 @@ export function Summary({ values, type, label }: { values: Values; type: string;
 	const rows = d.labels.map((name, k) => {
 		const own = d.times.map((_, i) => ownValue(d, k, i)).filter((v): v is number => v !== null);
 		return { name: d.kind === 'smoke' && k === 5 ? name + ' %' : name, own };
-	}).filter((r) => r.own.length > 0);
+	}).filter((r) => d.kind === 'phases' ? r.own.some((v) => v > 0) : r.own.length > 0); // what has no TLS is not of 0 ms
 	const known = d.up.filter((v): v is number => v !== null);
 	const text = (v: number | undefined) => v === undefined ? '' : String(+v.toPrecision(4));
 	return (
 		<table class="summary">
 			<caption class="hidden">{label}</caption>
-			<thead><tr><th scope="col">{t('metric')} ({t('ms')})</th><th scope="col">{t('min')}</th><th scope="col">{t('avg')}</th><th scope="col">{t('max')}</th><th scope="col">{t('last')}</th></tr></thead>
+			<thead><tr><th scope="col">{t('metric')}{d.unit && ` (${d.unit})`}</th><th scope="col">{t('min')}</th><th scope="col">{t('avg')}</th><th scope="col">{t('max')}</th><th scope="col">{t('last')}</th></tr></thead>
 			<tbody>
 				{rows.map((r) => (
 					<tr key={r.name}><th scope="row">{r.name}</th><td>{text(Math.min(...r.own))}</td><td>{text(r.own.reduce((a, b) => a + b, 0) / r.own.length)}</td><td>{text(Math.max(...r.own))}</td><td>{text(r.own[r.own.length - 1])}</td></tr>

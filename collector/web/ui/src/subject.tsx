@@ -1,7 +1,7 @@
 // One system, link, site or agent: its checks with the latest outcome per vantage, family and address, and their graphs.
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import { type Check, Failure, type Kind, type Ref, type Row, type Subject, type Values, get, query, worstFirst, type Family } from './api';
-import { Chart, Parity, Summary, drawingOf } from './chart';
+import { type Drawing, Chart, Parity, Summary, drawingOf, lineColours } from './chart';
 import { Bars } from './judged';
 import { Legend, Pair, StateWord } from './marks';
 import { href, setQuery, store, usePlace, useStore } from './store';
@@ -39,7 +39,7 @@ function RowLine({ row, name, now }: { row: Row; name: string; now: number }) {
 		<tr class={row.gone ? 'gone' : row.state}>
 			<th scope="row"><bdi>{name}</bdi></th>
 			<td>{familyName(row.family)}</td>
-			<td class="address"><bdi>{row.address || row.part_name || '–'}</bdi></td>
+			<td class="address">{row.part_name && row.part_name !== row.address && <bdi>{row.part_name} </bdi>}<bdi>{row.address || (row.part_name ? '' : '–')}</bdi></td>
 			<td><StateWord state={row.state} /></td>
 			<td class="reason">{row.old && <em>{t(row.gone ? 'gone' : 'old')}{row.outcome ? ` · ${t('lastKnown')} ${t(row.outcome as Key)}` : ''}</em>}{row.old && row.reason ? ' · ' : ''}<bdi>{reasonOf(row)}</bdi></td>
 			<td class="since">{row.since ? <time dateTime={new Date(row.since * 1000).toISOString()} title={formatTime(row.since)}>{formatDuration(now - row.since)}</time> : '–'}</td>
@@ -75,22 +75,26 @@ function Rows({ check }: { check: Check }) {
 
 interface Shown { from: number; to: number; values: (Values | null)[] }
 
-/** The series of both families that one vantage and place in the list of addresses have. */
-function seriesOf(check: Check, vantage: string) {
-	const of = (f: Family) => check.rows.filter((r) => r.vantage === vantage && r.family === f && !r.gone).sort((a, b) => a.part - b.part)[0];
-	return check.families.map((f) => ({ family: f, row: of(f) }));
+/** Rows of one vantage, those that are gone left out: a part each of several addresses, interfaces, disks, hops. */
+const partsOf = (check: Check, vantage: string) =>
+	check.rows.filter((r) => r.vantage === vantage && !r.gone).sort((a, b) => a.part - b.part);
+
+/** The series that one vantage has of a part, in both families; of addresses, which have no name of both: the first of each. */
+function seriesOf(check: Check, vantage: string, part: string) {
+	const rows = partsOf(check, vantage);
+	return check.families.map((f) => ({ family: f, row: rows.find((r) => r.family === f && r.part_name === part) ?? (part ? undefined : rows.find((r) => r.family === f)) }));
 }
 
-function useValues(check: Check, vantage: string, span: Span, zoom: [number, number] | null, points: number) {
+function useValues(check: Check, vantage: string, part: string, span: Span, zoom: [number, number] | null, points: number) {
 	const [shown, setShown] = useState<Shown | null>(null);
 	const [error, setError] = useState('');
-	const parts = seriesOf(check, vantage).map((s) => `${s.family}:${s.row?.part ?? ''}`).join();
+	const parts = seriesOf(check, vantage, part).map((s) => `${s.family}:${s.row?.part ?? ''}`).join();
 	useEffect(() => {
 		const abort = new AbortController();
 		const load = async () => {
 			const to = zoom ? Math.ceil(zoom[1]) : Math.floor(store.now()), from = zoom ? Math.floor(zoom[0]) : to - spans[span];
 			try {
-				const values = await Promise.all(seriesOf(check, vantage).map(({ family, row }) => row
+				const values = await Promise.all(seriesOf(check, vantage, part).map(({ family, row }) => row
 					? get<Values>('values?' + query({ check: check.id, vantage, family, part: row.part, from, to, points }), abort.signal)
 					: null));
 				setShown({ from, to, values });
@@ -107,13 +111,13 @@ function useValues(check: Check, vantage: string, span: Span, zoom: [number, num
 	return { shown, error };
 }
 
-function Key({ type }: { type: string }) {
-	const items = type === 'icmp' ? [['smoke', 'minmax'], ['core', 'quarter'], ['median', 'median'], ['loss', 'loss']]
-		: type === 'http' ? [['resolve', 'resolve'], ['connect', 'connect'], ['tls', 'tls'], ['first-byte', 'firstByte'], ['ink', 'total']]
-			: [['median', 'connect'], ['first-byte', 'total']];
+function Key({ type, drawing }: { type: string; drawing: Drawing | null }) {
+	const words: [string, Key][] = type === 'icmp' ? [['smoke', 'minmax'], ['core', 'quarter'], ['median', 'median'], ['loss', 'loss']]
+		: type === 'http' ? [['resolve', 'resolve'], ['connect', 'connect'], ['tls', 'tls'], ['first-byte', 'firstByte'], ['ink', 'total']] : [];
+	const items = words.length ? words.map(([c, w]) => [c, t(w)]) : (drawing?.labels ?? []).map((label, i) => [lineColours[i % lineColours.length], label]);
 	return (
 		<ul class="key">
-			{items.map(([c, w]) => <li key={w}><span class={`swatch k-${c}`} />{t(w as Key)}</li>)}
+			{items.map(([c, w]) => <li key={w}><span class={`swatch k-${c}`} />{w}</li>)}
 			<li><span class="swatch k-down" />{t('wasDown')}</li><li><span class="swatch k-unknown" />{t('notMeasured')}</li>
 		</ul>
 	);
@@ -125,13 +129,17 @@ function Graphs({ check, subject }: { check: Check; subject: Subject }) {
 	const vantage = check.vantages.find((v) => v.id === q.get('vantage'))?.id ?? check.vantages[0]?.id ?? '';
 	const from = Number(q.get('from')), to = Number(q.get('to'));
 	const zoom = useMemo<[number, number] | null>(() => from > 0 && to > from ? [from, to] : null, [from, to]);
-	const { shown, error } = useValues(check, vantage, span, zoom, 600);
+	const names = [...new Set(partsOf(check, vantage).map((r) => r.part_name))];
+	const part = names.find((n) => n === q.get('part')) ?? (names.includes('') ? '' : names.length === 1 ? names[0]! : '');
+	const { shown, error } = useValues(check, vantage, part, span, zoom, 600);
 	const theme = document.documentElement.dataset.theme ?? 'day';
-	const max = shown ? Math.max(...shown.values.map((v) => v ? drawingOf(v, check.type).max : 0)) : 0;
+	const drawings = (shown?.values ?? []).flatMap((v) => v ? [drawingOf(v, check.type)] : []);
+	const range: [number, number] = [Math.min(0, ...drawings.map((d) => d.min)), Math.max(0, ...drawings.map((d) => d.max))];
+	const fullest = drawings.reduce<Drawing | null>((a, d) => a && a.labels.length >= d.labels.length ? a : d, null);
 	const onZoom = (a: number, b: number) => setQuery({ from: String(Math.floor(a)), to: String(Math.ceil(b)) });
 	const onReset = () => setQuery({ from: undefined, to: undefined });
-	const picture = (family: Family | undefined, format: 'svg' | 'png') => `/api/v1/graph.${format}?` + query({
-		check: check.id, vantage, family, ...(zoom ? { from, to } : { span }), lang: currentLanguage(), width: 900, height: 320 });
+	const picture = (family: Family | undefined, format: 'svg' | 'png', row?: Row) => `/api/v1/graph.${format}?` + query({
+		check: check.id, vantage, family, part: part && row ? row.part : undefined, ...(zoom ? { from, to } : { span }), lang: currentLanguage(), width: 900, height: 320 });
 	return (
 		<div class="graphs">
 			<div class="bar">
@@ -145,27 +153,32 @@ function Graphs({ check, subject }: { check: Check; subject: Subject }) {
 						{check.vantages.map((v) => <option key={v.id} value={v.id}>{v.name || v.id}</option>)}
 					</select></label>
 				)}
+				{names.length > 1 && names.includes('') && (
+					<label>{t('part')} <select value={part} onChange={(e) => setQuery({ part: e.currentTarget.value || undefined })}>
+						{names.map((n) => <option key={n} value={n}>{n || t('whole')}</option>)}
+					</select></label>
+				)}
 				{zoom && <span class="zoom">{t('zoomed', { from: formatTime(zoom[0]), to: formatTime(zoom[1]) })} <button type="button" onClick={onReset}>{t('resetZoom')}</button></span>}
 				<span class="pictures">{t('picture')}: <a href={picture(undefined, 'png')}>PNG</a> <a href={picture(undefined, 'svg')}>SVG</a></span>
 			</div>
-			<Key type={check.type} />
+			<Key type={check.type} drawing={fullest} />
 			{error && <p class="error" role="alert">{t('failed', { why: error })}</p>}
 			<div class="beside">
-				{seriesOf(check, vantage).map(({ family, row }, i) => {
+				{seriesOf(check, vantage, part).map(({ family, row }, i) => {
 					const values = shown?.values[i];
 					const label = `${t('graphOf', { what: `${nameOf(subject)} ${check.id} ${familyName(family)}` })}`;
 					return (
 						<section key={family} class="family" aria-label={familyName(family)}>
-							<h4>{familyName(family)} <small><bdi>{row?.address}</bdi> {t(check.type in { icmp: 1, http: 1, tcp: 1 } ? 'ms' : 'available')}</small> {row && <StateWord state={row.state} />}
-								<span class="pictures"><a href={picture(family, 'png')} aria-label={`${familyName(family)} PNG`}>PNG</a> <a href={picture(family, 'svg')} aria-label={`${familyName(family)} SVG`}>SVG</a></span></h4>
-							{shown && values ? <Chart values={values} type={check.type} interval={check.interval} label={label} from={shown.from} to={shown.to} max={max} theme={theme} onZoom={onZoom} onReset={onReset} />
+							<h4>{familyName(family)} <small><bdi>{row?.address}</bdi> {drawings.length > 0 && drawings[0]!.unit}</small> {row && <StateWord state={row.state} />}
+								<span class="pictures"><a href={picture(family, 'png', row)} aria-label={`${familyName(family)} PNG`}>PNG</a> <a href={picture(family, 'svg', row)} aria-label={`${familyName(family)} SVG`}>SVG</a></span></h4>
+							{shown && values ? <Chart values={values} type={check.type} interval={check.interval} label={label} from={shown.from} to={shown.to} range={range} theme={theme} onZoom={onZoom} onReset={onReset} />
 								: <div class="chart empty"><p>{shown && !row ? t('noRows') : t('loading')}</p></div>}
 							{values && <Summary values={values} type={check.type} label={label} />}
 						</section>
 					);
 				})}
 			</div>
-			{check.families.length === 2 && shown?.values[0] && shown.values[1] && <Parity v4={shown.values[0]} v6={shown.values[1]} />}
+			{check.families.length === 2 && shown?.values[0] && shown.values[1] && <Parity v4={shown.values[0]} v6={shown.values[1]} type={check.type} />}
 		</div>
 	);
 }

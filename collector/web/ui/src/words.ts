@@ -20,10 +20,10 @@ const zh = {
 	unit: '单位', depends: '依赖', dependents: '被依赖', nothing: '无', checks: '检测项', target: '目标',
 	interval: '每 {t} 一次', priority: '重点', old: '超时未更新', gone: '地址已不再出现',
 	noRows: '还没有任何结果', span10m: '10 分钟', span1h: '1 小时', span24h: '24 小时', span7d: '7 天', span1y: '1 年', span: '时间范围',
-	zoomed: '已放大：{from} 至 {to}', resetZoom: '恢复', allVantages: '观测点', part: '地址',
+	zoomed: '已放大：{from} 至 {to}', resetZoom: '恢复', allVantages: '观测点', part: '分项', whole: '总体',
 	picture: '图片', minmax: '最小–最大', quarter: '25%–75%', median: '时延中位数', rttMin: '最小时延', rttMax: '最大时延', loss: '丢包率',
 	notMeasured: '未测到', wasDown: '不通', min: '最小', avg: '平均', max: '最大', last: '最近', metric: '指标',
-	resolve: '解析', connect: '连接', tls: 'TLS握手', firstByte: '首字节', total: '总时间', available: '可用率', ms: '毫秒',
+	resolve: '解析', connect: '连接', tls: 'TLS握手', firstByte: '首字节', total: '总时间', available: '可用率', ms: '毫秒', secondsUnit: '秒', daysUnit: '天',
 	graphOf: '{what} 曲线图', worstFirst: '最差在前', all: '全部', onlyNotUp: '只看不正常', grid: '网格', tree: '树形',
 	level: '级别', city: '市', county: '县区', town: '镇街', village: '村居', site: '站点', name: '名称',
 	below: '下级', expand: '展开 {name}', collapse: '收起 {name}', found: '找到 {n} 个', more: '再显示 {n} 个', path: '位置',
@@ -55,10 +55,10 @@ const en: Record<Key, string> = {
 	unit: 'Unit', depends: 'Depends on', dependents: 'Depended on by', nothing: 'nothing', checks: 'Checks', target: 'Target',
 	interval: 'every {t}', priority: 'priority', old: 'no news in time', gone: 'address no longer seen',
 	noRows: 'No results yet', span10m: '10 minutes', span1h: '1 hour', span24h: '24 hours', span7d: '7 days', span1y: '1 year', span: 'Span',
-	zoomed: 'Zoomed: {from} to {to}', resetZoom: 'Reset', allVantages: 'Vantage', part: 'Address',
+	zoomed: 'Zoomed: {from} to {to}', resetZoom: 'Reset', allVantages: 'Vantage', part: 'Part', whole: 'whole',
 	picture: 'Picture', minmax: 'min–max', quarter: '25%–75%', median: 'RTT median', rttMin: 'RTT min', rttMax: 'RTT max', loss: 'loss',
 	notMeasured: 'not measured', wasDown: 'down', min: 'min', avg: 'average', max: 'max', last: 'last', metric: 'Metric',
-	resolve: 'resolve', connect: 'connect', tls: 'TLS', firstByte: 'first byte', total: 'total', available: 'available', ms: 'ms',
+	resolve: 'resolve', connect: 'connect', tls: 'TLS', firstByte: 'first byte', total: 'total', available: 'available', ms: 'ms', secondsUnit: 's', daysUnit: 'd',
 	graphOf: 'Graph of {what}', worstFirst: 'worst first', all: 'All', onlyNotUp: 'Only not up', grid: 'Grid', tree: 'Tree',
 	level: 'Level', city: 'city', county: 'county', town: 'town', village: 'village', site: 'Site', name: 'Name',
 	below: 'Below', expand: 'Expand {name}', collapse: 'Collapse {name}', found: '{n} found', more: 'Show {n} more', path: 'Where',
@@ -87,6 +87,9 @@ export function t(key: Key, values: Record<string, string | number> = {}): strin
 /** The name of a thing of the inventory in the language of the page. */
 export const nameOf = (x: { id: string; name: string; name_en?: string }) =>
 	(language === 'en' && x.name_en) || x.name || x.id;
+
+/** What a metric is called, as its type says. */
+export const labelOf = (x: { label_zh: string; label_en: string }) => language === 'zh' ? x.label_zh : x.label_en;
 
 /** Why something is as it is, in the language of the page where the collector knows how to say it. */
 export const reasonOf = (x: { reason: string; reason_zh?: string }) => (language === 'zh' && x.reason_zh) || x.reason;
