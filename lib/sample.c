@@ -85,11 +85,22 @@ bool text_is_clean(const char *text, size_t max)
 	return len <= max;
 }
 
+/* How many bytes of printable ASCII it begins with, which most texts are to their end. */
+static size_t plain_length(const char *text, size_t len)
+{
+	size_t n = 0;
+
+	while (n < len && text[n] >= 0x20 && text[n] < 0x7f)
+		n++;
+	return n;
+}
+
 char *text_clean(const char *text, size_t len, char *out, size_t room)
 {
-	size_t used = 0;
+	size_t at = plain_length(text, len < room ? len : room - 1), used = at;
 
-	for (size_t at = 0; at < len && text[at] != '\0';) {
+	memcpy(out, text, at);
+	while (at < len && text[at] != '\0') {
 		size_t n = char_length((const unsigned char *)text + at, len - at);
 		size_t take = n > 0 ? n : 1;
 

@@ -174,11 +174,14 @@ struct run_part *run_add_part(struct run *r, const char *label)
 		return NULL;
 	}
 	p = mem_alloc(sizeof *p);
-	p->result = r->result;
+	memcpy(&p->result, &r->result, offsetof(struct result, values));
 	p->result.count = 0;
 	p->result.outcome = OUTCOME_UP;
-	snprintf(text, sizeof text, "%s%s%.255s", r->part, r->part[0] != '\0' ? " " : "", label);
-	p->result.part = text_clean(text, strlen(text), p->label, sizeof p->label);
+	if (r->part[0] != '\0') {
+		snprintf(text, sizeof text, "%s %.255s", r->part, label);
+		label = text;
+	}
+	p->result.part = text_clean(label, strlen(label), p->label, sizeof p->label);
 	p->result.reason = p->reason;
 	TAILQ_INSERT_TAIL(&r->parts, p, link);
 	r->parts_count++;
