@@ -20,6 +20,7 @@
 #define SNMP_TABLES 9
 #define SNMP_LABEL_MAX 160
 #define SNMP_REPORT_PARTS 255
+#define SNMP_PART_VALUES 16
 
 struct snmp_request {
 	bool is_bulk; /* the first of the objects does not repeat */
@@ -48,12 +49,13 @@ struct snmp_part {
 	char label[SNMP_LABEL_MAX];
 	enum outcome outcome;
 	char why[SAMPLE_TEXT_MAX + 1];
-	size_t count;
-	struct value values[SAMPLE_VALUES_MAX];
+	size_t count, room;
+	struct value *values;
 };
 
 struct snmp_report {
 	struct snmp_part own; /* up with a why: what it lacks though */
+	struct value own_values[SAMPLE_VALUES_MAX];
 	size_t count, omitted;
 	struct snmp_part *parts[SNMP_REPORT_PARTS];
 };

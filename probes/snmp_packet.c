@@ -9,117 +9,124 @@ enum { TAG_INTEGER = 0x02, TAG_OCTETS = 0x04, TAG_NULL = 0x05, TAG_OID = 0x06, T
 	TAG_NO_OBJECT = 0x80, TAG_NO_INSTANCE = 0x81, TAG_END = 0x82, TAG_GET = 0xa0, TAG_RESPONSE = 0xa2, TAG_BULK = 0xa5 };
 enum { VERSION_2C = 1 };
 
+#define VARBIND_MAX (5 * SNMP_OID_MAX + 10)
+#define HEADS_MAX 64 /* of all that is around varbinds, without the community */
+
 /* ---- a request */
 
-static void put_head(struct buf *out, uint8_t tag, size_t len)
+/* Written from its end to its front, so that each length is known when it is put. */
+
+static uint8_t *put_head(uint8_t *at, uint8_t tag, const uint8_t *end)
 {
-	buf_add_u8(out, tag);
+	const size_t len = (size_t)(end - at);
+
+	*--at = (uint8_t)len;
 	if (len > 0xff)
-		buf_add_u8(out, 0x82);
-	else if (len > 0x7f)
-		buf_add_u8(out, 0x81);
-	if (len > 0xff)
-		buf_add_u8(out, (uint8_t)(len >> 8));
-	buf_add_u8(out, (uint8_t)len);
+		*--at = (uint8_t)(len >> 8);
+	if (len > 0x7f)
+		*--at = len > 0xff ? 0x82 : 0x81;
+	*--at = tag;
+	return at;
 }
 
-static size_t head_len(size_t len)
-{
-	return len > 0xff ? 4 : len > 0x7f ? 3 : 2;
-}
-
-/* Always of four bytes, so that lengths are known before. */
-static void put_number(struct buf *out, uint32_t number)
+/* Always of four bytes. */
+static uint8_t *put_number(uint8_t *at, uint32_t number)
 {
 	const uint8_t bytes[] = {TAG_INTEGER, 4, (uint8_t)(number >> 24), (uint8_t)(number >> 16), (uint8_t)(number >> 8),
 		(uint8_t)number};
 
-	buf_add(out, bytes, sizeof bytes);
+	return memcpy(at - sizeof bytes, bytes, sizeof bytes);
 }
-
-#define NUMBER_LEN 6
 
 static uint8_t *put_part(uint8_t *at, uint32_t part)
 {
-	for (int shift = 28; shift > 0; shift -= 7) {
-		if (part >> shift != 0)
-			*at++ = (uint8_t)(0x80 | (part >> shift & 0x7f));
-	}
-	*at++ = part & 0x7f;
+	*--at = part & 0x7f;
+	while ((part >>= 7) != 0)
+		*--at = (uint8_t)(0x80 | (part & 0x7f));
 	return at;
 }
 
-static void put_varbind(struct buf *out, const struct snmp_oid *name)
+static uint8_t *put_varbind(uint8_t *at, const struct snmp_oid *name)
 {
-	uint8_t bytes[5 * SNMP_OID_MAX], *at = bytes;
-	size_t len;
+	const uint8_t *end = at, *name_end;
 
+	at = put_head(at, TAG_NULL, at);
+	name_end = at;
+	for (size_t i = name->len; i > 2; i--)
+		at = put_part(at, name->part[i - 1]);
 	at = put_part(at, name->part[0] * 40 + (name->len > 1 ? name->part[1] : 0));
-	for (size_t i = 2; i < name->len; i++)
-		at = put_part(at, name->part[i]);
-	len = (size_t)(at - bytes);
-	put_head(out, TAG_SEQUENCE, head_len(len) + len + 2);
-	put_head(out, TAG_OID, len);
-	buf_add(out, bytes, len);
-	buf_add(out, "\x05", 2); /* and its length, 0 */
+	at = put_head(at, TAG_OID, name_end);
+	return put_head(at, TAG_SEQUENCE, end);
 }
 
-void snmp_packet_encode(struct buf *out, struct buf *room, const char *community, uint32_t id, const struct snmp_request *q)
+static uint8_t *put_pdu(uint8_t *at, uint32_t id, const struct snmp_request *q)
 {
-	const size_t community_len = strlen(community);
-	size_t pdu_len;
+	const uint8_t *end = at;
 
-	buf_clear(room);
-	for (size_t i = 0; i < q->count; i++)
-		put_varbind(room, &q->oids[i]);
-	pdu_len = 3 * NUMBER_LEN + head_len(room->len) + room->len;
+	for (size_t i = q->count; i > 0; i--)
+		at = put_varbind(at, &q->oids[i - 1]);
+	at = put_head(at, TAG_SEQUENCE, end);
+	at = put_number(at, q->is_bulk ? q->repetitions : 0); /* else the error index and status */
+	at = put_number(at, q->is_bulk ? 1 : 0); /* what does not repeat */
+	at = put_number(at, id);
+	return put_head(at, q->is_bulk ? TAG_BULK : TAG_GET, end);
+}
+
+void snmp_packet_encode(struct buf *out, const char *community, uint32_t id, const struct snmp_request *q)
+{
+	const size_t community_len = strlen(community), room = HEADS_MAX + community_len + q->count * VARBIND_MAX;
+	uint8_t *at, *end, *community_end;
+
 	buf_clear(out);
-	put_head(out, TAG_SEQUENCE, NUMBER_LEN + head_len(community_len) + community_len + head_len(pdu_len) + pdu_len);
-	put_number(out, VERSION_2C);
-	put_head(out, TAG_OCTETS, community_len);
-	buf_add(out, community, community_len);
-	put_head(out, q->is_bulk ? TAG_BULK : TAG_GET, pdu_len);
-	put_number(out, id);
-	put_number(out, q->is_bulk ? 1 : 0); /* of a bulk what does not repeat, else the error status */
-	put_number(out, q->is_bulk ? q->repetitions : 0);
-	put_head(out, TAG_SEQUENCE, room->len);
-	buf_add(out, room->data, room->len);
+	end = buf_reserve(out, room) + room;
+	at = community_end = put_pdu(end, id, q);
+	at -= community_len;
+	memcpy(at, community, community_len);
+	at = put_head(at, TAG_OCTETS, community_end);
+	at = put_number(at, VERSION_2C);
+	at = put_head(at, TAG_SEQUENCE, end);
+	out->len = (size_t)(end - at);
+	memmove(out->data, at, out->len);
 }
 
 /* ---- an answer */
 
-/* The contents of the next element and its tag; a cursor that has failed gives an empty one of tag 0. */
-static struct cursor element(struct cursor *c, uint8_t *tag)
+/* A length in as many bytes as the first one says; agents do not always write the shortest. */
+static struct cursor long_element(struct cursor *c, uint8_t *tag)
 {
-	size_t left = cursor_left(c), len, head = 2;
+	const size_t left = cursor_left(c), count = left >= 2 && c->at[1] > 0x7f ? c->at[1] & 0x7fu : 0;
 	const uint8_t *at = c->at;
+	size_t len = 0;
 
-	*tag = 0;
-	if (left < 2)
+	if (count < 1 || count > 4 || left - 2 < count)
 		goto failed;
-	len = at[1];
-	if (len > 0x7f) { /* in as many bytes as that says; agents do not always write the shortest */
-		size_t count = len & 0x7f;
-
-		if (count < 1 || count > 4 || left < 2 + count)
-			goto failed;
-		len = 0;
-		for (size_t i = 0; i < count; i++)
-			len = len << 8 | at[2 + i];
-		head += count;
-	}
-	if (len > left - head)
+	for (size_t i = 0; i < count; i++)
+		len = len << 8 | at[2 + i];
+	if (len > left - 2 - count)
 		goto failed;
 	*tag = at[0];
-	c->at = at + head + len;
-	return (struct cursor){at + head, at + head + len, false};
+	c->at = at + 2 + count + len;
+	return (struct cursor){at + 2 + count, c->at, false};
 failed:
+	*tag = 0;
 	c->failed = true;
 	c->at = c->end;
 	return (struct cursor){c->end, c->end, true};
 }
 
-static struct cursor enter(struct cursor *c, uint8_t wanted)
+/* The contents of the next element and its tag; a cursor that has failed gives an empty one of tag 0. */
+static inline struct cursor element(struct cursor *c, uint8_t *tag)
+{
+	const uint8_t *at = c->at;
+
+	if (c->end - at < 2 || at[1] > 0x7f || at[1] > c->end - at - 2)
+		return long_element(c, tag);
+	*tag = at[0];
+	c->at = at + 2 + at[1];
+	return (struct cursor){at + 2, c->at, false};
+}
+
+static inline struct cursor enter(struct cursor *c, uint8_t wanted)
 {
 	uint8_t tag;
 	struct cursor in = element(c, &tag);
@@ -175,23 +182,27 @@ int snmp_packet_decode(const uint8_t *data, size_t len, uint32_t id, struct snmp
 	return is_ours && !whole.failed && !message.failed && !pdu.failed && !in.failed ? 0 : -1;
 }
 
-/* The first byte is two parts in one. What does not fit is cut. */
+/* The first number is two parts in one. What does not fit is cut. */
 static void read_name(const struct cursor *c, struct snmp_oid *out)
 {
-	uint32_t part = 0;
+	const uint8_t *at = c->at, *const end = c->end;
 	size_t n = 0;
 
-	for (const uint8_t *at = c->at; at < c->end && n < SNMP_OID_MAX; at++) {
-		part = part << 7 | (*at & 0x7f);
-		if (*at > 0x7f)
-			continue;
+	while (at < end && n < SNMP_OID_MAX) {
+		uint32_t part = *at & 0x7f;
+
+		while (*at++ > 0x7f) {
+			if (at == end)
+				goto cut;
+			part = part << 7 | (*at & 0x7f);
+		}
 		if (n == 0) {
 			out->part[n++] = part < 80 ? part / 40 : 2;
 			part -= 40 * out->part[0];
 		}
 		out->part[n++] = part;
-		part = 0;
 	}
+cut:
 	out->len = n;
 }
 

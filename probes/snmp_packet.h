@@ -15,8 +15,8 @@
 
 struct snmp_request;
 
-/* id: below 2^31. Both buffers are cleared first; what is in `room` afterwards means nothing. */
-void snmp_packet_encode(struct buf *out, struct buf *room, const char *community, uint32_t id, const struct snmp_request *);
+/* id: below 2^31. The buffer is cleared first. */
+void snmp_packet_encode(struct buf *out, const char *community, uint32_t id, const struct snmp_request *);
 
 struct snmp_packet {
 	long status, index; /* RFC 3416 section 3 */

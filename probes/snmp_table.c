@@ -110,7 +110,7 @@ int snmp_oid_order(const struct snmp_oid *a, const struct snmp_oid *b)
 
 bool snmp_oid_is_below(const struct snmp_oid *o, const struct snmp_oid *prefix)
 {
-	return o->len > prefix->len && compare_parts(o->part, prefix->len, prefix->part, prefix->len) == 0;
+	return o->len > prefix->len && memcmp(o->part, prefix->part, prefix->len * sizeof *o->part) == 0;
 }
 
 /* ---- tables */
@@ -123,11 +123,7 @@ void snmp_table_init(struct snmp_table *t, size_t columns)
 
 void snmp_table_fini(struct snmp_table *t)
 {
-	for (size_t i = 0; i < t->count; i++) {
-		for (size_t c = 0; c < t->columns; c++)
-			free((char *)t->rows[i]->values[c].text);
-		free(t->rows[i]);
-	}
+	arena_free(t->arena);
 	free(t->rows);
 	*t = (struct snmp_table){0};
 }
@@ -163,8 +159,11 @@ static size_t place_of(const struct snmp_table *t, const uint32_t *index, size_t
 
 static struct snmp_row *add_row(struct snmp_table *t, size_t at, const uint32_t *index, size_t len, int64_t mono)
 {
-	struct snmp_row *row = mem_alloc(sizeof *row + t->columns * sizeof row->values[0]);
+	struct snmp_row *row;
 
+	if (t->arena == NULL)
+		t->arena = arena_new();
+	row = arena_alloc(t->arena, sizeof *row + t->columns * sizeof row->values[0]);
 	row->index_len = len;
 	memcpy(row->index, index, len * sizeof *index);
 	row->mono = mono;
@@ -193,13 +192,13 @@ void snmp_table_put(struct snmp_table *t, size_t column, const uint32_t *index, 
 	}
 	t->last = at;
 	row = is_there ? t->rows[at] : add_row(t, at, index, len, mono);
-	free((char *)row->values[column].text);
 	row->values[column] = *v;
 	if (v->text == NULL)
 		return;
 	if (v->text_len > SNMP_TEXT_MAX)
 		row->values[column].text_len = SNMP_TEXT_MAX;
-	row->values[column].text = mem_copy(v->text, row->values[column].text_len);
+	row->values[column].text = memcpy(arena_alloc(t->arena, row->values[column].text_len), v->text,
+		row->values[column].text_len);
 }
 
 const struct snmp_row *snmp_table_find(const struct snmp_table *t, const uint32_t *index, size_t len)
@@ -257,7 +256,9 @@ size_t snmp_walk_ask(struct snmp_walk *w, const struct snmp_oid **out, unsigned 
 
 void snmp_walk_take(struct snmp_walk *w, size_t i, const struct snmp_oid *name, const struct snmp_value *v, int64_t mono)
 {
-	size_t column;
+	size_t column, below, index_len;
+	const uint32_t *index;
+	struct snmp_oid *at;
 
 	if (w->asked_count == 0)
 		return;
@@ -268,17 +269,22 @@ void snmp_walk_take(struct snmp_walk *w, size_t i, const struct snmp_oid *name, 
 	if (w->ended[column])
 		return;
 	w->progressed = true;
+	at = &w->at[column]; /* below its prefix too, from which it began */
+	below = w->prefix[column].len;
 	if (v->kind == SNMP_KIND_END || !snmp_oid_is_below(name, &w->prefix[column])) {
 		w->ended[column] = true;
 		return;
 	}
-	if (snmp_oid_order(name, &w->at[column]) <= 0) {
+	index = name->part + below;
+	index_len = name->len - below;
+	if (compare_parts(index, index_len, at->part + below, at->len - below) <= 0) {
 		note_lack(w, SNMP_LACK_ORDER);
 		w->ended[column] = true;
 		return;
 	}
-	snmp_oid_copy(&w->at[column], name);
-	snmp_table_put(w->table, column, name->part + w->prefix[column].len, name->len - w->prefix[column].len, v, mono);
+	at->len = name->len;
+	memcpy(at->part + below, index, index_len * sizeof *index);
+	snmp_table_put(w->table, column, index, index_len, v, mono);
 	if (w->table->is_full) {
 		note_lack(w, SNMP_LACK_ROWS);
 		w->ended[column] = true;

@@ -18,6 +18,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct arena;
+
 #define SNMP_OID_MAX 64   /* half of what RFC 2578 section 7.1.3 allows: no object that is read here is as deep */
 #define SNMP_INDEX_MAX 8  /* sub-identifiers of the index of a row */
 #define SNMP_ROWS_MAX 2048
@@ -70,7 +72,7 @@ struct snmp_row {
 	size_t index_len;
 	uint32_t index[SNMP_INDEX_MAX];
 	int64_t mono;               /* when the answer came that made the row */
-	struct snmp_value values[]; /* columns of them; texts are owned */
+	struct snmp_value values[]; /* columns of them; texts are the table's */
 };
 
 struct snmp_table {
@@ -78,6 +80,7 @@ struct snmp_table {
 	size_t last;            /* the row that was put into last: walks go along rows */
 	bool is_full;           /* rows were left out */
 	struct snmp_row **rows; /* sorted */
+	struct arena *arena;    /* of rows and texts */
 };
 
 void snmp_table_init(struct snmp_table *, size_t columns);

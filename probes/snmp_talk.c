@@ -37,7 +37,7 @@ struct snmp_talk {
 	bool is_v3;
 	/* v2c: the request under way and how often it was sent */
 	char *community;
-	struct buf sent, room;
+	struct buf sent;
 	uint32_t id;
 	unsigned tries;
 	void *session; /* v3: of the library */
@@ -301,7 +301,7 @@ static void send_plain(struct snmp_talk *t)
 static void send_plain_request(struct snmp_talk *t, const struct snmp_request *q)
 {
 	t->id = (t->id + 1) & INT32_MAX;
-	snmp_packet_encode(&t->sent, &t->room, t->community, t->id, q);
+	snmp_packet_encode(&t->sent, t->community, t->id, q);
 	t->has_reply = t->has_timed_out = t->has_failed = false;
 	t->is_pending = true;
 	t->tries = 0;
@@ -598,7 +598,6 @@ void snmp_talk_close(struct snmp_talk *t)
 	if (t->session != NULL)
 		snmp_user_leave(t->stack->users, &t->user, t->stack->lib.snmp_sess_session(t->session));
 	buf_fini(&t->sent);
-	buf_fini(&t->room);
 	free(t->community);
 	if (t->session != NULL)
 		t->stack->lib.snmp_sess_close(t->session);

@@ -32,7 +32,7 @@ static void add_value(struct snmp_part *p, uint32_t metric, double number)
 {
 	if (p == NULL || !isfinite(number))
 		return;
-	assert(p->count < SAMPLE_VALUES_MAX);
+	assert(p->count < p->room);
 	p->values[p->count++] = (struct value){metric, number};
 }
 
@@ -59,9 +59,11 @@ static struct snmp_part *add_part(struct telling *t, const char *label)
 		t->out->omitted++;
 		return NULL;
 	}
-	p = mem_alloc(sizeof *p);
+	p = mem_alloc(sizeof *p + SNMP_PART_VALUES * sizeof *p->values);
+	p->room = SNMP_PART_VALUES;
+	p->values = (struct value *)(p + 1);
 	p->outcome = OUTCOME_UP;
-	snprintf(p->label, sizeof p->label, "%s", label);
+	memcpy(p->label, label, strnlen(label, sizeof p->label - 1));
 	t->out->parts[t->out->count++] = p;
 	return p;
 }
@@ -113,11 +115,18 @@ static void names_free(struct names *n)
 	map_free(n->twice, NULL);
 }
 
+/* Most patterns are told from most names by their first letter, which fnmatch is slow to see. */
+static bool matches(const char *pattern, const char *text)
+{
+	if (*pattern != *text && strchr("*?[\\", *pattern) == NULL)
+		return false;
+	return fnmatch(pattern, text, 0) == 0;
+}
+
 static bool is_one_of(const struct config_texts *patterns, const char *name, const char *alias)
 {
 	for (size_t i = 0; i < patterns->count; i++) {
-		if (fnmatch(patterns->items[i], name, 0) == 0 ||
-			(*alias != '\0' && fnmatch(patterns->items[i], alias, 0) == 0))
+		if (matches(patterns->items[i], name) || (*alias != '\0' && matches(patterns->items[i], alias)))
 			return true;
 	}
 	return false;
@@ -360,14 +369,14 @@ static void tell_rows(struct telling *t, const struct called *called, const stru
 
 	for (size_t i = 0; i < all->count; i++) {
 		const struct snmp_row *row = all->rows[i];
+		const char *name = called[i].name;
 		char label[SNMP_LABEL_MAX];
 
-		if (is_one_of(&o->interfaces, called[i].name, called[i].alias) != must ||
-			(!must && is_one_of(&o->ignore, called[i].name, "")))
+		if (is_one_of(&o->interfaces, name, called[i].alias) != must || (!must && is_one_of(&o->ignore, name, "")))
 			continue;
-		snprintf(label, sizeof label, names_is_twice(names, called[i].name) ? "%s (ifIndex %u)" : "%s", called[i].name,
-			row->index[0]);
-		tell_interface(t, row, label, must, called[i].alias);
+		if (names_is_twice(names, name))
+			snprintf(label, sizeof label, "%s (ifIndex %u)", name, row->index[0]);
+		tell_interface(t, row, names_is_twice(names, name) ? label : name, must, called[i].alias);
 	}
 }
 
@@ -667,6 +676,8 @@ void snmp_device_tell(const struct snmp_device *d, struct snmp_rates *rates, str
 
 	memset(out, 0, sizeof *out);
 	out->own.outcome = OUTCOME_UP;
+	out->own.values = out->own_values;
+	out->own.room = SAMPLE_VALUES_MAX;
 	snmp_rates_begin(rates, &d->clock);
 	if (d->was_restarted)
 		snmp_rates_broken(rates);
