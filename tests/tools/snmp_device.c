@@ -244,7 +244,8 @@ static int serve(const struct device *d, int fd, long delay_ms, long answers)
 			return 1;
 		clock_gettime(CLOCK_MONOTONIC, &now);
 		set_number(&d->objects[0], TICKS, (uint32_t)(now.tv_sec * 100 + now.tv_nsec / 10000000));
-		nanosleep(&(struct timespec){delay_ms / 1000, delay_ms % 1000 * 1000000}, NULL);
+		if (delay_ms > 0) /* nothing to sleep is a twentieth of a millisecond to the kernel */
+			nanosleep(&(struct timespec){delay_ms / 1000, delay_ms % 1000 * 1000000}, NULL);
 		if (answers-- > 0 && answer(d, packet, (size_t)n, &rows, &out))
 			sendto(fd, out.data, out.len, 0, (struct sockaddr *)&from, from_len);
 	}
