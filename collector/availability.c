@@ -1,31 +1,26 @@
 #include "collector/availability.h"
 
 #include <getopt.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "collector/figures.h"
 #include "collector/inventory.h"
-#include "collector/judge/availability.h"
 #include "collector/judge/book.h"
 #include "collector/judge/calendar.h"
 #include "collector/judge/ledger.h"
 #include "collector/judge/planned.h"
 #include "collector/settings.h"
-#include "collector/web/json.h"
-#include "lib/clock.h"
+#include "lib/buf.h"
 #include "lib/err.h"
 #include "lib/mem.h"
 #include "lib/program.h"
 
-enum form { FORM_TABLE, FORM_JSON, FORM_CSV };
-
 /* What was asked for. */
 struct wish {
 	const char *settings;
-	enum form form;
+	enum figures_form form;
 	struct figures_wish of;
 };
 
@@ -75,8 +70,8 @@ static int take_option(struct wish *w, int option, const char *text)
 	case 'p': w->of.period = text; break;
 	case 'a': w->of.always = true; break;
 	case 'm': w->of.measured = true; break;
-	case 'j': w->form = FORM_JSON; break;
-	case 'v': w->form = FORM_CSV; break;
+	case 'j': w->form = FIGURES_JSON; break;
+	case 'v': w->form = FIGURES_CSV; break;
 	case 'w':
 		w->of.with_planned = strcmp(text, "included") == 0;
 		if (w->of.with_planned || strcmp(text, "excluded") == 0)
@@ -152,119 +147,23 @@ static void close_sources(struct sources *s)
 	settings_free(s->settings);
 }
 
-/* ---- texts */
-
-static const char *format_percent(int fraction, char out[32])
-{
-	if (fraction < 0)
-		strcpy(out, "-");
-	else
-		snprintf(out, 32, "%d.%04d", fraction / 10000, fraction % 10000);
-	return out;
-}
-
-static const char *format_length(int64_t ns, char out[32])
-{
-	int64_t s = ns / NS_PER_S;
-
-	if (ns < 0)
-		strcpy(out, "-");
-	else
-		snprintf(out, 32, "%" PRId64 ":%02d:%02d", s / 3600, (int)(s / 60 % 60), (int)(s % 60));
-	return out;
-}
-
-static void print_row(const char *subject, const struct availability *a, unsigned revisions)
-{
-	char t[8][32];
-
-	printf("%-28s %9s %9s %9s %12s %5" PRIu64 " %11s %11s %11s %12s%s\n", subject, format_percent(availability_strict(a), t[0]),
-		format_percent(availability_lenient(a), t[1]), format_percent(availability_coverage(a), t[2]),
-		format_length(availability_counted(a), t[3]), a->outages, format_length(a->down, t[4]),
-		format_length(a->longest, t[5]), format_length(availability_mttr(a), t[6]),
-		format_length(availability_mtbf(a), t[7]), revisions > 0 ? " *" : "");
-}
-
-static void print_table(const struct wish *w, const struct figures *f)
-{
-	bool revised = false;
-	char at[32];
-
-	printf("%-28s %9s %9s %9s %12s %5s %11s %11s %11s %12s\n", w->of.period, "strict %", "lenient %", "covered %", "counted",
-		"down", "time down", "longest", "MTTR", "MTBF");
-	for (size_t i = 0; i < f->count; i++) {
-		print_row(f->rows[i].subject, &f->rows[i].a, f->rows[i].revisions);
-		revised |= f->rows[i].revisions > 0;
-	}
-	if (f->count > 1)
-		print_row(w->of.unit != NULL ? w->of.unit : "all", &f->sum, 0);
-	if (f->is_partial)
-		printf("The period is not over: up to %s.\n", clock_format_utc(f->period.until, at, sizeof at));
-	if (revised)
-		puts("* The past of this subject was corrected, by late evidence or by hand.");
-}
-
-/* For spreadsheets: UTF-8 with a mark, CRLF; names are quoted, and none can begin a formula. */
-static void print_csv_text(const char *text)
-{
-	fputs(strchr("=+-@\t", text[0]) != NULL && text[0] != '\0' ? "\"'" : "\"", stdout);
-	for (; *text != '\0'; text++) {
-		if (*text == '"')
-			putchar('"');
-		putchar(*text);
-	}
-	putchar('"');
-}
-
-static void print_csv_row(const char *subject, const char *name, const struct availability *a, unsigned revisions)
-{
-	char t[3][32];
-
-	print_csv_text(subject);
-	putchar(',');
-	print_csv_text(name);
-	printf(",%s,%s,%s", format_percent(availability_strict(a), t[0]), format_percent(availability_lenient(a), t[1]),
-		format_percent(availability_coverage(a), t[2]));
-	for (size_t i = 0; i < 7; i++)
-		printf(",%" PRId64, (const int64_t[]){a->service, a->maintenance, a->unmonitored, a->up, a->degraded, a->down,
-			a->unknown}[i] / NS_PER_S);
-	printf(",%" PRIu64 ",%" PRId64 ",%u\r\n", a->outages, a->longest / NS_PER_S, revisions);
-}
-
-static void print_csv(const struct wish *w, const struct figures *f)
-{
-	printf("\xef\xbb\xbfsubject,name,strict %%,lenient %%,coverage %%,service s,maintenance s,unmonitored s,up s,degraded s,"
-	       "down s,unknown s,outages,longest s,revisions\r\n");
-	for (size_t i = 0; i < f->count; i++)
-		print_csv_row(f->rows[i].subject, f->rows[i].name, &f->rows[i].a, f->rows[i].revisions);
-	if (f->count > 1)
-		print_csv_row(w->of.unit != NULL ? w->of.unit : "all", "", &f->sum, 0);
-}
-
-static void print_json(const struct wish *w, const struct figures *f)
-{
-	struct json j = {0};
-
-	figures_json(&w->of, f, &j);
-	printf("%.*s\n", (int)j.out.len, (const char *)j.out.data);
-	json_fini(&j);
-}
-
 static int answer(const struct wish *w, struct sources *s, struct err *e)
 {
 	static const int statuses[] = {[FIGURES_FINE] = EXIT_FINE, [FIGURES_FAILED] = EXIT_RUNTIME, [FIGURES_WRONG] = EXIT_USAGE};
 	struct figures f = {0};
+	struct buf out = {0};
 	int status = open_sources(w, s, e);
 
 	if (status == EXIT_FINE)
 		status = statuses[figures_make(&w->of, &(struct figures_sources){s->inventory, s->calendar, s->ledger, s->planned},
 			&f, e)];
-	if (status == EXIT_FINE && w->form == FORM_TABLE)
-		print_table(w, &f);
-	else if (status == EXIT_FINE && w->form == FORM_JSON)
-		print_json(w, &f);
-	else if (status == EXIT_FINE)
-		print_csv(w, &f);
+	if (status == EXIT_FINE) {
+		figures_write(&w->of, &f, w->form, &out);
+		if (w->form == FIGURES_JSON)
+			buf_add_u8(&out, '\n');
+		fwrite(out.data, 1, out.len, stdout);
+	}
+	buf_fini(&out);
 	figures_fini(&f);
 	return status;
 }

@@ -129,6 +129,7 @@ void channel_availability_encode(const struct channel_availability *a, struct bu
 	buf_add_u8(out, a->always);
 	buf_add_u8(out, a->measured);
 	buf_add_u8(out, a->with_planned);
+	buf_add_u8(out, a->form);
 }
 
 int channel_availability_decode(const void *data, size_t len, struct channel_availability *out)
@@ -145,6 +146,7 @@ int channel_availability_decode(const void *data, size_t len, struct channel_ava
 	out->always = cursor_u8(&c) != 0;
 	out->measured = cursor_u8(&c) != 0;
 	out->with_planned = cursor_u8(&c) != 0;
+	out->form = cursor_u8(&c);
 	return done(&c);
 }
 

@@ -110,11 +110,12 @@ int channel_states_decode(const void *, size_t, uint64_t *version, int64_t *reac
 void channel_ledger_encode(const char *subject, int64_t from, int64_t until, struct buf *out);
 int channel_ledger_decode(const void *, size_t, char subject[CHANNEL_SUBJECT], int64_t *from, int64_t *until);
 
-/* AVAILABILITY. Texts: "" of what is not asked for. */
+/* AVAILABILITY. Texts: "" of what is not asked for. form: enum figures_form of the answer, which is JSON whatever it holds. */
 struct channel_availability {
 	char period[64], unit[SAMPLE_ID_MAX + 1], system[SAMPLE_ID_MAX + 1], link[SAMPLE_ID_MAX + 1];
 	enum family family;
 	bool always, measured, with_planned;
+	uint8_t form;
 };
 void channel_availability_encode(const struct channel_availability *, struct buf *out);
 int channel_availability_decode(const void *, size_t, struct channel_availability *);

@@ -1,7 +1,7 @@
 /*
  * figures: availability of systems or of a link over a period, from the ledger: what the command and the API both answer.
  *
- *   figures_make -> rows and their sum, figures_json -> figures_fini
+ *   figures_make -> rows and their sum, figures_write -> figures_fini
  *
  * Reads only. Thread: that of the sources.
  */
@@ -16,6 +16,7 @@
 #include "collector/judge/calendar.h"
 #include "lib/sample.h"
 
+struct buf;
 struct err;
 struct inventory;
 struct json;
@@ -55,6 +56,10 @@ enum figures_status { FIGURES_FINE, FIGURES_FAILED, FIGURES_WRONG }; /* wrong: t
 /* Whatever comes of it: figures_fini. */
 enum figures_status figures_make(const struct figures_wish *, const struct figures_sources *, struct figures *, struct err *);
 void figures_fini(struct figures *);
+
+/* A table for people, JSON, or CSV for spreadsheets (RFC 4180, UTF-8 with a mark). */
+enum figures_form { FIGURES_TABLE, FIGURES_JSON, FIGURES_CSV, FIGURES_FORMS };
+void figures_write(const struct figures_wish *, const struct figures *, enum figures_form, struct buf *out);
 void figures_json(const struct figures_wish *, const struct figures *, struct json *);
 
 #endif

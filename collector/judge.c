@@ -337,7 +337,7 @@ static void answer_availability(struct judge *j, const struct ipc_message *m)
 	struct err e;
 	int rc;
 
-	if (channel_availability_decode(m->body, m->len, &asked) < 0) {
+	if (channel_availability_decode(m->body, m->len, &asked) < 0 || asked.form >= FIGURES_FORMS) {
 		rc = err_set(&e, "the question does not decode");
 	} else {
 		struct figures_wish wish = {.period = asked.period, .unit = or_nothing(asked.unit), .system = or_nothing(asked.system),
@@ -346,7 +346,7 @@ static void answer_availability(struct judge *j, const struct ipc_message *m)
 
 		rc = figures_make(&wish, &sources, &figures, &e) == FIGURES_FINE ? 0 : -1;
 		if (rc == 0)
-			figures_json(&wish, &figures, &json);
+			figures_write(&wish, &figures, (enum figures_form)asked.form, &json.out);
 	}
 	figures_fini(&figures);
 	send_json(j, m, rc, &json, &e);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "collector/channel.h"
+#include "collector/figures.h"
 #include "collector/inventory.h"
 #include "collector/judge/calendar.h"
 #include "collector/web/ask.h"
@@ -126,13 +127,46 @@ static bool has_link(const struct web *w, const char *id)
 	return model_subject(w->model, SUBJECT_LINK, id) != NULL;
 }
 
+static const struct {
+	const char *name, *type, *ending;
+} forms[FIGURES_FORMS] = {[FIGURES_TABLE] = {"text", "text/plain; charset=utf-8", "txt"},
+	[FIGURES_JSON] = {"json", "application/json", NULL}, [FIGURES_CSV] = {"csv", "text/csv; charset=utf-8", "csv"}};
+
+/* FIGURES_FORMS: none of them. */
+static enum figures_form form_of(const struct server_request *r)
+{
+	const char *name = server_query(r, "format");
+	int form = 0;
+
+	while (form < FIGURES_FORMS && strcmp(forms[form].name, name != NULL ? name : "json") != 0)
+		form++;
+	return (enum figures_form)form;
+}
+
+static void on_figures(void *ctx, const struct ipc_message *m, const char *words)
+{
+	struct server_request *r = ctx;
+	enum figures_form form = form_of(r);
+	struct buf body = {0};
+	char name[100];
+
+	if (m == NULL || m->type != CHANNEL_JSON || form == FIGURES_JSON) {
+		on_json(ctx, m, words);
+		return;
+	}
+	/* It was looked at before it was asked for: letters, digits, '-' and '.'. */
+	snprintf(name, sizeof name, "availability-%s.%s", server_query(r, "period"), forms[form].ending);
+	buf_add(&body, m->body, m->len);
+	server_answer(r, &(struct server_answer){.status = 200, .type = forms[form].type, .name = name, .body = &body});
+}
+
 void judged_availability(void *ctx, struct server_request *r)
 {
 	struct web *w = ctx;
 	const char *period = server_query(r, "period");
 	struct channel_availability asked = {.family = is_word(r, "family", "ipv4") ? FAMILY_V4
 		: is_word(r, "family", "ipv6") ? FAMILY_V6 : FAMILY_NONE, .always = is_word(r, "hours", "always"),
-		.measured = is_word(r, "measured", "1"), .with_planned = is_word(r, "maintenance", "included")};
+		.measured = is_word(r, "measured", "1"), .with_planned = is_word(r, "maintenance", "included"), .form = (uint8_t)form_of(r)};
 	int unit = take_id(r, "unit", has_unit, w, asked.unit), system = take_id(r, "system", has_system, w, asked.system),
 		link = take_id(r, "link", has_link, w, asked.link);
 	struct buf body = {0};
@@ -149,8 +183,12 @@ void judged_availability(void *ctx, struct server_request *r)
 			" and link");
 		return;
 	}
+	if (asked.form == FIGURES_FORMS) {
+		server_fail(r, 400, "format is json, csv or text");
+		return;
+	}
 	snprintf(asked.period, sizeof asked.period, "%s", period);
 	channel_availability_encode(&asked, &body);
-	ask_send(w->ask, PROCESS_JUDGE, CHANNEL_AVAILABILITY, body.data, body.len, WAIT, on_json, r);
+	ask_send(w->ask, PROCESS_JUDGE, CHANNEL_AVAILABILITY, body.data, body.len, WAIT, on_figures, r);
 	buf_fini(&body);
 }

@@ -91,6 +91,17 @@ def bad_settings_change_nothing(pair):
     print(f"  figure: {len(bad)} bad settings refused with their place, the old ones stay")
 
 
+def says_the_same(pair, period):
+    """The command and the API, in each form; the ledger grows each second meanwhile, so one after the other at most a few times."""
+    for form, option in (("json", "--json"), ("csv", "--csv"), ("text", None)):
+        def same():
+            over_api = pair.ask(f"/api/v1/availability?period={period}&system=portal&format={form}")
+            p = subprocess.run([COLLECTOR, "availability", "-c", pair.path("collector.conf"), "--system", "portal", *filter(None, [option]),
+                                period], stdout=subprocess.PIPE, check=True)
+            return over_api.strip("\n") == p.stdout.decode().strip("\n")  # with the line ends of a spreadsheet
+        wait(f"the command and the API say the same as {form}", same, 60)
+
+
 def near(is_, wanted, slack=1.6):
     """Results come every second, each a part of it apart from the others."""
     return abs(is_ - wanted) <= slack
@@ -143,6 +154,7 @@ def main():
         assert sums["last"]["subjects"][0]["revisions"] > 0, "the past was corrected, and that is not told"
         over_api = json.loads(pair.ask(f"/api/v1/availability?period={sums['last']['period']}&system=portal"))
         assert (over_api["sum"]["down"], over_api["sum"]["outages"]) == (two["down"], 2), over_api
+        says_the_same(pair, sums["last"]["period"])
         again = sum_of()
         assert (again["down"], again["outages"]) == (two["down"], 2), "the same again"
         print(f"  figure: an outage of {hidden:.1f} s while the collector was away: {two['down'] - one['down']} s in the "

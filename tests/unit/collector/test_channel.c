@@ -84,7 +84,7 @@ static void a_position_and_who_passed_it_come_back(void **state)
 static void a_question_of_availability_comes_back_the_same(void **state)
 {
 	const struct channel_availability asked = {.period = "2026-10-05..2026-10-20", .unit = "zsj", .family = FAMILY_V6, .always = true,
-		.with_planned = true};
+		.with_planned = true, .form = 2};
 	struct channel_availability out;
 	struct buf b = {0};
 
@@ -95,7 +95,7 @@ static void a_question_of_availability_comes_back_the_same(void **state)
 	assert_string_equal(out.unit, "zsj");
 	assert_string_equal(out.system, "");
 	assert_int_equal(out.family, FAMILY_V6);
-	assert_true(out.always && out.with_planned && !out.measured);
+	assert_true(out.always && out.with_planned && !out.measured && out.form == 2);
 	for (size_t len = 0; len < b.len; len++)
 		assert_int_equal(channel_availability_decode(b.data, len, &out), -1);
 	buf_fini(&b);

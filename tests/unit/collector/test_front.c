@@ -650,6 +650,14 @@ static void availability_is_asked_of_judgement(void **state)
 	assert_status("/api/v1/availability?period=2026&unit=nobody", 404);
 	assert_status("/api/v1/availability?period=2026&system=../identity", 404);
 	assert_status("/api/v1/availability?period=2026&link=nobody", 404);
+	assert_status("/api/v1/availability?period=2026&format=xml", 400);
+	answer = get_with("/api/v1/availability?period=2026-Q3&format=csv", "");
+	assert_non_null(strstr(answer, "\r\nContent-Type: text/csv; charset=utf-8\r\n"));
+	assert_non_null(strstr(answer, "\r\nContent-Disposition: inline; filename=\"availability-2026-Q3.csv\"\r\n"));
+	free(answer);
+	answer = get_with("/api/v1/availability?period=2026-10-05..2026-10-20&format=text", "");
+	assert_non_null(strstr(answer, "\r\nContent-Type: text/plain; charset=utf-8\r\n"));
+	free(answer);
 }
 
 static void what_judgement_says_is_handed_on(void **state)
