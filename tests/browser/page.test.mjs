@@ -211,6 +211,8 @@ const cases = {
 		await page.click('.incident summary');
 		await page.click('.affected a');
 		await page.waitForSelector('.bars .stretch.down');
+		await page.waitForSelector('.subject .incident'); // the same one, on the page of whom it affects; the other is not here
+		assert(await page.locator('.subject .incident').count() === 1 && /link-dongyuan/.test(await page.textContent('.subject .incident')), 'it says why');
 		const down = await page.locator('.bars .ledger').first().locator('.stretch.down').boundingBox();
 		const all = await page.locator('.bars .ledger').first().boundingBox();
 		assert(Math.abs((down.x - all.x) / all.width - 0.5) < 0.01 && Math.abs(down.width / all.width - 0.1) < 0.01, 'the outage is where it was');

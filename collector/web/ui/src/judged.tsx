@@ -2,7 +2,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { type Incident, type Kind, type Ledger, type Overview, type State, get, query } from './api';
 import { StateWord } from './marks';
-import { href, store } from './store';
+import { href, store, useStore } from './store';
 import { type Key, formatDuration, formatTime, nameOf, reasonOf, t } from './words';
 
 const folders: Record<string, string> = { system: 'systems', link: 'links', site: 'sites', host: 'agents', agent: 'agents' };
@@ -81,6 +81,21 @@ export function Incidents({ overview }: { overview: Overview }) {
 		<section class={`incidents ${list?.length ? 'some' : ''}`} aria-labelledby="incidents">
 			<h2 id="incidents">{list === null ? t('loading') : list.length === 0 ? t('noIncidents') : t('incidents', { n: list.length })}</h2>
 			{list !== null && list.length > 0 && <ul>{list.map((i) => <IncidentRow key={i.id} incident={i} overview={overview} />)}</ul>}
+		</section>
+	);
+}
+
+/** Those that one subject is the cause of, or is affected by: why it is as it is. Nothing where there are none. */
+export function IncidentsOf({ kind, id }: { kind: Kind; id: string }) {
+	const { overview } = useStore();
+	const names = [`${kind}/${id}`, ...(kind === 'host' ? [`agent/${id}`] : [])];
+	const list = useIncidents()?.filter((i) => i.affected.some((a) => names.includes(a)));
+	if (!overview || !list?.length)
+		return null;
+	return (
+		<section class="incidents some" aria-labelledby="incidents">
+			<h2 id="incidents">{t('incidents', { n: list.length })}</h2>
+			<ul>{list.map((i) => <IncidentRow key={i.id} incident={i} overview={overview} />)}</ul>
 		</section>
 	);
 }

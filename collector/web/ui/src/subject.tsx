@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useState } from 'preact/hooks';
 import { type Check, Failure, type Kind, type Ref, type Row, type Subject, type Values, get, query, worstFirst, type Family } from './api';
 import { type Drawing, Chart, Parity, Summary, drawingOf, lineColours } from './chart';
-import { Bars } from './judged';
+import { Bars, IncidentsOf } from './judged';
 import { Legend, Pair, StateWord } from './marks';
 import { href, setQuery, store, usePlace, useStore } from './store';
 import { Path } from './tree';
@@ -245,6 +245,7 @@ export function SubjectPage({ kind, id }: { kind: Kind; id: string }) {
 					{subject.link && <Refs title={t('link')} refs={[subject.link]} />}
 				</dl>
 			)}
+			<IncidentsOf kind={kind} id={id} />
 			<Bars kind={kind} id={id} />
 			{subject.list.length === 0 && <p class="wait">{t('none')}</p>}
 			{subject.list.map((c) => <CheckPart key={c.id} check={c} subject={subject} />)}
