@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "lib/buf.h"
+#include "lib/config_parts.h"
 #include "lib/config_scan.h"
 #include "lib/err.h"
 #include "lib/mem.h"
@@ -19,7 +20,6 @@
 #include "lib/sample.h"
 
 #define FIELDS_MAX 64
-#define TEXT_MAX_DEFAULT 4096
 #define COUNT_MAX_DEFAULT 100000
 
 struct reader {
@@ -79,80 +79,6 @@ static const struct config_field *find_rest(const struct config_schema *schema)
 	return NULL;
 }
 
-static unsigned least(unsigned a, unsigned b, unsigned c)
-{
-	unsigned m = a < b ? a : b;
-
-	return m < c ? m : c;
-}
-
-/* Levenshtein's. */
-unsigned config_distance(const char *a, const char *b)
-{
-	size_t m = strnlen(a, 63), n = strnlen(b, 63);
-	unsigned row[64];
-
-	for (unsigned j = 0; j <= n; j++)
-		row[j] = j;
-	for (unsigned i = 1; i <= m; i++) {
-		unsigned corner = row[0];
-
-		row[0] = i;
-		for (size_t j = 1; j <= n; j++) {
-			unsigned above = row[j];
-
-			row[j] = least(above + 1, row[j - 1] + 1, corner + (a[i - 1] != b[j - 1]));
-			corner = above;
-		}
-	}
-	return row[n];
-}
-
-/* The field whose name is nearest to a wrong one, if it is nearer than *within, which shrinks. */
-static const char *nearest(const struct config_schema *schema, const char *name, unsigned *within)
-{
-	const char *best = NULL;
-
-	for (const struct config_field *f = schema->fields; f->name != NULL; f++) {
-		unsigned d = config_distance(name, f->name);
-
-		if (f->kind != CONFIG_REST && d < *within) {
-			best = f->name;
-			*within = d;
-		}
-	}
-	return best;
-}
-
-static void list_names(const struct config_schema *schema, char *out, size_t room)
-{
-	for (const struct config_field *f = schema->fields; f->name != NULL; f++) {
-		size_t n = strlen(out);
-
-		if (f->kind != CONFIG_REST)
-			snprintf(out + n, room - n, "%s%s", n > 0 ? ", " : "", f->name);
-	}
-}
-
-/* beside: another schema whose settings stand in the same group, or NULL. */
-static int fail_unknown(const struct config_schema *schema, const struct config_schema *beside,
-	const struct config_where *w, const char *name, struct err *e)
-{
-	unsigned within = (unsigned)strnlen(name, 63) / 3 + 2;
-	const char *best = nearest(schema, name, &within);
-	const char *other = beside != NULL ? nearest(beside, name, &within) : NULL;
-	char known[300] = "";
-
-	if (other != NULL)
-		best = other;
-	if (best != NULL)
-		return config_error(w, e, "unknown setting \"%.60s\": did you mean \"%s\"?", name, best);
-	if (beside != NULL)
-		list_names(beside, known, sizeof known);
-	list_names(schema, known, sizeof known);
-	return config_error(w, e, "unknown setting \"%.60s\": known here are %s", name, known);
-}
-
 static const char *wanted(enum config_kind kind)
 {
 	static const char *const words[] = {
@@ -200,135 +126,6 @@ static int fail_type(struct reader *r, const config_setting_t *s, const struct c
 		standing(s));
 }
 
-/* ---- values from text */
-
-static bool is_bounded(const struct config_field *f)
-{
-	return f->min != 0 || f->max != 0;
-}
-
-static size_t format_bound(const struct config_field *f, int64_t v, char out[NUM_TEXT])
-{
-	if (f->kind == CONFIG_DURATION)
-		return num_format_duration(v, out);
-	if (f->kind == CONFIG_SIZE)
-		return num_format_size(v, out);
-	return (size_t)snprintf(out, NUM_TEXT, "%lld", (long long)v);
-}
-
-static int check_bounds(const struct config_field *f, int64_t v, const char *text, struct err *e)
-{
-	char low[NUM_TEXT], high[NUM_TEXT];
-
-	if (!is_bounded(f) || (v >= f->min && v <= f->max))
-		return 0;
-	format_bound(f, f->min, low);
-	format_bound(f, f->max, high);
-	return err_set(e, "%.60s is outside %s to %s", text, low, high);
-}
-
-static int parse_whole(const struct config_field *f, const char *text, int64_t *out, struct err *e)
-{
-	int status;
-
-	if (f->kind == CONFIG_DURATION)
-		status = num_parse_duration(text, out, e);
-	else if (f->kind == CONFIG_SIZE)
-		status = num_parse_size(text, out, e);
-	else
-		status = num_parse_int(text, INT64_MIN, INT64_MAX, out, e);
-	return status < 0 ? -1 : check_bounds(f, *out, text, e);
-}
-
-static int parse_bool(const char *text, bool *out, struct err *e)
-{
-	*out = strcmp(text, "true") == 0;
-	if (!*out && strcmp(text, "false") != 0)
-		return err_set(e, "\"%.60s\" is neither true nor false", text);
-	return 0;
-}
-
-static int parse_number(const struct config_field *f, const char *text, double *out, struct err *e)
-{
-	if (num_parse_double(text, out, e) < 0)
-		return -1;
-	if (is_bounded(f) && (*out < (double)f->min || *out > (double)f->max))
-		return err_set(e, "%.60s is outside %lld to %lld", text, (long long)f->min,
-			(long long)f->max);
-	return 0;
-}
-
-static int parse_choice(const struct config_field *f, const char *text, int *out, struct err *e)
-{
-	size_t len = strlen(text);
-	int i = 0;
-
-	for (const char *word = f->choices; ; i++) {
-		size_t n = strcspn(word, "|");
-
-		if (n == len && memcmp(word, text, n) == 0) {
-			*out = i;
-			return 0;
-		}
-		if (word[n] == '\0')
-			return err_set(e, "\"%.60s\" is none of %s", text, f->choices);
-		word += n + 1;
-	}
-}
-
-static int check_text(const struct config_field *f, const char *text, struct err *e)
-{
-	size_t len = strlen(text), max = f->max > 0 ? (size_t)f->max : TEXT_MAX_DEFAULT;
-
-	if (f->kind == CONFIG_ID)
-		return num_check_id(text, e);
-	if (len > max)
-		return err_set(e, "a text of %zu bytes is longer than %zu", len, max);
-	if (f->kind == CONFIG_TEXT && len < (size_t)f->min)
-		return err_set(e, len == 0 ? "may not be empty" : "is too short");
-	if (!text_is_clean(text, len))
-		return err_set(e, "holds a line break or another control character, or is not UTF-8 "
-				  "(for a line break to be sent write \\\\n)");
-	return f->check != NULL ? f->check(text, e) : 0;
-}
-
-static int parse_text(const struct config_field *f, const char *text, struct arena *a,
-	const char **out, struct err *e)
-{
-	if (check_text(f, text, e) < 0)
-		return -1;
-	*out = arena_strdup(a, text);
-	return 0;
-}
-
-static int parse_scalar(const struct config_field *f, const char *text, struct arena *a, void *out,
-	struct err *e)
-{
-	switch (f->kind) {
-	case CONFIG_BOOL:
-		return parse_bool(text, out, e);
-	case CONFIG_INT:
-	case CONFIG_DURATION:
-	case CONFIG_SIZE:
-		return parse_whole(f, text, out, e);
-	case CONFIG_NUMBER:
-		return parse_number(f, text, out, e);
-	case CONFIG_TEXT:
-	case CONFIG_ID:
-		return parse_text(f, text, a, out, e);
-	case CONFIG_CHOICE:
-		return parse_choice(f, text, out, e);
-	case CONFIG_TEXTS:
-	case CONFIG_GROUP:
-	case CONFIG_LIST:
-	case CONFIG_OPTIONS:
-	case CONFIG_REST:
-		break;
-	}
-	assert(!"a scalar field");
-	return -1;
-}
-
 /* ---- defaults */
 
 static void default_texts(const char *fallback, struct arena *a, struct config_texts *out)
@@ -355,7 +152,7 @@ static void default_field(const struct config_field *f, struct arena *a, void *g
 	} else if (f->kind == CONFIG_TEXTS) {
 		default_texts(fallback, a, out);
 	} else if (*fallback != '\0') {
-		int status = parse_scalar(f, fallback, a, out, &e);
+		int status = config_value_parse(f, fallback, a, out, &e);
 
 		assert(status == 0);
 		(void)status;
@@ -449,7 +246,7 @@ static int read_scalar(struct reader *r, const config_setting_t *s, const struct
 	char room[NUM_TEXT];
 	struct err e;
 
-	if (parse_scalar(f, scalar_text(s, room), r->arena, out, &e) < 0)
+	if (config_value_parse(f, scalar_text(s, room), r->arena, out, &e) < 0)
 		return config_error(&w, r->err, "%s: %s", f->name, e.text);
 	return 0;
 }
@@ -599,7 +396,7 @@ static int read_group(struct reader *r, const config_setting_t *s, const struct 
 		struct config_where at = where_of(r, member);
 
 		if (f == NULL && rest == NULL)
-			return fail_unknown(schema, NULL, &at, member->name, r->err);
+			return config_names_unknown(schema, NULL, &at, member->name, r->err);
 		if (f != NULL && read_field(r, member, f, out) < 0)
 			return -1;
 		given |= UINT64_C(1) << ((f != NULL ? f : rest) - schema->fields);
@@ -735,7 +532,7 @@ static int add_text(const struct config_field *f, const char *text, struct arena
 	items = arena_alloc(a, (out->count + 1) * sizeof *items);
 	if (out->count > 0)
 		memcpy(items, out->items, out->count * sizeof *items);
-	if (parse_text(&one, text, a, &items[out->count], e) < 0)
+	if (config_value_parse(&one, text, a, &items[out->count], e) < 0)
 		return -1;
 	out->items = items;
 	out->count++;
@@ -751,14 +548,14 @@ static int read_pair(const struct config_schema *schema, const struct config_sch
 	int status;
 
 	if (f == NULL)
-		return fail_unknown(schema, beside, &p->where, p->key, e);
+		return config_names_unknown(schema, beside, &p->where, p->key, e);
 	bit = UINT64_C(1) << (f - schema->fields);
 	if (f->kind == CONFIG_TEXTS)
 		status = add_text(f, p->value, a, (void *)((char *)out + f->offset), &inner);
 	else if (*given & bit)
 		status = err_set(&inner, "stands twice: remove one of the two");
 	else
-		status = parse_scalar(f, p->value, a, (char *)out + f->offset, &inner);
+		status = config_value_parse(f, p->value, a, (char *)out + f->offset, &inner);
 	*given |= bit;
 	return status < 0 ? config_error(&p->where, e, "%s: %s", p->key, inner.text) : 0;
 }
