@@ -30,6 +30,7 @@
 #define LANDMARK_EVERY (600 * NS_PER_S)
 #define MONITORING "monitoring/"
 #define SIGHTS 128 /* of one subject from all its vantages */
+#define PART_SHOWN 64 /* bytes of its name in a reason */
 #define VERSION 1
 #define PLAN_TURNS_MAX 5000 /* after so many, what is left is noted late */
 #define LANDMARKS_KEPT 10000 /* two months */
@@ -786,11 +787,23 @@ static void compare(struct book *b, const struct inventory_check *c, const char 
 	}
 }
 
+/* Of several like things it says which: an address stands with it anyway. */
+static const char *reason_of(const struct result *r, char *out, size_t room)
+{
+	char part[PART_SHOWN + 1];
+
+	if (r->reason[0] == '\0' || r->part[0] == '\0' || strcmp(r->part, r->address) == 0)
+		return r->reason;
+	snprintf(out, room, "%s: %s", text_clean(r->part, strlen(r->part), part, sizeof part), r->reason);
+	return out;
+}
+
 static int fold_row(struct book *b, const struct wire_envelope *v, const struct result *r, bool is_now, struct err *e)
 {
 	const struct inventory_check *c = inventory_check(b->inventory, r->check);
 	const struct verdict_subject *subject;
 	struct verdict_value values[SAMPLE_VALUES_MAX];
+	char reason[PART_SHOWN + sizeof ": " + SAMPLE_TEXT_MAX];
 	enum verdict_evidence worth;
 	int64_t measured;
 	int rc;
@@ -804,8 +817,8 @@ static int fold_row(struct book *b, const struct wire_envelope *v, const struct 
 	}
 	compare(b, c, v->agent, r, measured, values);
 	worth = verdict_result(b->verdict, &(struct verdict_result){.check = r->check, .vantage = v->agent, .part = r->part,
-		.reason = r->reason, .family = r->family, .outcome = r->outcome, .measured = measured, .count = r->count,
-		.values = values}, b->now, &subject);
+		.reason = reason_of(r, reason, sizeof reason), .family = r->family, .outcome = r->outcome, .measured = measured,
+		.count = r->count, .values = values}, b->now, &subject);
 	/* One by one: what a change says of families is read from the state as it is then. */
 	b->looked = measured;
 	rc = write_changes(b, e);

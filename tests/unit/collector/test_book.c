@@ -772,6 +772,34 @@ static void a_broken_link_says_from_which_side(void **state)
 	end(&f);
 }
 
+/* A host has many processes, disks, interfaces: the incident says which. An address says nothing new. */
+static void the_reason_names_the_part_that_failed(void **state)
+{
+	static const struct { const char *part, *address, *reason; } cases[] = {
+		{"sshd", "", "sshd: refused"}, {"192.0.2.1", "192.0.2.1", "refused"}, {"", "192.0.2.1", "refused"}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		char told[200] = "";
+		struct fixture f;
+
+		begin(&f);
+		for (int t = 1; t < 200; t++) {
+			struct result row = result_of("a-tcp", FAMILY_V4, t - 1, t > 100 ? OUTCOME_DOWN : OUTCOME_UP);
+
+			row.part = cases[i].part;
+			row.address = cases[i].address;
+			if (t % INTERVAL == 0)
+				tell(&f, "v0", &row, 1, t);
+			tick(&f, t);
+		}
+		fold(&f, 0);
+		outbox_each(&f, reason_of, told);
+		assert_string_equal(told, cases[i].reason);
+		end(&f);
+	}
+}
+
 /* Nothing measures the link: only that the vantage behind it alone does not reach what stands in the city tells of it. */
 static void a_break_on_the_way_is_named(void **state)
 {
@@ -1582,6 +1610,7 @@ int main(void)
 		cmocka_unit_test(a_round_trip_is_compared_with_its_hour_of_last_week),
 		cmocka_unit_test(an_incident_tells_which_families_fail),
 		cmocka_unit_test(a_broken_link_says_from_which_side),
+		cmocka_unit_test(the_reason_names_the_part_that_failed),
 		cmocka_unit_test(a_break_on_the_way_is_named),
 		cmocka_unit_test(what_is_not_judged_any_more_has_no_state),
 		cmocka_unit_test(requests_are_judged_the_same_way_over_kills),

@@ -51,6 +51,7 @@ static void reasons_in_reasons_are_said_too(void **state)
 		"AAAA 记录不是全球单播地址；端口 8081 只在 IPv6 上开放");
 	assert_string_equal(zh("no answer to 3 queries within 700ms: prohibited, says a router on the way"),
 		"700ms 内 3 次查询均无应答：途中路由器称被禁止");
+	assert_string_equal(zh("sshd: no such process runs"), "sshd：没有这样的进程在运行");
 	assert_string_equal(zh("SMTP: STARTTLS is not offered"), "SMTP：对端不提供 STARTTLS");
 }
 
