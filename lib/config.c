@@ -17,7 +17,6 @@
 #include "lib/err.h"
 #include "lib/mem.h"
 #include "lib/num.h"
-#include "lib/sample.h"
 
 #define FIELDS_MAX 64
 #define COUNT_MAX_DEFAULT 100000

@@ -2,14 +2,12 @@
 
 #include <arpa/inet.h>
 #include <assert.h>
-#include <ctype.h>
 #include <event2/event.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include <openssl/ssl.h>
 
@@ -21,6 +19,7 @@
 #include "lib/log.h"
 #include "lib/mem.h"
 #include "lib/num.h"
+#include "lib/uplink_lane.h"
 #include "lib/uplink_pack.h"
 #include "lib/wire.h"
 
@@ -30,29 +29,12 @@
 #define RETRY_MOST (120 * NS_PER_S)
 #define NOW_EVERY (30 * NS_PER_S)
 #define REFUSALS_MAX 3
-#define RETRY_AFTER_MAX 3600 /* s */
 #define ANSWER_MAX (64u << 10)
-#define HEADERS_MAX (16u << 10)
-#define CONNECT_TIMEOUT_MS 10000L
 #define ANSWER_WITHIN (60 * NS_PER_S)
 #define PULL_WAIT_S 60
 #define PULL_QUICK NS_PER_S /* an answer that comes sooner has not waited */
 /* The pull lane comes back later than the push lane: a restarted collector gets its results first. */
 #define PULL_RETRY_FACTOR 5
-
-/* One request at a time over one connection. */
-struct lane {
-	CURL *easy;
-	struct event *timer; /* pending: a pause; nothing is started before it fires */
-	bool running;
-	unsigned failures; /* in a row */
-	int64_t first_pause;
-	size_t answer_max, headers_len;
-	struct buf answer;
-	struct curl_slist *headers;
-	char words[CURL_ERROR_SIZE];
-	struct err told;   /* the last failure that was logged */
-};
 
 struct uplink {
 	struct uplink_options options; /* texts: tls and url are not kept */
@@ -63,7 +45,7 @@ struct uplink {
 	SSL_CTX *tls;
 	struct curl_slist *connect_to;
 	char *agent, *url_batch, *url_now, *url_assignments;
-	struct lane push, pull;
+	struct uplink_lane push, pull;
 	uint64_t boot;
 	/* push */
 	struct uplink_pack *pack;
@@ -89,192 +71,16 @@ struct uplink {
 static void push_next(struct uplink *);
 static void pull_next(struct uplink *);
 
-/* ---- lanes */
-
-static uint64_t random_below(uint64_t bound)
-{
-	uint64_t r;
-
-	if (bound == 0 || getrandom(&r, sizeof r, 0) != sizeof r)
-		return 0;
-	return r % bound;
-}
-
-/* Full jitter: anything up to a ceiling that doubles, so that those who were cut together come back apart. */
-static int64_t pause_of(const struct uplink *u, const struct lane *l)
-{
-	int64_t ceiling = l->first_pause;
-
-	for (unsigned i = 1; i < l->failures && ceiling < u->options.retry_most; i++)
-		ceiling *= 2;
-	if (ceiling > u->options.retry_most)
-		ceiling = u->options.retry_most;
-	return (int64_t)random_below((uint64_t)ceiling + 1);
-}
-
-static void lane_pause(struct lane *l, int64_t ns)
-{
-	struct timeval tv = {(time_t)(ns / NS_PER_S), (suseconds_t)(ns % NS_PER_S / NS_PER_US)};
-
-	event_add(l->timer, &tv);
-}
-
-static bool lane_is_free(const struct lane *l)
-{
-	return !l->running && !evtimer_pending(l->timer, NULL);
-}
-
-static size_t on_body(char *data, size_t size, size_t count, void *ctx)
-{
-	struct lane *l = ctx;
-
-	if (l->answer.len + size * count > l->answer_max)
-		return 0;
-	buf_add(&l->answer, data, size * count);
-	return size * count;
-}
-
-static size_t on_header(char *data, size_t size, size_t count, void *ctx)
-{
-	struct lane *l = ctx;
-
-	(void)data;
-	l->headers_len += size * count;
-	return l->headers_len > HEADERS_MAX ? 0 : size * count;
-}
-
-static CURLcode on_ssl_ctx(CURL *easy, void *ssl_ctx, void *ctx)
-{
-	struct uplink *u = ctx;
-	struct err e;
-
-	(void)easy;
-	return tls_client_copy(u->tls, ssl_ctx, &e) == 0 ? CURLE_OK : CURLE_SSL_CERTPROBLEM;
-}
-
-static void lane_init(struct uplink *u, struct lane *l, size_t answer_max, int64_t timeout)
-{
-	CURL *c = curl_easy_init();
-
-	assert(c != NULL);
-	l->easy = c;
-	l->answer_max = answer_max;
-	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(c, CURLOPT_PROXY, ""); /* not that of the environment */
-	curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_3);
-	curl_easy_setopt(c, CURLOPT_SSL_CTX_FUNCTION, on_ssl_ctx);
-	curl_easy_setopt(c, CURLOPT_SSL_CTX_DATA, u);
-	curl_easy_setopt(c, CURLOPT_CAINFO, NULL);
-	curl_easy_setopt(c, CURLOPT_CAPATH, NULL);
-	curl_easy_setopt(c, CURLOPT_SSL_SESSIONID_CACHE, 0L);
-	curl_easy_setopt(c, CURLOPT_SSL_OPTIONS, (long)CURLSSLOPT_NO_PARTIALCHAIN);
-	curl_easy_setopt(c, CURLOPT_CONNECT_TO, u->connect_to);
-	curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
-	curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)(timeout / NS_PER_MS));
-	curl_easy_setopt(c, CURLOPT_TCP_KEEPALIVE, 1L);
-	curl_easy_setopt(c, CURLOPT_USERAGENT, "xunjian");
-	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
-	curl_easy_setopt(c, CURLOPT_WRITEDATA, l);
-	curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
-	curl_easy_setopt(c, CURLOPT_HEADERDATA, l);
-	curl_easy_setopt(c, CURLOPT_ERRORBUFFER, l->words);
-}
-
-static void lane_fini(struct uplink *u, struct lane *l)
-{
-	if (l->easy != NULL) {
-		http_cancel(u->http, l->easy);
-		curl_easy_cleanup(l->easy);
-	}
-	if (l->timer != NULL)
-		event_free(l->timer);
-	curl_slist_free_all(l->headers);
-	buf_fini(&l->answer);
-}
-
-static void lane_start(struct uplink *u, struct lane *l, const char *url,
-	void (*on_done)(void *ctx, CURL *easy, CURLcode))
-{
-	l->running = true;
-	l->words[0] = '\0';
-	l->headers_len = 0;
-	buf_clear(&l->answer);
-	curl_easy_setopt(l->easy, CURLOPT_URL, url);
-	curl_easy_setopt(l->easy, CURLOPT_HTTPHEADER, l->headers);
-	http_start(u->http, l->easy, on_done, u);
-}
-
-/* The status of an answer that arrived whole, or 0 with err. */
-static long lane_done(struct lane *l, CURLcode result, struct err *e)
-{
-	long status = 0;
-
-	l->running = false;
-	if (result == CURLE_OK)
-		curl_easy_getinfo(l->easy, CURLINFO_RESPONSE_CODE, &status);
-	else if (result == CURLE_WRITE_ERROR)
-		err_set(e, "answer is larger than it may be");
-	else
-		err_set(e, "%s", l->words[0] != '\0' ? l->words : curl_easy_strerror(result));
-	return status;
-}
-
-/* How long a 429 or 503 wants us away, with some jitter, or -1. */
-static int64_t told_pause(const struct lane *l)
-{
-	curl_off_t seconds = 0;
-
-	curl_easy_getinfo(l->easy, CURLINFO_RETRY_AFTER, &seconds);
-	if (seconds <= 0)
-		return -1;
-	if (seconds > RETRY_AFTER_MAX)
-		seconds = RETRY_AFTER_MAX;
-	return seconds * NS_PER_S + (int64_t)random_below((uint64_t)(seconds * NS_PER_S / 4));
-}
-
 static void set_error(struct uplink *u, const char *what, const struct err *e)
 {
 	snprintf(u->stats.last_error, sizeof u->stats.last_error, "%s: %.200s", what, e->text);
 }
 
-/* Whether both say the same but for how long it took, as in "Failed to connect to ... after 12 ms". */
-static bool is_same_reason(const char *a, const char *b)
-{
-	static const char after[] = "after ";
-
-	for (; *a != '\0' && *a == *b; a++, b++) {
-		if (strncmp(a, after, sizeof after - 1) != 0 || strncmp(b, after, sizeof after - 1) != 0)
-			continue;
-		for (a += sizeof after - 1; isdigit((unsigned char)*a); a++)
-			;
-		for (b += sizeof after - 1; isdigit((unsigned char)*b); b++)
-			;
-		if (*a == '\0' || *a != *b)
-			break;
-	}
-	return *a == *b;
-}
-
-/* Once for each reason: a certificate that is refused is not hidden by the collector that was away before. */
-static void lane_failed(struct uplink *u, struct lane *l, const char *what, int64_t told, const struct err *e)
+static void lane_failed(struct uplink *u, struct uplink_lane *l, const char *what, long status, const struct err *e)
 {
 	u->stats.failures++;
 	set_error(u, what, e);
-	if (l->failures++ == 0 || !is_same_reason(l->told.text, e->text)) {
-		l->told = *e;
-		log_warn("%s failed, trying again error=\"%s\"", what, e->text);
-	} else {
-		log_debug("%s failed again tries=%u error=\"%s\"", what, l->failures, e->text);
-	}
-	lane_pause(l, told >= 0 ? told : pause_of(u, l));
-}
-
-static void lane_succeeded(struct lane *l, const char *what)
-{
-	if (l->failures > 0)
-		log_info("%s works again tries=%u", what, l->failures + 1);
-	l->failures = 0;
+	uplink_lane_failed(l, what, status, e);
 }
 
 /* ---- push: what the collector says */
@@ -287,18 +93,18 @@ static bool has_backlog(const struct uplink *u)
 }
 
 /* Whatever was packed is void; a Now goes first when the collector is back. */
-static void push_failed(struct uplink *u, int64_t told, const struct err *e)
+static void push_failed(struct uplink *u, long status, const struct err *e)
 {
 	u->must_rewind = true;
 	u->draining = true;
 	u->now_due = 0;
 	u->now_was_last = false;
-	lane_failed(u, &u->push, push_name, told, e);
+	lane_failed(u, &u->push, push_name, status, e);
 }
 
 static void push_worked(struct uplink *u)
 {
-	lane_succeeded(&u->push, push_name);
+	uplink_lane_succeeded(&u->push, push_name);
 	u->stats.last_success_mono = clock_mono();
 	u->detours = 0;
 }
@@ -331,12 +137,12 @@ static void on_taken(struct uplink *u)
 	struct err e;
 
 	if (wire_answer_decode(u->push.answer.data, u->push.answer.len, &a, &e) < 0) {
-		push_failed(u, -1, &e);
+		push_failed(u, 0, &e);
 		return;
 	}
 	if (a.accepted.epoch != u->sent.epoch || a.accepted.seq < u->sent.seq) {
 		err_set(&e, "answer accepts %llu of another batch or of a part", (unsigned long long)a.accepted.seq);
-		push_failed(u, -1, &e);
+		push_failed(u, 0, &e);
 		return;
 	}
 	push_worked(u);
@@ -382,13 +188,13 @@ static void on_expected(struct uplink *u)
 	struct err e;
 
 	if (wire_answer_decode(u->push.answer.data, u->push.answer.len, &a, &e) < 0) {
-		push_failed(u, -1, &e);
+		push_failed(u, 0, &e);
 	} else if (detour(u, &a, &e) < 0) {
 		log_error("%s", e.text);
-		push_failed(u, -1, &e);
+		push_failed(u, 0, &e);
 	} else if (u->detours++ > 0) {
 		err_set(&e, "collector expects another entry again");
-		push_failed(u, -1, &e);
+		push_failed(u, 0, &e);
 	} else {
 		push_next(u);
 	}
@@ -402,7 +208,7 @@ static void set_aside(struct uplink *u)
 	if (uplink_pack_set_aside(u->pack, journal_synced(u->journal), &at, &e) < 0) {
 		set_error(u, push_name, &e);
 		log_error("an entry that cannot be sent could not be set aside either error=\"%s\"", e.text);
-		lane_pause(&u->push, u->options.retry_most);
+		uplink_lane_pause(&u->push, u->options.retry_most);
 		u->must_rewind = true;
 		return;
 	}
@@ -413,7 +219,7 @@ static void set_aside(struct uplink *u)
 }
 
 /* The words of a refusal, which is an Answer with a reason. */
-static void refusal_words(const struct lane *l, long status, struct err *e)
+static void refusal_words(const struct uplink_lane *l, long status, struct err *e)
 {
 	struct wire_answer a = {.reason = ""};
 	struct err ignored;
@@ -432,13 +238,13 @@ static void on_refused(struct uplink *u, long status)
 	u->refusals++;
 	refusal_words(&u->push, status, &e);
 	if (u->max_entries == SIZE_MAX || u->sent_entries == 1) {
-		push_failed(u, -1, &e);
+		push_failed(u, 0, &e);
 		if (u->refusals < REFUSALS_MAX)
 			return;
 	}
 	set_error(u, push_name, &e);
 	if (uplink_pack_rewind(u->pack, u->taken, &e) < 0) {
-		push_failed(u, -1, &e);
+		push_failed(u, 0, &e);
 		return;
 	}
 	u->must_rewind = false;
@@ -450,7 +256,7 @@ static void on_refused(struct uplink *u, long status)
 		u->max_entries = u->sent_entries / 2;
 		u->refusals = 0;
 	}
-	if (lane_is_free(&u->push))
+	if (uplink_lane_is_free(&u->push))
 		push_next(u);
 }
 
@@ -458,12 +264,12 @@ static void on_pushed(void *ctx, CURL *easy, CURLcode result)
 {
 	struct uplink *u = ctx;
 	struct err e;
-	long status = lane_done(&u->push, result, &e);
+	long status = uplink_lane_done(&u->push, result, &e);
 
 	(void)easy;
 	switch (status) {
 	case 0:
-		push_failed(u, -1, &e);
+		push_failed(u, 0, &e);
 		break;
 	case 200:
 		on_taken(u);
@@ -477,7 +283,7 @@ static void on_pushed(void *ctx, CURL *easy, CURLcode result)
 		break;
 	default:
 		refusal_words(&u->push, status, &e);
-		push_failed(u, status == 429 || status == 503 ? told_pause(&u->push) : -1, &e);
+		push_failed(u, status, &e);
 	}
 }
 
@@ -502,7 +308,7 @@ static void post(struct uplink *u, const char *url, const struct buf *body,
 	curl_easy_setopt(u->push.easy, CURLOPT_POSTFIELDSIZE, (long)packed.len);
 	curl_easy_setopt(u->push.easy, CURLOPT_COPYPOSTFIELDS, packed.data);
 	buf_fini(&packed);
-	lane_start(u, &u->push, url, on_done);
+	uplink_lane_start(&u->push, url, on_done, u);
 }
 
 /* A Now is a courtesy: one that is refused must not keep the results back. */
@@ -510,7 +316,7 @@ static void on_now_pushed(void *ctx, CURL *easy, CURLcode result)
 {
 	struct uplink *u = ctx;
 	struct err e;
-	long status = lane_done(&u->push, result, &e);
+	long status = uplink_lane_done(&u->push, result, &e);
 
 	(void)easy;
 	if (status != 0 && status != 200)
@@ -518,7 +324,7 @@ static void on_now_pushed(void *ctx, CURL *easy, CURLcode result)
 	if (status == 200) {
 		push_worked(u);
 	} else if (status == 0 || status == 429 || status >= 500) {
-		push_failed(u, status == 429 || status == 503 ? told_pause(&u->push) : -1, &e);
+		push_failed(u, status, &e);
 		return;
 	} else {
 		set_error(u, "now", &e);
@@ -583,7 +389,7 @@ static void push_entries(struct uplink *u)
 	struct err e;
 
 	if (rewind_to_taken(u, &e) < 0) {
-		push_failed(u, -1, &e);
+		push_failed(u, 0, &e);
 		return;
 	}
 	switch (uplink_pack_fill(u->pack, journal_synced(u->journal), u->max_entries, &e)) {
@@ -593,21 +399,21 @@ static void push_entries(struct uplink *u)
 	case UPLINK_FILL_UNFIT:
 		set_error(u, push_name, &e);
 		set_aside(u);
-		if (lane_is_free(&u->push))
-			lane_pause(&u->push, 0);
+		if (uplink_lane_is_free(&u->push))
+			uplink_lane_pause(&u->push, 0);
 		break;
 	case UPLINK_FILL_NONE:
 		u->draining = false;
 		break;
 	case UPLINK_FILL_FAILED:
-		push_failed(u, -1, &e);
+		push_failed(u, 0, &e);
 		break;
 	}
 }
 
 static void push_next(struct uplink *u)
 {
-	if (!lane_is_free(&u->push))
+	if (!uplink_lane_is_free(&u->push))
 		return;
 	if (!has_backlog(u)) {
 		u->draining = false;
@@ -648,7 +454,7 @@ static int take_assignments(struct uplink *u, struct err *e)
 static void pull_again(struct uplink *u)
 {
 	if (clock_mono() - u->asked < PULL_QUICK)
-		lane_pause(&u->pull, u->pull.first_pause + (int64_t)random_below((uint64_t)u->pull.first_pause));
+		uplink_lane_rest(&u->pull);
 	else
 		pull_next(u);
 }
@@ -657,7 +463,7 @@ static void on_pulled(void *ctx, CURL *easy, CURLcode result)
 {
 	struct uplink *u = ctx;
 	struct err e;
-	long status = lane_done(&u->pull, result, &e);
+	long status = uplink_lane_done(&u->pull, result, &e);
 	int rc = -1;
 
 	(void)easy;
@@ -668,11 +474,10 @@ static void on_pulled(void *ctx, CURL *easy, CURLcode result)
 	else if (status != 0)
 		err_set(&e, "collector answers %ld", status);
 	if (rc < 0) {
-		lane_failed(u, &u->pull, pull_name,
-			status == 429 || status == 503 ? told_pause(&u->pull) : -1, &e);
+		lane_failed(u, &u->pull, pull_name, status, &e);
 		return;
 	}
-	lane_succeeded(&u->pull, pull_name);
+	uplink_lane_succeeded(&u->pull, pull_name);
 	pull_again(u);
 }
 
@@ -680,7 +485,7 @@ static void pull_next(struct uplink *u)
 {
 	char text[64];
 
-	if (!lane_is_free(&u->pull))
+	if (!uplink_lane_is_free(&u->pull))
 		return;
 	curl_slist_free_all(u->pull.headers);
 	snprintf(text, sizeof text, "Prefer: wait=%d", PULL_WAIT_S);
@@ -690,7 +495,7 @@ static void pull_next(struct uplink *u)
 		u->pull.headers = curl_slist_append(u->pull.headers, text);
 	}
 	u->asked = clock_mono();
-	lane_start(u, &u->pull, u->url_assignments, on_pulled);
+	uplink_lane_start(&u->pull, u->url_assignments, on_pulled, u);
 }
 
 /* ---- life */
@@ -779,17 +584,19 @@ static void take_options(struct uplink *u, const struct uplink_options *o)
 	u->max_entries = SIZE_MAX;
 	u->draining = true; /* what the journal held before this start is a backlog */
 	set_urls(u, o->url);
-	u->push.first_pause = u->options.retry_first;
-	u->pull.first_pause = u->options.retry_first * PULL_RETRY_FACTOR;
 }
 
 static void open_lanes(struct uplink *u, struct event_base *base)
 {
-	lane_init(u, &u->push, ANSWER_MAX, u->options.answer_within);
-	lane_init(u, &u->pull, WIRE_BODY_MAX, u->options.answer_within + PULL_WAIT_S * NS_PER_S);
-	u->push.timer = evtimer_new(base, on_push_timer, u);
-	u->pull.timer = evtimer_new(base, on_pull_timer, u);
+	const struct uplink_options *o = &u->options;
+
+	u->push = (struct uplink_lane){.http = u->http, .tls = u->tls, .timer = evtimer_new(base, on_push_timer, u),
+		.first_pause = o->retry_first, .most_pause = o->retry_most, .answer_max = ANSWER_MAX};
+	u->pull = (struct uplink_lane){.http = u->http, .tls = u->tls, .timer = evtimer_new(base, on_pull_timer, u),
+		.first_pause = o->retry_first * PULL_RETRY_FACTOR, .most_pause = o->retry_most, .answer_max = WIRE_BODY_MAX};
 	assert(u->push.timer != NULL && u->pull.timer != NULL);
+	uplink_lane_init(&u->push, u->connect_to, o->answer_within);
+	uplink_lane_init(&u->pull, u->connect_to, o->answer_within + PULL_WAIT_S * NS_PER_S);
 	u->push.headers = curl_slist_append(NULL, "Content-Type: application/x-protobuf");
 	curl_slist_append(u->push.headers, "Content-Encoding: zstd");
 	curl_slist_append(u->push.headers, "Expect:");
@@ -829,7 +636,7 @@ struct uplink *uplink_new(struct event_base *base, struct journal *journal, cons
 	open_lanes(u, base);
 	uplink_wake(u);
 	if (u->options.on_assignments != NULL)
-		lane_pause(&u->pull, 0);
+		uplink_lane_pause(&u->pull, 0);
 	return u;
 }
 
@@ -837,8 +644,8 @@ void uplink_free(struct uplink *u)
 {
 	if (u == NULL)
 		return;
-	lane_fini(u, &u->push);
-	lane_fini(u, &u->pull);
+	uplink_lane_fini(&u->push);
+	uplink_lane_fini(&u->pull);
 	http_client_free(u->http);
 	uplink_pack_free(u->pack);
 	SSL_CTX_free(u->tls);
@@ -852,8 +659,8 @@ void uplink_free(struct uplink *u)
 
 void uplink_wake(struct uplink *u)
 {
-	if (lane_is_free(&u->push))
-		lane_pause(&u->push, 0);
+	if (uplink_lane_is_free(&u->push))
+		uplink_lane_pause(&u->push, 0);
 }
 
 void uplink_stats(const struct uplink *u, struct uplink_stats *out)
