@@ -339,7 +339,7 @@ int inventory_plan(const struct inventory *old, const struct inventory *now,
 
 	for (const struct inventory_kind *k = inventory_kinds; k->one != NULL; k++)
 		put_kind(k, old, now, out);
-	fprintf(out, "series: %lld -> %lld files, %.1f -> %.1f MiB of at most %.1f\n",
+	fprintf(out, "series: %lld -> %lld files, %.1f -> %.1f MiB of at most %.1f MiB\n",
 		(long long)before.files, (long long)after.files, mib(before.bytes), mib(after.bytes),
 		mib(series->max_bytes));
 	if (after.bytes > series->max_bytes)
