@@ -118,6 +118,17 @@ static void print_common_help(const struct catalog_type *type, FILE *out)
 	config_print_help(&schema, out);
 }
 
+/* Nothing else in a shell shows how. */
+static void print_lists_help(const struct config_schema *schema, FILE *out)
+{
+	for (const struct config_field *f = schema->fields; f->name != NULL; f++) {
+		if (f->kind == CONFIG_TEXTS) {
+			fprintf(out, "\nOf a list each text is given by its key: %s=ONE %s=ANOTHER\n", f->name, f->name);
+			return;
+		}
+	}
+}
+
 void probe_request_help(const struct catalog_type *type, FILE *out)
 {
 	if (type == NULL) {
@@ -132,6 +143,7 @@ void probe_request_help(const struct catalog_type *type, FILE *out)
 		type->summary);
 	config_print_help(type->schema, out);
 	print_common_help(type, out);
+	print_lists_help(type->schema, out);
 	fputs("\nvalues:\n", out);
 	for (const struct metric *m = type->metrics; m->number != 0; m++)
 		fprintf(out, "  %-19s %-4s %s\n", m->name, strcmp(m->unit, "1") == 0 ? "" : m->unit,

@@ -132,6 +132,24 @@ static void help_asks_for_nothing_else(void **state)
 	assert_ptr_equal(q.type, &catalog_tcp);
 }
 
+static void help_says_how_a_list_is_given(void **state)
+{
+	char *text;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	(void)state;
+	probe_request_help(&catalog_dns, out);
+	fclose(out);
+	assert_non_null(strstr(text, "expect=ONE expect=ANOTHER"));
+	free(text);
+	out = open_memstream(&text, &len);
+	probe_request_help(&catalog_tcp, out);
+	fclose(out);
+	assert_null(strstr(text, "Of a list"));
+	free(text);
+}
+
 /* ---- printing */
 
 static const struct result up = {.type = "tcp", .family = FAMILY_V4, .outcome = OUTCOME_UP, .part = "",
@@ -255,6 +273,7 @@ int main(void)
 		CASE(a_value_may_hold_an_equals_sign_and_a_key_may_repeat),
 		CASE(what_is_not_understood_is_a_usage_error),
 		CASE(help_asks_for_nothing_else),
+		CASE(help_says_how_a_list_is_given),
 		CASE(json_is_an_array_of_results_with_units),
 		CASE(the_table_is_aligned_and_tells_reasons),
 		CASE(many_results_stand_in_blocks_below_each_other),
