@@ -12,13 +12,12 @@
 #include "lib/err.h"
 #include "lib/mem.h"
 #include "probes/catalog_http_steps.h"
-#include "probes/credentials.h"
 #include "probes/http_answer.h"
 #include "probes/http_fetch.h"
 #include "probes/http_steps.h"
+#include "probes/http_values.h"
 #include "probes/json_read.h"
 #include "probes/match.h"
-#include "probes/pattern_span.h"
 
 /* Shared by all runs of the process. */
 struct shared {
@@ -26,16 +25,9 @@ struct shared {
 	struct json_library *json; /* NULL until a check needs it */
 };
 
-/* A value that a step took. */
-struct taken {
-	const char *name;
-	char *text; /* in the arena */
-};
-
 struct http {
 	struct run *run;
 	struct shared *shared;
-	struct arena *arena; /* texts of requests, filled in */
 	CURLU *base;         /* the check's own address */
 	char *host;          /* in it; "" when it cannot be read */
 	struct json_condition *json; /* of a check without steps */
@@ -44,13 +36,7 @@ struct http {
 	size_t at;                /* the step under way */
 	int64_t began;            /* of it */
 	CURLSH *jar;              /* of all steps */
-	char *target_host;        /* of the step under way */
-	bool may_send;            /* a secret there: it is the server that the check names */
-	bool is_target_safe;      /* encrypted, or by the check's own word not */
-	struct taken taken[HTTP_LINES_MAX];
-	size_t taken_count;
-	const char **secrets; /* that were sent, as they are and %-encoded; in the arena */
-	size_t secret_count;
+	struct http_values values; /* for its steps; texts of requests are in its arena */
 	struct http_fetch *fetch;
 	struct http_times before; /* of the steps that are done */
 };
@@ -123,9 +109,7 @@ static void http_free(struct http *h)
 	http_steps_free(h->steps);
 	curl_url_cleanup(h->base);
 	free(h->host);
-	free(h->target_host);
-	free(h->secrets);
-	arena_free(h->arena);
+	http_values_fini(&h->values);
 	free(h);
 }
 
@@ -135,29 +119,6 @@ static void format_step(const struct http *h, char out[HTTP_NAME_MAX + 30])
 	out[0] = '\0';
 	if (h->steps != NULL)
 		snprintf(out, HTTP_NAME_MAX + 30, "step %zu (%s): ", h->at + 1, step_of(h)->name);
-}
-
-/* A server may send back what it was sent. Eight bytes of a secret are enough: words are cut somewhere. */
-static void hide(const char *secret, char *words)
-{
-	size_t len = strlen(secret), least = len < 8 ? len : 8;
-
-	for (char *at = words; len >= 4 && *at != '\0'; at++) {
-		size_t n = 0;
-
-		while (n < len && at[n] == secret[n])
-			n++;
-		if (n < least)
-			continue;
-		memcpy(at, "***", 3);
-		memmove(at + 3, at + n, strlen(at + n) + 1);
-	}
-}
-
-static void hide_secrets(const struct http *h, char *words)
-{
-	for (size_t i = 0; i < h->secret_count; i++)
-		hide(h->secrets[i], words);
 }
 
 static void end(struct http *h, enum outcome outcome, const char *why, ...) __attribute__((format(printf, 3, 4)));
@@ -173,7 +134,7 @@ static void end(struct http *h, enum outcome outcome, const char *why, ...)
 	va_end(ap);
 	if (outcome != OUTCOME_UP)
 		format_step(h, step);
-	hide_secrets(h, words);
+	http_values_hide(&h->values, words);
 	http_free(h);
 	if (outcome == OUTCOME_UP && words[0] != '\0')
 		run_up_noting(r, "%s", words);
@@ -195,176 +156,13 @@ static void at_deadline(void *state, struct run *r)
 	(void)state;
 	if (http_fetch_late(h->fetch, run_deadline(r) - run_started(r), why, sizeof why) == HTTP_OURS)
 		outcome = OUTCOME_UNKNOWN;
-	hide_secrets(h, why);
+	http_values_hide(&h->values, why);
 	format_step(h, step);
 	tell_values(h, &all, http_fetch_answer(h->fetch));
 	if (outcome == OUTCOME_UNKNOWN)
 		run_unknown(r, "%s%s", step, why);
 	else
 		run_down(r, "%s%s", step, why);
-}
-
-/* ---- values */
-
-static const char *taken_value(void *ctx, const char *name)
-{
-	const struct http *h = ctx;
-
-	for (size_t i = h->taken_count; i-- > 0;) { /* the last one of a name counts */
-		if (strcmp(h->taken[i].name, name) == 0)
-			return h->taken[i].text;
-	}
-	assert(!"steps are checked");
-	return "";
-}
-
-/* Did the operator write to which server a step goes? Else a value says so, which some answer gave. */
-static bool names_server(const char *target)
-{
-	const char *host = strstr(target, "//");
-
-	if (host == NULL || memchr(target, '?', (size_t)(host - target)) != NULL)
-		host = target;
-	else
-		host += 2;
-	return memmem(host, strcspn(host, "/?#"), "${", 2) == NULL;
-}
-
-/* A listed server gets it, and without a list the one that the check names; unencrypted only where the check says http. */
-static bool may_have_secret(const struct http *h, const struct credential *c)
-{
-	for (size_t i = 0; i < c->hosts.count; i++) {
-		if (strcasecmp(c->hosts.items[i], h->target_host) == 0)
-			return h->is_target_safe;
-	}
-	return c->hosts.count == 0 && h->may_send;
-}
-
-/* The same text, known from now on. */
-static const char *keep_secret(struct http *h, const char *secret)
-{
-	struct buf encoded = {0};
-
-	for (size_t i = 0; i < h->secret_count; i++) {
-		if (strcmp(h->secrets[i], secret) == 0)
-			return secret;
-	}
-	h->secrets = mem_resize(h->secrets, h->secret_count + 2, sizeof *h->secrets);
-	http_add_encoded(secret, &encoded);
-	h->secrets[h->secret_count++] = arena_strdup(h->arena, secret);
-	h->secrets[h->secret_count++] = arena_strdup(h->arena, buf_text(&encoded));
-	buf_fini(&encoded);
-	return secret;
-}
-
-static const char *secret_value(struct http *h, const char *id, struct err *e)
-{
-	const struct probe_env *env = run_env(h->run);
-	const struct credential *c = env->credential != NULL ? env->credential(env->ctx, id) : NULL;
-
-	if (c == NULL || c->secret == NULL || *c->secret == '\0')
-		err_set(e, "this agent has no secret \"%s\"", id);
-	else if (!may_have_secret(h, c))
-		err_set(e, "this agent does not send the secret \"%s\" to %.100s%s", id, h->target_host,
-			h->is_target_safe ? "" : " without TLS");
-	else
-		return keep_secret(h, c->secret);
-	return NULL;
-}
-
-static const char *value_of(void *ctx, const char *name, struct err *e)
-{
-	struct http *h = ctx;
-
-	if (strncmp(name, HTTP_SECRET, strlen(HTTP_SECRET)) == 0)
-		return secret_value(h, name + strlen(HTTP_SECRET), e);
-	return taken_value(h, name);
-}
-
-/* A text with its values, in the arena; NULL with words. */
-static const char *fill(struct http *h, const char *text, enum http_escape escape, struct err *e)
-{
-	struct buf out = {0};
-	const char *filled = NULL;
-
-	if (text == NULL)
-		return "";
-	if (http_template_fill(text, escape, value_of, h, &out, e) == 0)
-		filled = arena_strdup(h->arena, buf_text(&out));
-	buf_fini(&out);
-	return filled;
-}
-
-/* ---- what a step takes */
-
-static int take_from_header(const struct http_take *t, const struct buf *headers, struct buf *out, struct err *e)
-{
-	const char *at = (const char *)headers->data, *end = at + headers->len, *value, *from;
-	size_t len, n;
-
-	while (at < end) {
-		const char *newline = memchr(at, '\n', (size_t)(end - at)), *behind = newline != NULL ? newline + 1 : end;
-		bool is_it = match_header(t->header, at, (size_t)(behind - at), &value, &len);
-
-		at = behind;
-		if (!is_it || (t->pattern != NULL && !pattern_span_find(t->pattern, value, len, &from, &n)))
-			continue;
-		buf_add(out, t->pattern != NULL ? from : value, t->pattern != NULL ? n : len);
-		return 0;
-	}
-	return err_set(e, t->pattern != NULL ? "no header %s that fits" : "no header %s", t->header);
-}
-
-static int take_from_body(const struct http_take *t, const struct buf *body, struct buf *out, struct err *e)
-{
-	const char *from;
-	size_t n;
-
-	if (body->len == 0 || !pattern_span_find(t->pattern, (const char *)body->data, body->len, &from, &n))
-		return err_set(e, "the pattern does not occur in the body");
-	buf_add(out, from, n);
-	return 0;
-}
-
-static int take_one(struct http *h, const struct http_take *t, const struct http_answer *a, struct json_t *root, struct buf *out,
-	struct err *e)
-{
-	int status = t->source == HTTP_OF_JSON ? json_path_take(h->shared->json, &t->path, root, out, e)
-		: t->source == HTTP_OF_HEADER  ? take_from_header(t, &a->headers, out, e)
-					       : take_from_body(t, &a->body, out, e);
-
-	if (status == 0 && out->len > JSON_VALUE_MAX)
-		status = err_set(e, "a text of more than %d bytes", JSON_VALUE_MAX);
-	if (status == 0 && !text_is_clean(buf_text(out), out->len))
-		status = err_set(e, "a text with control characters, or not UTF-8");
-	return status < 0 ? err_wrap(e, "take %s", t->name) : 0;
-}
-
-/* Up, or why not. */
-static enum outcome take_all(struct http *h, const struct http_answer *a, struct err *e)
-{
-	const struct http_step *s = step_of(h);
-	enum outcome outcome = OUTCOME_UP;
-	struct json_t *root = NULL;
-	bool has_json = false;
-
-	for (size_t i = 0; i < s->take_count; i++)
-		has_json |= s->takes[i].source == HTTP_OF_JSON;
-	if (has_json && (root = http_answer_json(a, h->shared->json, &outcome, e)) == NULL)
-		return outcome;
-	outcome = OUTCOME_UP;
-	for (size_t i = 0; i < s->take_count && outcome == OUTCOME_UP; i++) {
-		struct buf out = {0};
-
-		if (take_one(h, &s->takes[i], a, root, &out, e) < 0)
-			outcome = OUTCOME_DOWN;
-		else
-			h->taken[h->taken_count++] = (struct taken){s->takes[i].name, arena_strdup(h->arena, buf_text(&out))};
-		buf_fini(&out);
-	}
-	if (root != NULL)
-		json_free(h->shared->json, root);
-	return outcome;
 }
 
 /* ---- requests */
@@ -411,11 +209,11 @@ static int make_body(struct http *h, const struct http_step *s, const char **bod
 
 	*body = NULL;
 	if (s->body != NULL) {
-		*body = fill(h, s->body, is_json ? HTTP_IN_JSON : HTTP_AS_IS, e);
+		*body = http_values_fill(&h->values, s->body, is_json ? HTTP_IN_JSON : HTTP_AS_IS, e);
 		return *body != NULL ? 0 : -1;
 	}
 	for (size_t i = 0; i < s->form_count; i++) {
-		const char *field = fill(h, s->form[i], HTTP_AS_IS, e), *equals;
+		const char *field = http_values_fill(&h->values, s->form[i], HTTP_AS_IS, e), *equals;
 
 		if (field == NULL) {
 			buf_fini(&out);
@@ -423,12 +221,12 @@ static int make_body(struct http *h, const struct http_step *s, const char **bod
 		}
 		equals = strchr(field, '=');
 		buf_add_format(&out, "%s", i > 0 ? "&" : "");
-		http_add_encoded(arena_format(h->arena, "%.*s", (int)(equals - field), field), &out);
+		http_add_encoded(arena_format(h->values.arena, "%.*s", (int)(equals - field), field), &out);
 		buf_add_u8(&out, '=');
 		http_add_encoded(equals + 1, &out);
 	}
 	if (s->form_count > 0 || strcmp(s->method, "POST") == 0)
-		*body = arena_strdup(h->arena, buf_text(&out));
+		*body = arena_strdup(h->values.arena, buf_text(&out));
 	buf_fini(&out);
 	return 0;
 }
@@ -450,13 +248,13 @@ static int make_headers(struct http *h, const struct http_step *s, bool is_own, 
 {
 	const struct config_texts *own = &options_of(h)->headers;
 
-	*out = (struct config_texts){.items = arena_alloc(h->arena, (own->count + s->header_count + 1) * sizeof *out->items)};
+	*out = (struct config_texts){.items = arena_alloc(h->values.arena, (own->count + s->header_count + 1) * sizeof *out->items)};
 	for (size_t i = 0; is_own && i < own->count; i++)
 		out->items[out->count++] = own->items[i];
 	if (is_json_body(s))
 		out->items[out->count++] = "Content-Type: application/json";
 	for (size_t i = 0; i < s->header_count; i++) {
-		const char *line = fill(h, s->headers[i], HTTP_AS_IS, e);
+		const char *line = http_values_fill(&h->values, s->headers[i], HTTP_AS_IS, e);
 
 		if (line == NULL)
 			return -1;
@@ -474,10 +272,22 @@ static bool has_secret(const struct http_step *s)
 	return has;
 }
 
+/* Did the operator write to which server a step goes? Else a value says so, which some answer gave. */
+static bool names_server(const char *target)
+{
+	const char *host = strstr(target, "//");
+
+	if (host == NULL || memchr(target, '?', (size_t)(host - target)) != NULL)
+		host = target;
+	else
+		host += 2;
+	return memmem(host, strcspn(host, "/?#"), "${", 2) == NULL;
+}
+
 /* The address of a step, and whether it is the check's own server. -1 with words. */
 static int make_url(struct http *h, const struct http_step *s, const char **url, bool *is_own, struct err *e)
 {
-	const char *target = fill(h, s->target, HTTP_IN_URL, e);
+	const char *target = http_values_fill(&h->values, s->target, HTTP_IN_URL, e);
 	CURLU *u = curl_url_dup(h->base);
 	char *host = NULL, *text = NULL;
 
@@ -485,13 +295,13 @@ static int make_url(struct http *h, const struct http_step *s, const char **url,
 	if (curl_url_set(u, CURLUPART_URL, target, CURLU_URLENCODE) != CURLUE_OK || curl_url_get(u, CURLUPART_HOST, &host, 0) != CURLUE_OK ||
 		curl_url_get(u, CURLUPART_URL, &text, 0) != CURLUE_OK)
 		err_set(e, "\"%.200s\" is no address to fetch", s->target);
-	*url = text != NULL ? arena_strdup(h->arena, text) : NULL;
-	free(h->target_host);
-	h->target_host = mem_strdup(host != NULL ? host : "");
+	*url = text != NULL ? arena_strdup(h->values.arena, text) : NULL;
+	free(h->values.target_host);
+	h->values.target_host = mem_strdup(host != NULL ? host : "");
 	*is_own = text != NULL && http_same_origin(u, h->base);
-	h->is_target_safe = *is_own || strncasecmp(s->target, "http://", 7) == 0 ||
+	h->values.is_target_safe = *is_own || strncasecmp(s->target, "http://", 7) == 0 ||
 		(text != NULL && strncasecmp(text, "https://", 8) == 0);
-	h->may_send = *is_own || (names_server(s->target) && h->is_target_safe);
+	h->values.may_send = *is_own || (names_server(s->target) && h->values.is_target_safe);
 	curl_free(host);
 	curl_free(text);
 	curl_url_cleanup(u);
@@ -501,11 +311,13 @@ static int make_url(struct http *h, const struct http_step *s, const char **url,
 static int make_expect(struct http *h, const struct http_step *s, struct http_expect *x, struct err *e)
 {
 	const struct http_options *o = options_of(h);
+	struct http_values *v = &h->values;
 	bool looks = s->expect != NULL || s->forbid != NULL || s->json_count > 0;
 
-	*x = (struct http_expect){.status = s->status != NULL ? s->status : o->status, .header = fill(h, s->expect_header, HTTP_AS_IS, e),
-		.body = fill(h, s->expect, HTTP_AS_IS, e), .forbid = fill(h, s->forbid, HTTP_AS_IS, e), .body_max = (size_t)o->body_max,
-		.json = s->json, .json_count = s->json_count, .library = h->shared->json, .value_of = taken_value, .value_ctx = h};
+	*x = (struct http_expect){.status = s->status != NULL ? s->status : o->status, .body_max = (size_t)o->body_max,
+		.header = http_values_fill(v, s->expect_header, HTTP_AS_IS, e), .body = http_values_fill(v, s->expect, HTTP_AS_IS, e),
+		.forbid = http_values_fill(v, s->forbid, HTTP_AS_IS, e), .json = s->json, .json_count = s->json_count,
+		.library = h->shared->json, .value_of = http_values_taken, .value_ctx = v};
 	for (size_t i = 0; i < s->take_count; i++) {
 		looks |= s->takes[i].source != HTTP_OF_HEADER;
 		x->keeps_headers |= s->takes[i].source == HTTP_OF_HEADER;
@@ -519,7 +331,7 @@ static void fetch_step(struct http *h)
 	const struct http_step *s = step_of(h);
 	struct http_request q = {.method = s->method, .cookies = h->jar, .has_secret = has_secret(s),
 		.redirects = s->redirects >= 0 ? s->redirects : options_of(h)->redirects};
-	struct config_texts *headers = arena_alloc(h->arena, sizeof *headers);
+	struct config_texts *headers = arena_alloc(h->values.arena, sizeof *headers);
 	struct http_expect expect;
 	struct err e;
 	bool is_own;
@@ -548,7 +360,7 @@ static enum outcome judge(struct http *h, const struct http_end *e, char *why, s
 	}
 	outcome = http_answer_judge(e->answer, words, sizeof words);
 	if (outcome == OUTCOME_UP && h->steps != NULL) {
-		outcome = take_all(h, e->answer, &err);
+		outcome = http_values_take(&h->values, step_of(h), e->answer, h->shared->json, &err);
 		if (outcome != OUTCOME_UP)
 			snprintf(words, sizeof words, "%.300s", err.text);
 	}
@@ -654,8 +466,9 @@ static void http_probe_start(void *state, struct run *r)
 	struct http *h = mem_alloc(sizeof *h);
 	struct err e;
 
-	*h = (struct http){.run = r, .shared = state, .arena = arena_new(), .base = curl_url()};
+	*h = (struct http){.run = r, .shared = state, .base = curl_url()};
 	assert(h->base != NULL);
+	http_values_init(&h->values, run_env(r));
 	run_set_private(r, h);
 	run_on_deadline(r, at_deadline);
 	if (prepare(h, o, &e) < 0) {
