@@ -74,6 +74,8 @@ bool path_trace_answer(struct path_trace *t, unsigned index, enum path_answer ho
 	hop_answered(&t->hops[p->ttl], from, now - p->sent);
 	if (how == PATH_ANSWER_DESTINATION && (t->destination == 0 || p->ttl < t->destination))
 		t->destination = p->ttl;
+	if (how == PATH_ANSWER_UNREACHABLE && (t->stopped == 0 || p->ttl < t->stopped))
+		t->stopped = p->ttl;
 	return true;
 }
 
@@ -90,7 +92,8 @@ bool path_trace_is_complete(const struct path_trace *t)
 
 unsigned path_trace_last(const struct path_trace *t)
 {
-	unsigned last = farthest(t);
+	/* Who goes no further says so to all packets that would. */
+	unsigned last = t->destination == 0 && t->stopped != 0 ? t->stopped : farthest(t);
 
 	while (last > 0 && t->hops[last].answered == 0)
 		last--;

@@ -56,6 +56,7 @@ struct path_known {
 struct path_trace {
 	unsigned hops_max, tries;
 	unsigned destination; /* its distance; 0: it has not answered */
+	unsigned stopped;     /* nearest at which somebody said that it goes no further; 0: nobody */
 	struct path_hop hops[PATH_HOPS_MAX + 1]; /* from 1 on */
 	struct path_probe probes[PATH_PROBES_MAX];
 	unsigned count, round, next_ttl;
@@ -82,7 +83,7 @@ unsigned path_trace_sent(struct path_trace *, unsigned ttl, unsigned size, int64
 bool path_trace_answer(struct path_trace *, unsigned index, enum path_answer, const char *from, int64_t now);
 bool path_trace_is_complete(const struct path_trace *); /* all that were asked, up to the destination, answered */
 unsigned path_trace_silent(const struct path_trace *);  /* hops before the destination, or before the last answer */
-unsigned path_trace_last(const struct path_trace *);    /* the farthest hop that answered; 0 none */
+unsigned path_trace_last(const struct path_trace *);    /* the farthest hop that answered, or who goes no further; 0 none */
 
 void path_sizes_begin(struct path_trace *, enum family, unsigned mtu);
 unsigned path_sizes_next(struct path_trace *);    /* the size to send now; 0: the wave is out */

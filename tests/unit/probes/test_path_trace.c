@@ -53,6 +53,27 @@ static void a_silent_hop_is_counted_and_waited_for(void **state)
 }
 
 /* Sends all that a path of this MTU is asked; says whether somebody says too big. */
+/* It says so to each packet that would go further: that is no row of hops. */
+static void the_path_ends_at_who_says_that_it_goes_no_further(void **state)
+{
+	struct path_trace t;
+
+	(void)state;
+	path_trace_init(&t, 30, 1);
+	for (unsigned ttl; (ttl = path_trace_next(&t)) != 0;) {
+		unsigned index = path_trace_sent(&t, ttl, 0, 0);
+
+		assert_true(path_trace_answer(&t, index, ttl < 3 ? PATH_ANSWER_HOP : PATH_ANSWER_UNREACHABLE, ttl < 3 ? "near" : "r3", 1));
+	}
+	assert_int_equal(path_trace_last(&t), 3);
+	assert_string_equal(t.hops[3].address, "r3");
+	/* Another one may speak for a while only: the destination, once it answers, is farther. */
+	path_trace_init(&t, 30, 1);
+	path_trace_answer(&t, path_trace_sent(&t, 2, 0, 0), PATH_ANSWER_UNREACHABLE, "r2", 1);
+	path_trace_answer(&t, path_trace_sent(&t, 5, 0, 0), PATH_ANSWER_DESTINATION, "end", 1);
+	assert_int_equal(path_trace_last(&t), 5);
+}
+
 static void measure(struct path_trace *t, enum family f, unsigned mtu, unsigned wanted, bool told)
 {
 	path_trace_init(t, 30, 3);
@@ -265,6 +286,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hops_are_asked_in_rounds_no_farther_than_the_destination),
 		cmocka_unit_test(a_silent_hop_is_counted_and_waited_for),
+		cmocka_unit_test(the_path_ends_at_who_says_that_it_goes_no_further),
 		cmocka_unit_test(every_path_mtu_is_found_exactly),
 		cmocka_unit_test(a_black_hole_is_sure_when_both_ends_of_it_speak),
 		cmocka_unit_test(a_black_hole_is_not_sure_where_a_router_is_silent),
