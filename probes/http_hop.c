@@ -1,9 +1,8 @@
-#include "probes/http_fetch.h"
+#include "probes/http_parts.h"
 
 #include <assert.h>
 #include <event2/event.h>
 #include <netinet/in.h>
-#include <openssl/ssl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,102 +10,18 @@
 #include <strings.h>
 #include <unistd.h>
 
-#include "lib/buf.h"
 #include "lib/clock.h"
-#include "lib/config.h"
 #include "lib/err.h"
 #include "lib/http.h"
 #include "lib/mem.h"
 #include "lib/num.h"
 #include "probes/certificate.h"
 #include "probes/dial.h"
-#include "probes/http_answer.h"
-#include "probes/match.h"
 #include "probes/probe.h"
 #include "probes/resolve.h"
 
-#define IDLE_MAX 64 /* easy handles kept for the next fetch: a new one costs more than all options set again */
-#define COOKIES_FEW 20 /* far below the 50 that libcurl takes of one answer */
 #define WAY_MAX 140
 #define REASON_MAX 400
-
-struct http_pool {
-	struct certificate_stores *stores;
-	size_t idle_count;
-	CURL *idle[IDLE_MAX];
-};
-
-enum phase { PHASE_RESOLVE, PHASE_CONNECT, PHASE_REQUEST };
-
-struct http_fetch {
-	const struct probe_env *env;
-	struct http_pool *pool;
-	struct http_request request;
-	void (*on_end)(void *ctx, const struct http_end *);
-	void *ctx;
-	int64_t deadline;
-	struct event *timer; /* begins, then ends it */
-	enum phase phase;
-	/* of the hop under way: */
-	CURLU *url, *first; /* first: of the request */
-	char *host;
-	bool is_https;
-	struct resolve_query *query;
-	struct dial *dial;
-	int64_t dialled; /* ns */
-	int fd;          /* connected, until libcurl has it; -1 */
-	CURL *easy;
-	struct curl_slist *headers, *connect_to;
-	struct certificate certificate;
-	struct http_answer answer;
-	unsigned cookies_set; /* lines */
-	char error[CURL_ERROR_SIZE];
-	/* over all hops: */
-	bool drops_body; /* it became GET (RFC 9110 section 15.4) */
-	struct curl_slist *cookies; /* that the hops before gave, as libcurl writes them; of a fetch without a jar of its owner's */
-	struct http_times times;
-};
-
-/* ---- the pool */
-
-struct http_pool *http_pool_new(void)
-{
-	struct http_pool *p = mem_alloc(sizeof *p);
-
-	p->stores = certificate_stores_new();
-	return p;
-}
-
-void http_pool_free(struct http_pool *p)
-{
-	while (p->idle_count > 0)
-		curl_easy_cleanup(p->idle[--p->idle_count]);
-	certificate_stores_free(p->stores);
-	free(p);
-}
-
-static CURL *easy_take(struct http_pool *p)
-{
-	CURL *easy = p->idle_count > 0 ? p->idle[--p->idle_count] : curl_easy_init();
-
-	assert(easy != NULL);
-	return easy;
-}
-
-/* One that had a jar is not used again: nothing of it may stay. (A reset of it would lose memory, libcurl 7.88.) Nor is one whose
- * server set many cookies: the count of them, by which libcurl takes no more, stays until the next transfer has begun. */
-static void easy_give(struct http_fetch *f, CURL *easy)
-{
-	struct http_pool *p = f->pool;
-
-	if (f->request.cookies != NULL || f->cookies_set > COOKIES_FEW || p->idle_count == IDLE_MAX) {
-		curl_easy_cleanup(easy);
-		return;
-	}
-	curl_easy_setopt(easy, CURLOPT_COOKIELIST, "ALL"); /* forgets them: a reset would not */
-	curl_easy_reset(easy);                             /* it names this fetch */
-	p->idle[p->idle_count++] = easy;
-}
 
 /* ---- what was measured */
 
@@ -164,7 +79,7 @@ static void hop_fini(struct http_fetch *f)
 	if (f->easy != NULL) {
 		f->times = http_fetch_times(f);
 		http_cancel(f->env->http, f->easy);
-		easy_give(f, f->easy);
+		http_easy_give(f, f->easy);
 	}
 	if (f->fd >= 0)
 		close(f->fd);
@@ -348,72 +263,7 @@ static void fail_by_code(struct http_fetch *f, CURLcode code)
 	}
 }
 
-/* ---- one request */
-
-static size_t on_header(char *data, size_t size, size_t n, void *ctx)
-{
-	struct http_fetch *f = ctx;
-
-	f->cookies_set += size * n > 11 && strncasecmp(data, "Set-Cookie:", 11) == 0;
-	return http_answer_header(&f->answer, data, size * n) ? size * n : 0;
-}
-
-static size_t on_body(char *data, size_t size, size_t n, void *ctx)
-{
-	struct http_fetch *f = ctx;
-
-	return http_answer_body(&f->answer, data, size * n) ? size * n : 0;
-}
-
-/* Hands the connected socket over. (libcurl 7.88 calls connect() on it once more, which Linux answers with 0, or with the
- * error if it was lost meanwhile.) */
-static curl_socket_t on_open_socket(void *ctx, curlsocktype purpose, struct curl_sockaddr *address)
-{
-	struct http_fetch *f = ctx;
-	int fd = f->fd;
-
-	(void)purpose, (void)address;
-	f->fd = -1;
-	return fd;
-}
-
-static int on_socket_options(void *ctx, curl_socket_t fd, curlsocktype purpose)
-{
-	(void)ctx, (void)fd, (void)purpose;
-	return CURL_SOCKOPT_ALREADY_CONNECTED;
-}
-
-static CURLcode on_ssl_context(CURL *easy, void *ssl_ctx, void *ctx)
-{
-	struct http_fetch *f = ctx;
-	X509_STORE *roots;
-	struct err e;
-
-	(void)easy;
-	roots = certificate_store(f->pool->stores, f->request.ca, clock_mono(), &e);
-	if (roots == NULL)
-		return CURLE_SSL_CACERT_BADFILE;
-	certificate_watch(ssl_ctx, roots, &f->certificate);
-	return CURLE_OK;
-}
-
-static void set_method(struct http_fetch *f)
-{
-	const char *method = f->request.method, *body = f->request.body;
-
-	if (f->drops_body)
-		return;
-	if (strcmp(method, "HEAD") == 0) {
-		curl_easy_setopt(f->easy, CURLOPT_NOBODY, 1L);
-		return;
-	}
-	if (body != NULL) {
-		curl_easy_setopt(f->easy, CURLOPT_POSTFIELDSIZE, (long)strlen(body));
-		curl_easy_setopt(f->easy, CURLOPT_POSTFIELDS, body);
-	}
-	if (strcmp(method, body != NULL ? "POST" : "GET") != 0)
-		curl_easy_setopt(f->easy, CURLOPT_CUSTOMREQUEST, method);
-}
+/* ---- origins (RFC 6454 section 4) */
 
 static bool parts_equal(CURLU *a, CURLU *b, CURLUPart part)
 {
@@ -433,104 +283,12 @@ bool http_same_origin(CURLU *a, CURLU *b)
 	return parts_equal(a, b, CURLUPART_SCHEME) && parts_equal(a, b, CURLUPART_HOST) && parts_equal(a, b, CURLUPART_PORT);
 }
 
-static bool is_first_origin(const struct http_fetch *f)
+bool http_is_first_origin(const struct http_fetch *f)
 {
 	return f->times.hops == 0 || http_same_origin(f->first, f->url);
 }
 
-/* One line of cookies alone (RFC 6265 section 5.4): libcurl puts those that servers set before them. */
-static bool add_own_cookie(const char *header, struct buf *out)
-{
-	const char *value;
-	size_t len;
-
-	if (!match_header("Cookie:", header, strlen(header), &value, &len))
-		return false;
-	buf_add_text(out, out->len > 0 ? "; " : "");
-	buf_add(out, value, len);
-	return true;
-}
-
-static void set_headers(struct http_fetch *f)
-{
-	const struct config_texts *texts = f->request.headers;
-	struct buf cookies = {0};
-
-	if (texts == NULL || texts->count == 0 || !is_first_origin(f))
-		return;
-	for (size_t i = 0; i < texts->count; i++) {
-		if (!add_own_cookie(texts->items[i], &cookies))
-			f->headers = curl_slist_append(f->headers, texts->items[i]);
-	}
-	curl_easy_setopt(f->easy, CURLOPT_HTTPHEADER, f->headers);
-	if (cookies.len > 0)
-		curl_easy_setopt(f->easy, CURLOPT_COOKIE, buf_text(&cookies));
-	buf_fini(&cookies);
-}
-
-static void set_tls_options(struct http_fetch *f)
-{
-	/* libcurl loads no roots and compares no name: certificate.c does, with roots that are loaded once. */
-	curl_easy_setopt(f->easy, CURLOPT_CAINFO, NULL);
-	curl_easy_setopt(f->easy, CURLOPT_CAPATH, NULL);
-	curl_easy_setopt(f->easy, CURLOPT_SSL_VERIFYPEER, 1L);
-	curl_easy_setopt(f->easy, CURLOPT_SSL_VERIFYHOST, 0L);
-	curl_easy_setopt(f->easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);
-	curl_easy_setopt(f->easy, CURLOPT_SSL_CTX_FUNCTION, on_ssl_context);
-	curl_easy_setopt(f->easy, CURLOPT_SSL_CTX_DATA, f);
-}
-
-/* Without a jar of its owner's cookies go from hop to hop, each to the hosts that it belongs to: a portal that sets one and
- * sends back to itself would do so for ever. */
-static void set_cookies(struct http_fetch *f)
-{
-	if (f->request.cookies != NULL) {
-		curl_easy_setopt(f->easy, CURLOPT_SHARE, f->request.cookies);
-		curl_easy_setopt(f->easy, CURLOPT_COOKIEFILE, ""); /* none, but it starts the engine */
-	} else if (f->request.redirects > 0) {
-		curl_easy_setopt(f->easy, CURLOPT_COOKIELIST, ""); /* none: the same, and a reset loses no memory */
-		for (const struct curl_slist *c = f->cookies; c != NULL; c = c->next)
-			curl_easy_setopt(f->easy, CURLOPT_COOKIELIST, c->data);
-	}
-}
-
-/* libcurl bounds what one answer may set (50 cookies, from 7.84), HTTP_HEADERS_MAX and the redirects the rest. */
-static void keep_cookies(struct http_fetch *f)
-{
-	if (f->request.cookies != NULL)
-		return;
-	curl_slist_free_all(f->cookies);
-	f->cookies = NULL;
-	curl_easy_getinfo(f->easy, CURLINFO_COOKIELIST, &f->cookies);
-}
-
-static void set_options(struct http_fetch *f)
-{
-	CURL *easy = f->easy;
-
-	curl_easy_setopt(easy, CURLOPT_CURLU, f->url);
-	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, f->error);
-	curl_easy_setopt(easy, CURLOPT_CONNECT_TO, f->connect_to);
-	curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, 0L); /* it keeps literals too and walks over all each time */
-	curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
-	curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, f);
-	curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, on_socket_options);
-	curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
-	curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
-	curl_easy_setopt(easy, CURLOPT_PROXY, "");
-	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(easy, CURLOPT_USERAGENT, "xunjian");
-	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
-	curl_easy_setopt(easy, CURLOPT_HEADERDATA, f);
-	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
-	curl_easy_setopt(easy, CURLOPT_WRITEDATA, f);
-	set_cookies(f);
-	set_method(f);
-	set_headers(f);
-	if (f->is_https)
-		set_tls_options(f);
-}
+/* ---- one request */
 
 static void follow(struct http_fetch *);
 
@@ -565,8 +323,8 @@ static void request(struct http_fetch *f)
 	http_answer_begin(&f->answer, f->request.redirects > 0);
 	f->error[0] = '\0';
 	f->cookies_set = 0;
-	f->easy = easy_take(f->pool);
-	set_options(f);
+	f->easy = http_easy_take(f->pool);
+	http_easy_set_options(f);
 	http_start(f->env->http, f->easy, on_answered, f);
 }
 
@@ -697,7 +455,7 @@ static void follow(struct http_fetch *f)
 		return;
 	}
 	follow_method(f);
-	keep_cookies(f);
+	http_easy_keep_cookies(f);
 	hop_fini(f);
 	if (curl_url_set(f->url, CURLUPART_URL, a->location, CURLU_URLENCODE) != CURLUE_OK) {
 		fail(f, HTTP_FAILED, "redirected to \"%.*s\", which is no address to follow", plain_length(a->location), a->location);
@@ -708,7 +466,7 @@ static void follow(struct http_fetch *f)
 		return;
 	}
 	f->times.hops++;
-	if (f->request.has_secret && !f->drops_body && !is_first_origin(f))
+	if (f->request.has_secret && !f->drops_body && !http_is_first_origin(f))
 		fail(f, HTTP_FAILED, "a secret would be sent to another server (status %d)", a->status);
 	else
 		hop_begin(f);
