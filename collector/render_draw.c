@@ -10,13 +10,16 @@
 #include <time.h>
 
 #include "collector/channel.h"
+#include "collector/drawn.h"
 #include "lib/buf.h"
 #include "lib/err.h"
 #include "lib/log.h"
 #include "lib/mem.h"
+#include "probes/catalog.h"
+#include "probes/catalog_heartbeat.h"
+#include "probes/catalog_host.h"
 #include "probes/catalog_http.h"
 #include "probes/catalog_icmp.h"
-#include "probes/catalog_tcp.h"
 
 /* Exported by librrd, but in none of the headers that it installs. */
 typedef int fetch_callback(const char *name, int function, time_t *start, time_t *end, unsigned long *step,
@@ -277,24 +280,46 @@ static void draw_phases(struct arguments *a, const struct channel_render *r)
 	add_statistics(a, r, "total");
 }
 
-/* The metric that stands for a layer when there are several, and what its numbers are multiplied by. */
-static uint32_t main_metric(const struct channel_layer *l, double *factor)
-{
-	static const uint32_t metrics[] = {ICMP_RTT_MEDIAN, HTTP_TOTAL, TCP_CONNECT};
+/* How numbers of a metric are shown: 0 is "up", in percent. */
+struct shown { const char *unit; double factor; };
 
-	*factor = 1000;
-	for (size_t i = 0; i < 3; i++) {
-		if (has_column(l, metrics[i], 0))
-			return metrics[i];
+static struct shown shown_of(const struct channel_render *r, uint32_t metric)
+{
+	const struct metric *m = metric != 0 ? catalog_metric(metric) : NULL;
+
+	if (m == NULL)
+		return (struct shown){"%", 100};
+	if (metric == UPTIME_SECONDS)
+		return (struct shown){pick(r, "天", "days"), 1.0 / 86400};
+	if (metric == HEARTBEAT_AGE)
+		return (struct shown){pick(r, "秒", "s"), 1};
+	if (strcmp(m->unit, "s") == 0)
+		return (struct shown){pick(r, "毫秒", "ms"), 1000};
+	if (strcmp(m->unit, "B") == 0)
+		return (struct shown){"MiB", 1.0 / (1 << 20)};
+	if (strcmp(m->unit, "B/s") == 0)
+		return (struct shown){"KiB/s", 1.0 / (1 << 10)};
+	return (struct shown){strcmp(m->unit, "1") == 0 ? "" : strcmp(m->unit, "Cel") == 0 ? "°C" : m->unit, 1};
+}
+
+/* What the first layer that has any is drawn by; 0: none has. */
+static uint32_t main_metric(const struct channel_render *r)
+{
+	size_t columns[DRAWN_MAX];
+
+	for (size_t i = 0; i < r->layers_count; i++) {
+		if (drawn_columns(&r->layers[i].values, NULL, columns) > 0)
+			return r->layers[i].values.column[columns[0]].metric;
 	}
-	*factor = 100; /* "up" in percent */
 	return 0;
 }
 
-static void draw_lines(struct arguments *a, const struct channel_render *r)
+/* A line for each layer, all of one unit: what has nothing of it is left out. */
+static void draw_layers(struct arguments *a, const struct channel_render *r, uint32_t main)
 {
 	static const char *const v4[] = {"#0d47a1", "#00838f", "#5e35b1", "#37474f"};
 	static const char *const v6[] = {"#e07b00", "#ad1457", "#827717", "#558b2f"};
+	const struct metric *of = catalog_metric(main);
 	size_t count4 = 0, count6 = 0;
 
 	for (size_t i = 0; i < r->layers_count; i++) {
@@ -302,23 +327,44 @@ static void draw_lines(struct arguments *a, const struct channel_render *r)
 		bool is_v6 = l->family == FAMILY_V6;
 		const char *colour = is_v6 ? v6[count6++ % 4] : v4[count4++ % 4];
 		char name[24], label[2 * TEXT_MAX + 1];
-		double factor;
-		uint32_t metric;
+		size_t columns[DRAWN_MAX];
+		uint32_t metric = 0;
 
-		if (is_empty(l))
+		if (is_empty(l) || (of != NULL && drawn_columns(&l->values, of->unit, columns) == 0))
 			continue;
-		metric = main_metric(l, &factor);
+		if (of != NULL)
+			metric = l->values.column[columns[0]].metric;
 		snprintf(name, sizeof name, "l%zu", i);
-		define(a, r, i, name, metric, 0, factor);
+		define(a, r, i, name, metric, 0, shown_of(r, metric).factor);
 		add(a, "LINE2:%s%s:  %s%s", name, colour, escape(l->label, label), is_v6 ? ":dashes=5,3" : "");
 		add_statistics(a, r, name);
 	}
 }
 
+/* All that is drawn of one layer. */
+static void draw_lines(struct arguments *a, const struct channel_render *r)
+{
+	static const char *const colours[DRAWN_MAX] = {"#0d3c78", "#fe9929", "#41ae76", "#6a51a3", "#2b8cbe", "#e65100"};
+	const struct channel_values *v = &r->layers[0].values;
+	size_t columns[DRAWN_MAX], count = drawn_columns(v, NULL, columns);
+
+	for (size_t i = 0; i < count; i++) {
+		const struct metric *m = catalog_metric(v->column[columns[i]].metric);
+		char name[24], label[2 * TEXT_MAX + 1];
+
+		snprintf(name, sizeof name, "l%zu", i);
+		define(a, r, 0, name, m->number, 0, shown_of(r, m->number).factor);
+		add(a, "LINE2:%s%s:  %s", name, colours[i], escape(pick(r, m->label_zh, m->label_en), label));
+		add_statistics(a, r, name);
+	}
+	if (count == 0)
+		draw_layers(a, r, 0);
+}
+
 static void add_picture(struct arguments *a, const struct channel_render *r)
 {
 	const struct channel_layer *first = &r->layers[0];
-	double factor;
+	uint32_t main = main_metric(r);
 
 	if (r->layers_count == 0 || (r->layers_count == 1 && is_empty(first))) {
 		add(a, "DEF:none=cb//%d:" NAME_FORMAT ":AVERAGE", NOTHING, 0, 0);
@@ -326,10 +372,10 @@ static void add_picture(struct arguments *a, const struct channel_render *r)
 		add(a, "COMMENT:%s\\l", pick(r, "没有数据", "no data"));
 		return;
 	}
-	add(a, "--vertical-label=%s", main_metric(first, &factor) != 0 ? pick(r, "毫秒", "ms") : "%");
+	add(a, "--vertical-label=%s", shown_of(r, main).unit);
 	add(a, "--lower-limit=0");
 	if (r->layers_count > 1) {
-		draw_lines(a, r);
+		draw_layers(a, r, main);
 		return;
 	}
 	if (has_column(first, ICMP_RTT_MEDIAN, 0))

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "collector/channel.h"
+#include "collector/drawn.h"
 #include "collector/web/ask.h"
 #include "collector/web/json.h"
 #include "collector/web/model.h"
@@ -97,7 +98,8 @@ static void send_fetch(struct web *w, const struct channel_fetch *f, ask_on_answ
 
 /* ---- values */
 
-static void put_column(struct json *j, const struct channel_column *c, size_t rows)
+/* drawn: its place among those that are drawn, from 1 on; 0: it is none. */
+static void put_column(struct json *j, const struct channel_column *c, size_t rows, size_t drawn)
 {
 	static const char *const functions[] = {"average", "min", "max"};
 	const struct metric *metric = catalog_metric(c->metric);
@@ -110,6 +112,7 @@ static void put_column(struct json *j, const struct channel_column *c, size_t ro
 	json_text(j, "unit", metric != NULL ? metric->unit : "1");
 	json_text(j, "label_zh", metric != NULL ? metric->label_zh : name);
 	json_text(j, "label_en", metric != NULL ? metric->label_en : name);
+	json_int(j, "drawn", (int64_t)drawn);
 	json_text(j, "function", c->function < 3 ? functions[c->function] : "other");
 	json_numbers(j, "values", c->numbers, rows, DIGITS);
 	json_close(j, '}');
@@ -117,12 +120,19 @@ static void put_column(struct json *j, const struct channel_column *c, size_t ro
 
 void graph_put_values(struct json *j, const struct channel_values *v)
 {
+	size_t drawn[DRAWN_MAX], count = drawn_columns(v, NULL, drawn);
+
 	json_int(j, "start", v->start);
 	json_int(j, "step", v->step);
 	json_int(j, "rows", (int64_t)v->rows);
 	json_open(j, "columns", '[');
-	for (size_t i = 0; i < v->columns; i++)
-		put_column(j, &v->column[i], v->rows);
+	for (size_t i = 0; i < v->columns; i++) {
+		size_t at = 0;
+
+		while (at < count && drawn[at] != i)
+			at++;
+		put_column(j, &v->column[i], v->rows, at < count ? at + 1 : 0);
+	}
 	json_close(j, ']');
 }
 

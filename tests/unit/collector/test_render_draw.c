@@ -21,6 +21,8 @@
 #include "lib/err.h"
 #include "probes/catalog_http.h"
 #include "probes/catalog_icmp.h"
+#include "probes/catalog_ntp.h"
+#include "probes/catalog_snmp.h"
 #include "tests/support/librrd_leaks.h"
 
 #define ROWS 480
@@ -95,6 +97,28 @@ static void draw_well(const struct channel_render *r, const char *name)
 	assert_memory_equal(out.data, begins[r->format], 4);
 	keep(&out, name);
 	buf_fini(&out);
+}
+
+/* Of any other type the lines of its list, below zero as well; several layers in one unit, those without it left out. */
+static void other_types_are_lines(void **state)
+{
+	static double below[ROWS];
+	const struct channel_column clock[] = {{0, 0, up}, {NTP_DELAY, 0, middle}, {NTP_OFFSET, 0, below}};
+	const struct channel_column device[] = {{0, 0, up}, {SNMP_TIME, 0, middle}}, port[] = {{0, 0, up}, {SNMP_RX_BYTES, 0, high}};
+	struct channel_layer one = layer_of("IPv4", FAMILY_V4, clock, 3);
+	struct channel_layer some[] = {layer_of("IPv4", FAMILY_V4, port, 2), layer_of("IPv4", FAMILY_V4, device, 2),
+		layer_of("IPv6", FAMILY_V6, port, 2)};
+	struct channel_render r = picture_of(1, &one, 1);
+
+	(void)state;
+	for (int i = 0; i < ROWS; i++)
+		below[i] = -middle[i];
+	draw_well(&r, "clock.png");
+	r.language = "en";
+	r.format = 0;
+	draw_well(&r, "clock.svg");
+	r = picture_of(1, some, 3);
+	draw_well(&r, "ports.png");
 }
 
 static void one_layer_shows_all_that_its_type_knows(void **state)
@@ -231,6 +255,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_layer_shows_all_that_its_type_knows),
+		cmocka_unit_test(other_types_are_lines),
 		cmocka_unit_test(layers_share_one_picture),
 		cmocka_unit_test(no_text_breaks_out_of_its_place),
 		cmocka_unit_test(nothing_measured_is_a_picture_too),

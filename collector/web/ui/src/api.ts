@@ -37,7 +37,7 @@ export interface Site extends Named {
 	link?: string; since?: number | null; path?: Named[]; below?: Counts;
 }
 export interface Sites { sites: Site[]; total: number; offset: number }
-export interface Column { metric: number; name: string; unit: string; label_zh: string; label_en: string; function: 'average' | 'min' | 'max'; values: (number | null)[] }
+export interface Column { metric: number; name: string; unit: string; label_zh: string; label_en: string; drawn: number; function: 'average' | 'min' | 'max'; values: (number | null)[] }
 export interface Values { start: number; step: number; rows: number; columns: Column[] }
 
 export interface Incident {

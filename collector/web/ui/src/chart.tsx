@@ -16,19 +16,6 @@ function columnOf(v: Values, name: string, f: 'average' | 'min' | 'max' = 'avera
 
 const highest = (all: (number | null)[][]) => all.reduce((m, c) => c.reduce((n: number, x) => x !== null && x > n ? x : n, m), 0);
 
-/** What is drawn of a type, of one unit: of those that a part has, the first says which. Of a type that is not here: what its first
- *  number is alike with. */
-const drawn: Record<string, string[]> = {
-	'http-steps': ['total', 'step1', 'step2', 'step3', 'step4', 'step5'], dns: ['time', 'total'], ntp: ['offset', 'delay'], tls: ['connect', 'handshake', 'total'],
-	snmp: ['rx_bytes', 'tx_bytes', 'ipv4_rx_bytes', 'ipv4_tx_bytes', 'ipv6_rx_bytes', 'ipv6_tx_bytes', 'ipv4_in', 'ipv4_out', 'ipv6_in', 'ipv6_out', 'line_load',
-		'sensor_temperature', 'sensor_humidity', 'sensor_fan', 'sensor_voltage', 'sensor_current', 'sensor_power', 'storage_share', 'value', 'rate', 'ups_charge', 'time'],
-	path: ['rtt_min', 'rtt', 'rtt_max'], scorecard: ['score', 'level2', 'level3', 'success', 'same'], exec: ['value', 'bytes', 'rate', 'time'], heartbeat: ['age'],
-	cpu: ['busy', 'user', 'system', 'iowait', 'steal'], memory: ['used_share', 'swap_share'], load: ['load1', 'load5', 'load15'],
-	disk: ['worst_share', 'worst_inodes', 'used_share', 'inodes_share', 'busy'], interface: ['rx_bytes', 'tx_bytes'], pressure: ['cpu', 'memory', 'io'],
-	protocol: ['tcp_received', 'tcp_sent', 'in', 'out'], process: ['cpu', 'count', 'zombies'], descriptors: ['share', 'tracked_share'], uptime: ['uptime'],
-	self: ['cpu'], clock: ['offset', 'error_estimated'],
-};
-
 /** How a unit is shown, and by what its numbers are multiplied. */
 function shownUnit(unit: string, type: string): [string, number] {
 	if (unit === 's')
@@ -37,13 +24,8 @@ function shownUnit(unit: string, type: string): [string, number] {
 	return units[unit] ?? [unit, 1];
 }
 
-/** Those that were measured at all; a metric that is always there, and one that is there now and then, as it stands in the list. */
-function columnsOf(v: Values, type: string): Column[] {
-	const known = v.columns.filter((c) => c.function === 'average' && c.name !== 'up' && c.values.some((x) => x !== null));
-	const names = drawn[type] ?? known.map((c) => c.name);
-	const found = names.flatMap((n) => known.filter((c) => c.name === n));
-	return found.filter((c) => c.unit === found[0]!.unit).slice(0, 6);
-}
+/** What the collector finds worth drawing, of one unit. */
+const columnsOf = (v: Values): Column[] => v.columns.filter((c) => c.drawn > 0).sort((a, b) => a.drawn - b.drawn);
 
 /** Brings columns into the shape that is drawn; milliseconds, loss in percent. */
 export function drawingOf(v: Values, type: string): Drawing {
@@ -66,7 +48,7 @@ export function drawingOf(v: Values, type: string): Drawing {
 			labels: [t('firstByte'), t('tls'), t('connect'), t('resolve'), t('total')],
 		};
 	}
-	const shown = columnsOf(v, type);
+	const shown = columnsOf(v);
 	const [unit, by] = shown.length ? shownUnit(shown[0]!.unit, type) : ['%', 100];
 	const lines = shown.length ? shown.map((c) => scaled(c.values, by)) : [scaled(up, by)];
 	return {
@@ -227,7 +209,7 @@ export function Chart(p: { values: Values; type: string; interval: number; label
 /** How much longer a time is over IPv6 than over IPv4: by the moments at which both were measured. */
 export function Parity({ v4, v6, type }: { v4: Values; v6: Values; type: string }) {
 	const at = new Map(Array.from({ length: v4.rows }, (_, i) => [v4.start + (i + 1) * v4.step, i]));
-	const compared = type in { icmp: 1, http: 1 } ? v4.columns.filter((c) => c.function === 'average') : columnsOf(v4, type);
+	const compared = type in { icmp: 1, http: 1 } ? v4.columns.filter((c) => c.function === 'average') : columnsOf(v4);
 	const ratios = compared.filter((c) => c.unit === 's').map((c) => {
 		const other = columnOf(v6, c.name);
 		let sum4 = 0, sum6 = 0;
