@@ -341,12 +341,16 @@ static void put_state(const struct told *t, struct buf *out)
 {
 	static const char *const zh[] = {"未知", "正常", "未知", "部分异常", "中断", "检修"};
 	enum state s = t->intent->state;
+	unsigned faults = t->intent->faults & (FAULT_V4 | FAULT_V6);
 
 	if (!is_cause_own(t)) { /* the state is that of the cause; what it does to this unit's systems may be less */
 		buf_add_text(out, t->language == ROSTER_ZH ? "受影响" : "affected");
 		return;
 	}
 	buf_add_text(out, t->language == ROSTER_EN ? verdict_state_name(s) : s <= STATE_MAINTENANCE ? zh[s] : "未知");
+	/* In a list of mails the title is all that is seen; below it the families have a line. */
+	if (t->is_title && s == STATE_DEGRADED && (faults == FAULT_V4 || faults == FAULT_V6))
+		buf_add_format(out, t->language == ROSTER_EN ? " (%s)" : "（%s）", faults == FAULT_V4 ? "IPv4" : "IPv6");
 }
 
 static void put_families(const struct told *t, struct buf *out)

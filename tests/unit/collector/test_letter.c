@@ -308,6 +308,22 @@ static void a_cut_link_is_read_by_operations(void **state)
 		"Families: IPv4, IPv6\nSystems: Flash flood warning (system/flood)\nIncident 3, notice 7");
 }
 
+static void the_title_names_the_one_family_that_fails(void **state)
+{
+	struct incident_intent in = intent_of("", "link/link-dongyuan", "no reply");
+
+	in.state = STATE_DEGRADED;
+	in.faults = FAULT_V6;
+	assert_reads(*state, &in, "link/link-dongyuan", ROSTER_ZH,
+		"【故障】东源县政务服务中心的链路 (link/link-dongyuan) 部分异常（IPv6）\n对象：东源县政务服务中心的链路 (link/link-dongyuan)\n"
+		"状态：部分异常\n网络协议：IPv6\n开始时间：" AT "\n原因：no reply\n事件 3，通知 7");
+	in.faults = FAULT_V4 | FAULT_VALUE;
+	assert_reads(*state, &in, "link/link-dongyuan", ROSTER_EN,
+		"[PROBLEM] link of Dongyuan County service centre (link/link-dongyuan) degraded (IPv4)\n"
+		"Subject: link of Dongyuan County service centre (link/link-dongyuan)\nState: degraded\nFamilies: IPv4\nSince: " AT
+		"\nReason: no reply\nIncident 3, notice 7");
+}
+
 /* What fails is another's: its state may be worse than what it does here. */
 static void a_cut_link_is_read_by_a_unit(void **state)
 {
@@ -524,6 +540,7 @@ int main(void)
 		cmocka_unit_test(a_unit_reads_of_its_own_systems_alone),
 		cmocka_unit_test(many_systems_leave_room_for_the_words),
 		cmocka_unit_test(a_cut_link_is_read_by_operations),
+		cmocka_unit_test(the_title_names_the_one_family_that_fails),
 		cmocka_unit_test(a_cut_link_is_read_by_a_unit),
 		cmocka_unit_test(what_was_degraded_and_is_down_is_read_as_worse),
 		cmocka_unit_test(troubles_of_the_monitoring_itself_have_names),
