@@ -286,6 +286,7 @@ static void add_layers(struct picture *p, const struct model_check *c, const cha
 {
 	for (size_t i = 0; i < c->rows_count && p->count < GRAPH_LAYERS; i++) {
 		const struct model_row *row = &c->rows[i];
+		bool has_family = row->family != FAMILY_NONE;
 		const struct inventory_agent *a;
 
 		if (!row_fits(row, vantage, family, part) || (part < 0 && row->is_gone))
@@ -293,7 +294,7 @@ static void add_layers(struct picture *p, const struct model_check *c, const cha
 		a = inventory_agent(model_inventory(p->web->model), row->vantage);
 		p->layers[p->count++] = (struct layer){
 			.fetch = fetch_of(c->of->id, row, span, p->render.width),
-			.label = mem_format("%s %s%s%s", family_name(row->family),
+			.label = mem_format("%s%s%s%s%s", has_family ? family_name(row->family) : "", has_family ? " " : "",
 				a != NULL && *a->name != '\0' ? a->name : row->vantage,
 				*row->part != '\0' ? " " : "", row->part)};
 	}
