@@ -286,6 +286,7 @@ static void warn_of_plugins(const struct plugins *plugins)
 	signal(SIGCHLD, SIG_IGN); /* nobody waits for it */
 	if (fork() != 0)
 		return;
+	close_range(3, ~0U, 0); /* should it hang, those at the other ends still hear that the engine has ended */
 	for (size_t i = 0; i < plugins->list.count; i++) {
 		if (plugins_check(&items[i], &e) < 0)
 			log_warn("a plugin will not be started: %s", e.text);

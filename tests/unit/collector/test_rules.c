@@ -141,6 +141,7 @@ static int play_limit(struct fixture *f, const char *body)
 {
 	char *path = mem_format("%s/inventory.d", f->folder);
 	FILE *file;
+	int status;
 
 	mkdir(path, 0700);
 	free(path);
@@ -155,7 +156,9 @@ static int play_limit(struct fixture *f, const char *body)
 	file = fopen(path, "w");
 	fprintf(file, "inventory = \"inventory.d\";\ntests = ( {\n  name = \"it\";\n  %s } );\n", body);
 	fclose(file);
-	return run(f, path);
+	status = run(f, path);
+	free(path);
+	return status;
 }
 
 static void limits_are_tried_with_values(void **state)
