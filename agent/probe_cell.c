@@ -9,6 +9,9 @@
 
 #include "lib/clock.h"
 #include "lib/num.h"
+#include "probes/catalog_dns.h"
+#include "probes/catalog_exec.h"
+#include "probes/catalog_tls.h"
 
 #define A_DATE 1e9 /* s: no duration is as long, seconds since 1970 are */
 #define LONG 120   /* s */
@@ -54,6 +57,41 @@ static bool format_scaled(const char *unit, double n, char out[PROBE_CELL_MAX])
 	return true;
 }
 
+/* Numbers that stand for something; nobody knows cipher suite 4866 by that. */
+static const struct { uint32_t metric; uint16_t number; const char *name; } words[] = {
+	{DNS_RCODE, 0, "NOERROR"}, {DNS_RCODE, 1, "FORMERR"}, {DNS_RCODE, 2, "SERVFAIL"}, {DNS_RCODE, 3, "NXDOMAIN"},
+	{DNS_RCODE, 4, "NOTIMP"}, {DNS_RCODE, 5, "REFUSED"},
+	{EXEC_STATE, 0, "OK"}, {EXEC_STATE, 1, "WARNING"}, {EXEC_STATE, 2, "CRITICAL"}, {EXEC_STATE, 3, "UNKNOWN"},
+	{TLS_CIPHER, 0x1301, "AES_128_GCM_SHA256"}, {TLS_CIPHER, 0x1302, "AES_256_GCM_SHA384"},
+	{TLS_CIPHER, 0x1303, "CHACHA20_POLY1305_SHA256"}, {TLS_CIPHER, 0x00c6, "SM4_GCM_SM3"}, {TLS_CIPHER, 0x00c7, "SM4_CCM_SM3"},
+	{TLS_CIPHER, 0xc02b, "ECDHE_ECDSA_AES_128_GCM_SHA256"}, {TLS_CIPHER, 0xc02c, "ECDHE_ECDSA_AES_256_GCM_SHA384"},
+	{TLS_CIPHER, 0xc02f, "ECDHE_RSA_AES_128_GCM_SHA256"}, {TLS_CIPHER, 0xc030, "ECDHE_RSA_AES_256_GCM_SHA384"},
+	{TLS_CIPHER, 0xcca8, "ECDHE_RSA_CHACHA20_POLY1305"}, {TLS_CIPHER, 0xcca9, "ECDHE_ECDSA_CHACHA20_POLY1305"},
+	{TLS_CIPHER, 0xc013, "ECDHE_RSA_AES_128_CBC_SHA"}, {TLS_CIPHER, 0xc014, "ECDHE_RSA_AES_256_CBC_SHA"},
+	{TLS_CIPHER, 0x002f, "RSA_AES_128_CBC_SHA"}, {TLS_CIPHER, 0x0035, "RSA_AES_256_CBC_SHA"},
+	{TLS_CIPHER, 0x009c, "RSA_AES_128_GCM_SHA256"}, {TLS_CIPHER, 0x009d, "RSA_AES_256_GCM_SHA384"},
+	{TLS_TLCP_CIPHER, 0xe011, "ECDHE_SM4_CBC_SM3"}, {TLS_TLCP_CIPHER, 0xe013, "ECC_SM4_CBC_SM3"},
+	{TLS_TLCP_CIPHER, 0xe051, "ECDHE_SM4_GCM_SM3"}, {TLS_TLCP_CIPHER, 0xe053, "ECC_SM4_GCM_SM3"},
+	{TLS_GROUP, 23, "secp256r1"}, {TLS_GROUP, 24, "secp384r1"}, {TLS_GROUP, 25, "secp521r1"}, {TLS_GROUP, 29, "x25519"},
+	{TLS_GROUP, 30, "x448"}, {TLS_GROUP, 41, "curveSM2"}, {TLS_GROUP, 4588, "X25519MLKEM768"},
+};
+
+static void format_number(const struct metric *m, double n, char out[PROBE_CELL_MAX])
+{
+	bool is_code = n >= 0 && n <= UINT16_MAX;
+
+	for (size_t i = 0; is_code && i < sizeof words / sizeof *words; i++) {
+		if (words[i].metric == m->number && words[i].number == (uint16_t)n) {
+			snprintf(out, PROBE_CELL_MAX, "%s", words[i].name);
+			return;
+		}
+	}
+	if (is_code && (m->number == TLS_CIPHER || m->number == TLS_TLCP_CIPHER))
+		snprintf(out, PROBE_CELL_MAX, "0x%04x", (unsigned)n);
+	else
+		snprintf(out, PROBE_CELL_MAX, "%.*f", (int)m->decimals, n);
+}
+
 void probe_cell_format(const struct metric *m, double n, char out[PROBE_CELL_MAX])
 {
 	if (strcmp(m->unit, "s") == 0)
@@ -61,7 +99,7 @@ void probe_cell_format(const struct metric *m, double n, char out[PROBE_CELL_MAX
 	else if (format_scaled(m->unit, n, out))
 		return;
 	else if (strcmp(m->unit, "1") == 0)
-		snprintf(out, PROBE_CELL_MAX, "%.*f", (int)m->decimals, n);
+		format_number(m, n, out);
 	else
 		snprintf(out, PROBE_CELL_MAX, "%.*f %s", (int)m->decimals, n, m->unit);
 }

@@ -1,5 +1,5 @@
 /*
- * probe_cell: how a value reads on a terminal: "0.031 ms", "12h4m26s", "23.54 GiB", "1.20 Gbit/s"; and what it is, in the
+ * probe_cell: how a value reads on a terminal: "0.031 ms", "12h4m26s", "23.54 GiB", "1.20 Gbit/s", "NXDOMAIN"; and what it is, in the
  * language of the reader. Pure, but for what the environment says of that.
  */
 #ifndef AGENT_PROBE_CELL_H

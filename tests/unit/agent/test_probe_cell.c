@@ -6,6 +6,9 @@
 #include <cmocka.h>
 
 #include "agent/probe_cell.h"
+#include "probes/catalog.h"
+#include "probes/catalog_dns.h"
+#include "probes/catalog_tls.h"
 
 static void reads(const char *unit, unsigned decimals, double n, const char *expected)
 {
@@ -35,6 +38,27 @@ static void values_read_well(void **state)
 	reads("1", 0, 12345678, "12345678");
 }
 
+static void stands_for(uint32_t number, double n, const char *expected)
+{
+	char text[PROBE_CELL_MAX];
+
+	probe_cell_format(catalog_metric(number), n, text);
+	assert_string_equal(text, expected);
+}
+
+static void numbers_that_stand_for_something_are_words(void **state)
+{
+	(void)state;
+	stands_for(DNS_RCODE, 3, "NXDOMAIN");
+	stands_for(DNS_RCODE, 23, "23");
+	stands_for(TLS_CIPHER, 4866, "AES_256_GCM_SHA384");
+	stands_for(TLS_CIPHER, 0xc0ff, "0xc0ff");
+	stands_for(TLS_CIPHER, -1, "-1");
+	stands_for(TLS_CIPHER, 1e9, "1000000000");
+	stands_for(TLS_GROUP, 29, "x25519");
+	stands_for(TLS_VERSION, 1.3, "1.3");
+}
+
 static void labels_are_in_the_language_of_the_reader(void **state)
 {
 	const struct metric m = {1, "x", "1", 0, "值", "value"};
@@ -49,6 +73,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(values_read_well),
+		cmocka_unit_test(numbers_that_stand_for_something_are_words),
 		cmocka_unit_test(labels_are_in_the_language_of_the_reader),
 	};
 
