@@ -5,7 +5,7 @@ import uPlot from 'uplot';
 import type { Column, Values } from './api';
 import { currentLanguage, formatClock, formatDay, formatMinute, formatMonth, formatTime, labelOf as labelOfMetric, t } from './words';
 
-export interface Drawing { kind: 'smoke' | 'phases' | 'lines'; times: number[]; columns: (number | null)[][]; labels: string[]; up: (number | null)[]; min: number; max: number; unit: string }
+export interface Drawing { kind: 'smoke' | 'phases' | 'lines'; times: number[]; columns: (number | null)[][]; labels: string[]; up: (number | null)[]; min: number; max: number; unit: string; own?: (number | null)[][] }
 
 const scaled = (values: (number | null)[], by: number) => values.map((v) => v === null ? null : v * by);
 
@@ -44,7 +44,7 @@ export function drawingOf(v: Values, type: string): Drawing {
 		phases.forEach((p, i) => sums.push(p.map((x, k) => up[k] === null || (x === null && !sums[i - 1]?.[k]) ? null : (x ?? 0) + (sums[i - 1]?.[k] ?? 0))));
 		const total = ms('total');
 		return {
-			kind: 'phases', times, columns: [...sums.reverse(), total], up, min: 0, max: highest([total, ...sums]), unit: t('ms'),
+			kind: 'phases', times, columns: [...sums.reverse(), total], own: [...phases.slice().reverse(), total], up, min: 0, max: highest([total, ...sums]), unit: t('ms'),
 			labels: [t('firstByte'), t('tls'), t('connect'), t('resolve'), t('total')],
 		};
 	}
@@ -165,11 +165,8 @@ function optionsOf(d: Drawing, width: number, from: number, to: number, [min, ma
 	};
 }
 
-/** Phases are drawn as sums: what is told is each one's own share. */
-function ownValue(d: Drawing, k: number, i: number): number | null {
-	const v = d.columns[k]![i] ?? null;
-	return v !== null && d.kind === 'phases' && k < 3 ? v - (d.columns[k + 1]![i] ?? 0) : v;
-}
+/** Phases are drawn as sums: what is told is each one's own share, and nothing where it was not measured. */
+const ownValue = (d: Drawing, k: number, i: number): number | null => (d.own ?? d.columns)[k]![i] ?? null;
 
 function describe(d: Drawing, i: number, span: number) {
 	const time = d.times[i]!;
@@ -236,7 +233,7 @@ export function Summary({ values, type, label }: { values: Values; type: string;
 	const rows = d.labels.map((name, k) => {
 		const own = d.times.map((_, i) => ownValue(d, k, i)).filter((v): v is number => v !== null);
 		return { name: d.kind === 'smoke' && k === 5 ? name + ' %' : name, own };
-	}).filter((r) => d.kind === 'phases' ? r.own.some((v) => v > 0) : r.own.length > 0); // what has no TLS is not of 0 ms
+	}).filter((r) => r.own.length > 0);
 	const known = d.up.filter((v): v is number => v !== null);
 	const text = (v: number | undefined) => v === undefined ? '' : String(+v.toPrecision(4));
 	return (
