@@ -246,12 +246,12 @@ static void on_varbind(void *ctx, size_t i, const struct snmp_oid *name, const s
 	snmp_device_take(&s->device, i, name, v, mono);
 }
 
-static void on_reply(void *ctx, long status, long index)
+static void on_reply(void *ctx, const struct snmp_answer *a)
 {
 	struct snmp *s = ctx;
 	char words[SAMPLE_TEXT_MAX + 1];
 
-	if (snmp_device_replied(&s->device, status, index, words))
+	if (snmp_device_replied(&s->device, a, words))
 		ask(s);
 	else
 		end_with(s, OUTCOME_UNKNOWN, words);

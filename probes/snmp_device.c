@@ -85,6 +85,7 @@ void snmp_device_begin(struct snmp_device *d, const struct snmp_options *o)
 	d->options = o;
 	d->what = catalog_snmp_what(o);
 	d->get_max = GETS_MAX;
+	d->varbinds_max = SNMP_VARBINDS_MAX;
 	for (size_t i = 0; i < SNMP_TABLES; i++)
 		snmp_table_init(&d->tables[i], steps[i].count + (i == TABLE_SENSORS));
 }
@@ -224,11 +225,13 @@ bool snmp_device_ask(struct snmp_device *d, struct snmp_request *out)
 		if (!wants_step(d, d->step))
 			continue;
 		if (!d->is_walking)
-			snmp_walk_begin(&d->walk, &d->tables[d->step], steps[d->step].columns, steps[d->step].count);
+			snmp_walk_begin(&d->walk, &d->tables[d->step], steps[d->step].columns, steps[d->step].count,
+				d->varbinds_max);
 		d->is_walking = true;
 		if (ask_walk(d, out))
 			return true;
 		d->lacks[d->step] = d->walk.lack;
+		d->varbinds_max = d->walk.varbinds_max;
 	}
 	return ask_gets(d, out);
 }
@@ -269,12 +272,15 @@ static const char *status_words(long status)
 }
 
 /* tooBig is asked again for less; one column that the device fails at is left out. */
-bool snmp_device_replied(struct snmp_device *d, long status, long index, char why[SAMPLE_TEXT_MAX + 1])
+bool snmp_device_replied(struct snmp_device *d, const struct snmp_answer *a, char why[SAMPLE_TEXT_MAX + 1])
 {
-	bool is_too_big = status == 1;
+	bool is_too_big = a->status == 1;
 
-	if (status == 0) {
-		d->get_at += d->is_walking ? 0 : d->get_count;
+	if (a->status == 0) {
+		if (d->is_walking)
+			snmp_walk_replied(&d->walk, a);
+		else
+			d->get_at += d->get_count;
 		return true;
 	}
 	if (d->is_walking && is_too_big && snmp_walk_too_big(&d->walk))
@@ -283,8 +289,8 @@ bool snmp_device_replied(struct snmp_device *d, long status, long index, char wh
 		d->get_max /= 2;
 		return true;
 	}
-	if (d->is_walking && !is_too_big && index > 1 && snmp_walk_failed_at(&d->walk, (size_t)index - 1))
+	if (d->is_walking && !is_too_big && a->index > 1 && snmp_walk_failed_at(&d->walk, (size_t)a->index - 1))
 		return true;
-	snprintf(why, SAMPLE_TEXT_MAX + 1, "the device answered with %s", status_words(status));
+	snprintf(why, SAMPLE_TEXT_MAX + 1, "the device answered with %s", status_words(a->status));
 	return false;
 }

@@ -42,6 +42,7 @@ struct snmp_device {
 	size_t step;
 	struct snmp_walk walk;
 	bool is_walking;
+	size_t varbinds_max; /* of walks */
 	size_t get_at, get_count, get_max; /* of the objects to get, in their order */
 };
 
@@ -66,8 +67,8 @@ void snmp_device_fini(struct snmp_device *);
 bool snmp_device_ask(struct snmp_device *, struct snmp_request *);
 /* Varbind i, 0 up, of the answer to it. */
 void snmp_device_take(struct snmp_device *, size_t i, const struct snmp_oid *, const struct snmp_value *, int64_t mono);
-/* The answer is whole. status and index: those of the PDU (RFC 3416 section 3). False with words: it cannot go on. */
-bool snmp_device_replied(struct snmp_device *, long status, long index, char why[SAMPLE_TEXT_MAX + 1]);
+/* The answer is whole. False with words: it cannot go on. */
+bool snmp_device_replied(struct snmp_device *, const struct snmp_answer *, char why[SAMPLE_TEXT_MAX + 1]);
 void snmp_device_tell(const struct snmp_device *, struct snmp_rates *, struct snmp_report *);
 void snmp_report_fini(struct snmp_report *);
 

@@ -59,27 +59,28 @@ static uint8_t *put_varbind(uint8_t *at, const struct snmp_oid *name)
 	return put_head(at, TAG_SEQUENCE, end);
 }
 
-static uint8_t *put_pdu(uint8_t *at, uint32_t id, const struct snmp_request *q)
+static uint8_t *put_pdu(uint8_t *at, uint32_t id, unsigned repetitions, const struct snmp_request *q)
 {
 	const uint8_t *end = at;
 
 	for (size_t i = q->count; i > 0; i--)
 		at = put_varbind(at, &q->oids[i - 1]);
 	at = put_head(at, TAG_SEQUENCE, end);
-	at = put_number(at, q->is_bulk ? q->repetitions : 0); /* else the error index and status */
+	at = put_number(at, q->is_bulk ? repetitions : 0); /* else the error index and status */
 	at = put_number(at, q->is_bulk ? 1 : 0); /* what does not repeat */
 	at = put_number(at, id);
 	return put_head(at, q->is_bulk ? TAG_BULK : TAG_GET, end);
 }
 
-void snmp_packet_encode(struct buf *out, const char *community, uint32_t id, const struct snmp_request *q)
+void snmp_packet_encode(struct buf *out, const char *community, uint32_t id, unsigned repetitions,
+	const struct snmp_request *q)
 {
 	const size_t community_len = strlen(community), room = HEADS_MAX + community_len + q->count * VARBIND_MAX;
 	uint8_t *at, *end, *community_end;
 
 	buf_clear(out);
 	end = buf_reserve(out, room) + room;
-	at = community_end = put_pdu(end, id, q);
+	at = community_end = put_pdu(end, id, repetitions, q);
 	at -= community_len;
 	memcpy(at, community, community_len);
 	at = put_head(at, TAG_OCTETS, community_end);
@@ -182,28 +183,40 @@ int snmp_packet_decode(const uint8_t *data, size_t len, uint32_t id, struct snmp
 	return is_ours && !whole.failed && !message.failed && !pdu.failed && !in.failed ? 0 : -1;
 }
 
-/* The first number is two parts in one. What does not fit is cut. */
+/* The rest of a part whose first byte is not its last; NULL: it has no end. */
+static const uint8_t *read_long_part(const uint8_t *at, const uint8_t *end, uint32_t *part)
+{
+	*part &= 0x7f;
+	while (at < end) {
+		*part = *part << 7 | (*at & 0x7f);
+		if (*at++ <= 0x7f)
+			return at;
+	}
+	return NULL;
+}
+
+/* The first is two parts in one. What does not fit is cut. */
 static void read_name(const struct cursor *c, struct snmp_oid *out)
 {
 	const uint8_t *at = c->at, *const end = c->end;
-	size_t n = 0;
+	uint32_t *to = out->part + 1, *const room = out->part + SNMP_OID_MAX;
 
-	while (at < end && n < SNMP_OID_MAX) {
-		uint32_t part = *at & 0x7f;
+	out->len = 0;
+	while (at < end && to < room) {
+		uint32_t part = *at++;
 
-		while (*at++ > 0x7f) {
-			if (at == end)
-				goto cut;
-			part = part << 7 | (*at & 0x7f);
+		if (part > 0x7f) {
+			at = read_long_part(at, end, &part);
+			if (at == NULL)
+				break;
 		}
-		if (n == 0) {
-			out->part[n++] = part < 80 ? part / 40 : 2;
-			part -= 40 * out->part[0];
-		}
-		out->part[n++] = part;
+		*to++ = part;
 	}
-cut:
-	out->len = n;
+	if (to == out->part + 1)
+		return;
+	out->part[0] = out->part[1] < 80 ? out->part[1] / 40 : 2;
+	out->part[1] -= 40 * out->part[0];
+	out->len = (size_t)(to - out->part);
 }
 
 /* What net-snmp's agents wrap a float in: its own tag of two bytes, its length, its bytes. */

@@ -15,8 +15,9 @@
 
 struct snmp_request;
 
-/* id: below 2^31. The buffer is cleared first. */
-void snmp_packet_encode(struct buf *out, const char *community, uint32_t id, const struct snmp_request *);
+/* id: below 2^31; repetitions: those of the request, or less. The buffer is cleared first. */
+void snmp_packet_encode(struct buf *out, const char *community, uint32_t id, unsigned repetitions,
+	const struct snmp_request *);
 
 struct snmp_packet {
 	long status, index; /* RFC 3416 section 3 */

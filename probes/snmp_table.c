@@ -10,6 +10,7 @@
 #include "lib/num.h"
 
 #define REQUESTS_MAX 1000 /* of one walk */
+#define AROUND 64         /* bytes of an answer that are no row of it, about */
 
 /* ---- values */
 
@@ -211,14 +212,16 @@ const struct snmp_row *snmp_table_find(const struct snmp_table *t, const uint32_
 
 /* ---- walks */
 
-void snmp_walk_begin(struct snmp_walk *w, struct snmp_table *t, const char *const *prefixes, size_t count)
+void snmp_walk_begin(struct snmp_walk *w, struct snmp_table *t, const char *const *prefixes, size_t count,
+	size_t varbinds_max)
 {
 	assert(count <= t->columns);
 	memset(w, 0, sizeof *w);
 	w->table = t;
 	w->count = count;
 	w->progressed = true;
-	w->repetitions_max = SNMP_VARBINDS;
+	w->repetitions_max = SNMP_VARBINDS_MAX;
+	w->varbinds_max = varbinds_max;
 	for (size_t i = 0; i < count; i++) {
 		snmp_oid_parse(prefixes[i], &w->prefix[i]);
 		w->at[i] = w->prefix[i];
@@ -231,8 +234,15 @@ static void note_lack(struct snmp_walk *w, enum snmp_lack lack)
 		w->lack = lack;
 }
 
+static size_t smaller(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
 size_t snmp_walk_ask(struct snmp_walk *w, const struct snmp_oid **out, unsigned *repetitions)
 {
+	size_t rows;
+
 	w->asked_count = 0;
 	for (size_t i = 0; i < w->count; i++) {
 		if (w->ended[i])
@@ -246,11 +256,12 @@ size_t snmp_walk_ask(struct snmp_walk *w, const struct snmp_oid **out, unsigned 
 	}
 	if (w->asked_count == 0)
 		return 0;
-	*repetitions = (unsigned)(SNMP_VARBINDS / w->asked_count);
-	if (*repetitions > w->repetitions_max)
-		*repetitions = w->repetitions_max;
+	rows = smaller(w->rows > 0 ? w->rows : SNMP_VARBINDS / w->asked_count, w->varbinds_max / w->asked_count);
+	w->repetitions = (unsigned)smaller(rows > 0 ? rows : 1, w->repetitions_max);
+	*repetitions = w->repetitions;
 	w->requests++;
 	w->progressed = false;
+	w->given = 0;
 	return w->asked_count;
 }
 
@@ -264,6 +275,7 @@ void snmp_walk_take(struct snmp_walk *w, size_t i, const struct snmp_oid *name, 
 		return;
 	if (i == 0)
 		w->turn = 0;
+	w->given = i + 1;
 	column = w->asked[w->turn];
 	w->turn = w->turn + 1 < w->asked_count ? w->turn + 1 : 0; /* a division for each varbind was to be seen */
 	if (w->ended[column])
@@ -291,15 +303,27 @@ void snmp_walk_take(struct snmp_walk *w, size_t i, const struct snmp_oid *name, 
 	}
 }
 
+/* Texts of the next rows may be longer: one row more at a time, or a quarter. Columns that have ended are no measure of the others. */
+void snmp_walk_replied(struct snmp_walk *w, const struct snmp_answer *a)
+{
+	size_t rows, fit;
+
+	if (a->repetitions < w->repetitions)
+		w->varbinds_max = a->repetitions * w->asked_count;
+	if (w->given == 0 || a->len <= AROUND)
+		return;
+	rows = w->given / w->asked_count;
+	fit = (SNMP_ANSWER_MAX - AROUND) * w->given / (a->len - AROUND) / w->asked_count;
+	w->rows_fit = w->columns_fit == w->asked_count ? smaller(w->rows_fit, fit) : fit;
+	w->columns_fit = w->asked_count;
+	w->rows = smaller(w->rows_fit > 0 ? w->rows_fit : 1, rows + (rows >= 8 ? rows / 4 : 1));
+}
+
 bool snmp_walk_too_big(struct snmp_walk *w)
 {
-	unsigned now = w->asked_count > 0 ? (unsigned)(SNMP_VARBINDS / w->asked_count) : 1;
-
-	if (now > w->repetitions_max)
-		now = w->repetitions_max;
-	if (now <= 1)
+	if (w->asked_count == 0 || w->repetitions <= 1)
 		return false;
-	w->repetitions_max = now / 2;
+	w->repetitions_max = w->repetitions / 2;
 	w->progressed = true;
 	return true;
 }

@@ -8,6 +8,8 @@
  *
  *   snmp_walk_begin -> { snmp_walk_ask -> a request -> snmp_walk_take per varbind, in order } until it asks nothing
  *
+ * Requests ask for as many rows as fill an answer that is sent in one piece, going by what came; when those that are as long get lost,
+ * for less.
  * It ends whatever the device answers: a column that does not go up or leaves its prefix is done, and the answers are counted.
  * Limits: SNMP_ROWS_MAX rows of SNMP_COLUMNS_MAX columns, SNMP_TEXT_MAX bytes of a text.
  */
@@ -25,7 +27,9 @@ struct arena;
 #define SNMP_ROWS_MAX 2048
 #define SNMP_COLUMNS_MAX 24
 #define SNMP_TEXT_MAX 128 /* of a text, what is longer is cut */
-#define SNMP_VARBINDS 48  /* asked for in one request: answers mostly fit one packet */
+#define SNMP_VARBINDS 48  /* asked for at first: answers mostly fit one packet */
+#define SNMP_VARBINDS_MAX 100
+#define SNMP_ANSWER_MAX 1452 /* bytes of an answer: what Ethernet carries over IPv6 in one piece */
 
 struct snmp_oid {
 	size_t len;
@@ -92,6 +96,13 @@ const struct snmp_row *snmp_table_find(const struct snmp_table *, const uint32_t
 
 /* ---- walks */
 
+/* What an answer says beside its varbinds, and what a walk learns from it. */
+struct snmp_answer {
+	long status, index;   /* RFC 3416 section 3 */
+	size_t len;           /* bytes of the message; 0: not told */
+	unsigned repetitions; /* that were asked for in the end */
+};
+
 /* Why a walk did not read all that there is. */
 enum snmp_lack {
 	SNMP_LACK_NONE,
@@ -109,16 +120,21 @@ struct snmp_walk {
 	size_t asked[SNMP_COLUMNS_MAX], asked_count; /* columns of the request under way */
 	size_t turn;                                 /* whose the next varbind is */
 	bool progressed;
+	size_t given;                  /* varbinds of the answer that comes in */
+	size_t rows, varbinds_max;     /* to ask for: what will fit an answer, 0: not known; what the way has shown to carry */
+	size_t rows_fit, columns_fit;  /* that would have filled an answer, the least so far; of so many columns */
 	enum snmp_lack lack; /* the first one */
-	unsigned requests, repetitions_max;
+	unsigned requests, repetitions, repetitions_max;
 };
 
-/* One column of the table per prefix. */
-void snmp_walk_begin(struct snmp_walk *, struct snmp_table *, const char *const *prefixes, size_t count);
+/* One column of the table per prefix. varbinds_max: SNMP_VARBINDS_MAX, or that of the walk before. */
+void snmp_walk_begin(struct snmp_walk *, struct snmp_table *, const char *const *prefixes, size_t count, size_t varbinds_max);
 /* The objects to ask for next, in this order, and how many repetitions; 0: the walk is done. */
 size_t snmp_walk_ask(struct snmp_walk *, const struct snmp_oid **out, unsigned *repetitions);
 /* Varbind i of the answer to that, 0 up. */
 void snmp_walk_take(struct snmp_walk *, size_t i, const struct snmp_oid *, const struct snmp_value *, int64_t mono);
+/* All of them were given: the next request asks for what fits. */
+void snmp_walk_replied(struct snmp_walk *, const struct snmp_answer *);
 /* The device could not answer: asks for less the next time, or drops the column (1 up; 0: not told). False: it has given up
  * the walk. */
 bool snmp_walk_too_big(struct snmp_walk *);

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,7 @@ struct snmp_talk {
 	struct buf sent;
 	uint32_t id;
 	unsigned tries;
+	const struct snmp_request *request;
 	void *session; /* v3: of the library */
 	int64_t retry;
 	const struct snmp_request *waiting; /* until the engine is found */
@@ -50,7 +52,7 @@ struct snmp_talk {
 	/* what the last call of the library brought */
 	bool was_heard, has_reply, has_timed_out, has_failed, is_pending;
 	int send_error, report;
-	long status, index;
+	struct snmp_answer answer;
 	bool had_reply; /* once */
 	int64_t asked, slowest; /* when the request under way was sent first; the longest time that an answer took */
 	struct snmp_oid name; /* of the varbind that is handed on */
@@ -165,9 +167,8 @@ static void take_reply(struct snmp_talk *t, const netsnmp_pdu *pdu)
 	size_t i = 0;
 
 	t->has_reply = t->had_reply = true;
-	t->status = pdu->errstat;
-	t->index = pdu->errindex;
-	if (t->status != SNMP_ERR_NOERROR)
+	t->answer = (struct snmp_answer){.status = pdu->errstat, .index = pdu->errindex, .repetitions = UINT_MAX};
+	if (t->answer.status != SNMP_ERR_NOERROR)
 		return;
 	for (const netsnmp_variable_list *v = pdu->variables; v != NULL; v = v->next_variable, i++) {
 		struct snmp_value value;
@@ -301,7 +302,9 @@ static void send_plain(struct snmp_talk *t)
 static void send_plain_request(struct snmp_talk *t, const struct snmp_request *q)
 {
 	t->id = (t->id + 1) & INT32_MAX;
-	snmp_packet_encode(&t->sent, t->community, t->id, q);
+	t->request = q;
+	t->answer.repetitions = q->repetitions;
+	snmp_packet_encode(&t->sent, t->community, t->id, q->repetitions, q);
 	t->has_reply = t->has_timed_out = t->has_failed = false;
 	t->is_pending = true;
 	t->tries = 0;
@@ -318,6 +321,10 @@ static void retry_plain(struct snmp_talk *t)
 		return;
 	}
 	t->counts.again++;
+	if (t->tries > 1 && t->request->is_bulk && t->answer.repetitions > 1) {
+		t->answer.repetitions /= 2;
+		snmp_packet_encode(&t->sent, t->community, t->id, t->answer.repetitions, t->request);
+	}
 	send_plain(t);
 }
 
@@ -332,8 +339,9 @@ static void take_plain(struct snmp_talk *t)
 	note_answer(t);
 	t->is_pending = false;
 	t->has_reply = t->had_reply = true;
-	t->status = p.status;
-	t->index = p.index;
+	t->answer.status = p.status;
+	t->answer.index = p.index;
+	t->answer.len = t->packet->len;
 	while (p.status == SNMP_ERR_NOERROR && snmp_packet_next(&p, &t->name, &v) > 0)
 		t->events.on_varbind(t->events.ctx, i++, &t->name, &v, t->packet->mono);
 }
@@ -460,7 +468,7 @@ static void after_call(struct snmp_talk *t)
 	} else if (t->has_reply) {
 		t->has_reply = false;
 		evtimer_del(t->timer);
-		t->events.on_reply(t->events.ctx, t->status, t->index);
+		t->events.on_reply(t->events.ctx, &t->answer);
 	} else if (t->has_failed) {
 		end_failed(t);
 	} else if (t->has_timed_out) {

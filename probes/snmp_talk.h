@@ -6,7 +6,8 @@
  *   snmp_talk_open -> snmp_talk_ask -> on_varbind ..., on_reply -> snmp_talk_ask -> ... -> snmp_talk_close, or on_end
  *
  * SNMPv3 finds the engine of the device first, without waiting: an empty request, whose Report names it. The first request waits
- * for that. Silence is asked again each `retry`; the caller owns the deadline.
+ * for that. Silence is asked again each `retry`; the caller owns the deadline. The
+ * second time on, v2c asks for half as many repetitions each: answers that are fragments get lost on some ways.
  * Callbacks may close it, but on_varbind must not. After on_end nothing comes any more.
  * Thread: the loop's. Limit: answers of DATAGRAM_MAX bytes.
  */
@@ -30,7 +31,7 @@ struct snmp_value;
 
 struct snmp_talk_events {
 	void (*on_varbind)(void *ctx, size_t i, const struct snmp_oid *, const struct snmp_value *, int64_t mono);
-	void (*on_reply)(void *ctx, long status, long index); /* all of its varbinds have been given */
+	void (*on_reply)(void *ctx, const struct snmp_answer *); /* all of its varbinds have been given */
 	void (*on_end)(void *ctx, enum outcome, const char *words);
 	void *ctx;
 };

@@ -129,17 +129,16 @@ static void on_varbind(void *ctx, size_t at, const struct snmp_oid *name, const 
 }
 
 /* A response with an error (RFC 3416, 4.2.7: tooBig) is a refusal. */
-static void on_reply(void *ctx, long status, long index)
+static void on_reply(void *ctx, const struct snmp_answer *a)
 {
 	struct inform *i = ctx;
 	struct err e;
 
-	(void)index;
-	if (status == 0) {
+	if (a->status == 0) {
 		send_ended(i->send, LETTER_TAKEN, "confirmed by the receiver");
 		return;
 	}
-	err_set(&e, "the receiver answers with error-status %ld", status);
+	err_set(&e, "the receiver answers with error-status %ld", a->status);
 	send_ended(i->send, LETTER_REFUSED, e.text);
 }
 

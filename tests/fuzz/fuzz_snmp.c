@@ -54,6 +54,7 @@ static void read_device(struct cursor *c, const struct snmp_options *o, struct s
 	snmp_device_begin(&d, o);
 	while (cursor_left(c) > 0 && snmp_device_ask(&d, &q)) {
 		size_t n = cursor_u8(c);
+		struct snmp_answer answer = {.repetitions = q.repetitions};
 
 		if (q.count > SNMP_VARBINDS + 1 || ++requests > 20000)
 			abort();
@@ -65,7 +66,14 @@ static void read_device(struct cursor *c, const struct snmp_options *o, struct s
 			make_value(c, &v);
 			snmp_device_take(&d, i, &name, &v, mono);
 		}
-		if (!snmp_device_replied(&d, n == 7 ? cursor_u8(c) : 0, n == 7 ? cursor_u8(c) : 0, why))
+		if (n == 7) {
+			answer.status = cursor_u8(c);
+			answer.index = cursor_u8(c);
+		} else if (n % 8 == 2) {
+			answer.len = cursor_u16(c);
+			answer.repetitions = q.repetitions / (1 + cursor_u8(c) % 4);
+		}
+		if (!snmp_device_replied(&d, &answer, why))
 			break;
 	}
 	snmp_device_tell(&d, rates, &report);

@@ -39,10 +39,14 @@ struct fixture {
 	/* how it answers */
 	size_t varbinds_max; /* more: tooBig; 0: any */
 	size_t cut;          /* varbinds that fit an answer; 0: any */
+	bool tells_len;
+	size_t len_max;      /* of answers that are not lost: the second time half is asked for; 0: any */
 	bool loops;          /* walks never go up */
 	const char *fails;   /* genErr for what is below; NULL: nothing */
 	unsigned restarts_at; /* before it answers this request; 0: never */
 	unsigned requests;
+	unsigned lost;
+	size_t longest; /* of its answers */
 };
 
 static int setup(void **state)
@@ -140,14 +144,33 @@ static void answer_get(struct fixture *f, struct snmp_device *d, const struct sn
 	}
 }
 
-static void answer_bulk(struct fixture *f, struct snmp_device *d, const struct snmp_request *q)
+/* In a message: heads, name, value. */
+static size_t len_of(const struct object *o)
+{
+	return 6 + o->name.len + (o->value.kind == SNMP_KIND_TEXT ? o->value.text_len : 4);
+}
+
+static size_t bulk_len(const struct fixture *f, const struct snmp_request *q, unsigned repetitions)
+{
+	size_t len = 60;
+
+	for (size_t c = 1; c < q->count; c++) {
+		const struct object *o = next_object(f, &q->oids[c]);
+
+		for (unsigned r = 0; r < repetitions && o != NULL; r++, o = next_object(f, &o->name))
+			len += len_of(o);
+	}
+	return len;
+}
+
+static void answer_bulk(struct fixture *f, struct snmp_device *d, const struct snmp_request *q, unsigned repetitions)
 {
 	static const struct snmp_value end = {.kind = SNMP_KIND_END};
 	struct snmp_oid at[SNMP_VARBINDS + 1];
 	size_t given = 0;
 
 	memcpy(at, q->oids, q->count * sizeof *at);
-	for (unsigned r = 0; r < q->repetitions; r++) {
+	for (unsigned r = 0; r < repetitions; r++) {
 		for (size_t c = r == 0 ? 0 : 1; c < q->count; c++, given++) {
 			const struct object *o = next_object(f, &at[c]);
 
@@ -180,19 +203,27 @@ static long failing(const struct fixture *f, const struct snmp_request *q)
 static bool answer(struct fixture *f, struct snmp_device *d, const struct snmp_request *q, char *why)
 {
 	size_t varbinds = q->is_bulk ? 1 + (q->count - 1) * q->repetitions : q->count;
+	struct snmp_answer a = {.repetitions = q->repetitions};
 
 	f->requests++;
 	if (f->requests == f->restarts_at)
 		set(f, "1.3.6.1.2.1.1.3.0", SNMP_KIND_UNSIGNED, 5);
 	if (f->varbinds_max > 0 && varbinds > f->varbinds_max)
-		return snmp_device_replied(d, 1, 0, why);
+		return snmp_device_replied(d, &(struct snmp_answer){.status = 1}, why);
 	if (failing(f, q) > 0)
-		return snmp_device_replied(d, 5, failing(f, q), why);
+		return snmp_device_replied(d, &(struct snmp_answer){.status = 5, .index = failing(f, q)}, why);
+	if (q->is_bulk && f->tells_len) {
+		while (f->len_max > 0 && bulk_len(f, q, a.repetitions) > f->len_max && a.repetitions > 1)
+			a.repetitions /= 2;
+		f->lost += a.repetitions < q->repetitions;
+		a.len = bulk_len(f, q, a.repetitions);
+		f->longest = a.len > f->longest ? a.len : f->longest;
+	}
 	if (q->is_bulk)
-		answer_bulk(f, d, q);
+		answer_bulk(f, d, q, a.repetitions);
 	else
 		answer_get(f, d, q);
-	return snmp_device_replied(d, 0, 0, why);
+	return snmp_device_replied(d, &a, why);
 }
 
 /* "" or why it could not go on. */
@@ -203,7 +234,8 @@ static const char *read_device(struct fixture *f)
 	struct snmp_request *q = mem_alloc(sizeof *q);
 
 	why[0] = '\0';
-	f->requests = 0;
+	f->requests = f->lost = 0;
+	f->longest = 0;
 	set(f, "1.3.6.1.2.1.1.3.0", SNMP_KIND_UNSIGNED, f->uptime);
 	snmp_device_begin(d, f->options);
 	while (why[0] == '\0' && snmp_device_ask(d, q)) {
@@ -619,6 +651,50 @@ static void test_walks_go_on_whatever_fits_an_answer(void **state)
 	assert_string_equal(read_device(f), "the device answered with tooBig");
 }
 
+static void set_interfaces(struct fixture *f, unsigned count, const char *alias)
+{
+	for (unsigned i = 1; i <= count; i++) {
+		char name[20];
+
+		snprintf(name, sizeof name, "ge%u", i);
+		set_interface(f, i, name, i, i);
+		set_text_at(f, IFX "18", i, alias);
+	}
+}
+
+static void test_answers_are_filled_and_stay_in_one_piece(void **state)
+{
+	struct fixture *f = *state;
+	unsigned plain;
+
+	want(f, "what", "interfaces");
+	set_interfaces(f, 60, "");
+	read_device(f);
+	plain = f->requests;
+	f->tells_len = true;
+	read_device(f);
+	assert_int_equal(f->report.count, 60);
+	assert_true(f->requests < plain);
+	assert_true(f->longest <= SNMP_ANSWER_MAX && f->longest > SNMP_ANSWER_MAX * 3 / 4);
+	set_interfaces(f, 60, "to the county, by the line of the second carrier, leased until the end of next year, 10 Gbit/s");
+	read_device(f);
+	assert_int_equal(f->report.count, 60);
+	assert_true(f->longest <= SNMP_ANSWER_MAX);
+}
+
+static void test_answers_that_get_lost_are_asked_for_smaller(void **state)
+{
+	struct fixture *f = *state;
+
+	want(f, "what", "interfaces");
+	set_interfaces(f, 60, "");
+	f->tells_len = true;
+	f->len_max = 1100;
+	read_device(f);
+	assert_int_equal(f->report.count, 60);
+	assert_int_equal(f->lost, 1);
+}
+
 static void test_a_walk_that_goes_nowhere_ends(void **state)
 {
 	struct fixture *f = *state;
@@ -841,6 +917,8 @@ int main(void)
 		CASE(test_a_missing_interface_is_down_only_when_all_were_read),
 		CASE(test_a_missing_interface_of_a_device_with_too_many_is_unknown),
 		CASE(test_walks_go_on_whatever_fits_an_answer),
+		CASE(test_answers_are_filled_and_stay_in_one_piece),
+		CASE(test_answers_that_get_lost_are_asked_for_smaller),
 		CASE(test_a_walk_that_goes_nowhere_ends),
 		CASE(test_what_the_device_does_not_have_is_unknown),
 		CASE(test_objects_are_values_rates_or_say_what_they_are),

@@ -34,14 +34,14 @@ static void a_request_is_what_the_standard_says(void **state)
 	(void)state;
 	snmp_oid_parse("1.3.6.1.2.1.1.3", &q.oids[0]);
 	snmp_oid_parse("1.3.6.1.4.1.99999.4294967295", &q.oids[1]);
-	snmp_packet_encode(&out, "public", 0x12345678, &q);
+	snmp_packet_encode(&out, "public", 0x12345678, q.repetitions, &q);
 	expected = from_hex("3044020400000001" "0406" "7075626c6963" "a534" "020412345678" "020400000001" "020400000014" "3020"
 		"300b" "06072b060102010103" "0500" "3011" "060d2b06010401868d1f8fffffff7f" "0500");
 	assert_int_equal(out.len, expected.len);
 	assert_memory_equal(out.data, expected.data, out.len);
 	q.is_bulk = false;
 	q.count = 1;
-	snmp_packet_encode(&out, "c", 1, &q);
+	snmp_packet_encode(&out, "c", 1, q.repetitions, &q);
 	buf_fini(&expected);
 	expected = from_hex("302c" "020400000001" "0401" "63" "a021" "020400000001" "020400000000" "020400000000" "300d" "300b"
 		"06072b060102010103" "0500");
@@ -213,7 +213,7 @@ static void names_come_through(void **state)
 				q.oids[i].part[k] = (uint32_t)rand() >> rand() % 31;
 			q.oids[i].part[1] %= q.oids[i].part[0] < 2 ? 40 : 1000;
 		}
-		snmp_packet_encode(&out, "public", 77, &q);
+		snmp_packet_encode(&out, "public", 77, q.repetitions, &q);
 		tag = memchr(out.data + 14, 0xa0, 8);
 		assert_non_null(tag);
 		*tag = 0xa2;
