@@ -38,6 +38,13 @@ def open_incident(pair):
     return found[0] if found else None
 
 
+def incidents(pair, *words, status=0):
+    p = subprocess.run([COLLECTOR, "incidents", "-c", pair.path("collector.conf"), *words], stdout=subprocess.PIPE,
+                       stderr=subprocess.STDOUT, text=True)
+    assert p.returncode == status, (words, p.returncode, p.stdout)
+    return p.stdout
+
+
 def stranger_is_refused(pair):
     """Another user reaches neither the folder nor the socket; one that has the socket by other ways is let go."""
     if os.getuid() != 0:
@@ -84,6 +91,9 @@ def main():
         pair.echo.stop()
         wait("an incident", lambda: open_incident(pair))
         number = str(open_incident(pair)["id"])
+        for words, seen in (("--unit", "unit"), True), (("--system", "portal"), True), (("--unit", "unit", "2020-01"), False):
+            assert (f"\n{number} " in incidents(pair, *words)) == seen, (words, incidents(pair, *words))
+        assert "there is no system \"none\"" in incidents(pair, "--system", "none", status=2)
         assert f"incident {number} is acknowledged" in command(pair, "ack", number, "--comment", "看一下", author="王芳")
         took = time.monotonic()
         assert f"incident {number} is assigned" in command(pair, "assign", number, "network team")
