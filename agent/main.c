@@ -1,7 +1,10 @@
 /*
  * xunjian-agent: the commands of the agent.
  */
+#include <openssl/evp.h>
+#include <openssl/x509.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "agent/engine.h"
 #include "agent/helper.h"
@@ -9,8 +12,10 @@
 #include "agent/probe_command.h"
 #include "agent/settings.h"
 #include "lib/err.h"
+#include "lib/fence.h"
 #include "lib/log.h"
 #include "lib/program.h"
+#include "lib/tls.h"
 
 static int command_run(int argc, char **argv)
 {
@@ -46,6 +51,25 @@ static int check_plugins(const struct agent_settings *s, struct err *e)
 	return status;
 }
 
+/* Root reads everything; the engine reads these as the user that it becomes. */
+static int check_tls(const struct agent_settings *s, struct err *e)
+{
+	X509 *ca;
+	EVP_PKEY *key;
+	bool is_good;
+
+	if (*s->collector.url == '\0')
+		return 0;
+	if (geteuid() == 0 && fence_drop_rights(s->user, e) < 0)
+		return -1;
+	ca = tls_read_certificate(s->collector.tls.ca, e);
+	key = ca != NULL ? tls_read_key(s->collector.tls.key, e) : NULL;
+	is_good = key != NULL;
+	EVP_PKEY_free(key);
+	X509_free(ca);
+	return is_good ? 0 : -1;
+}
+
 static int command_check_config(int argc, char **argv)
 {
 	const char *path;
@@ -56,7 +80,8 @@ static int command_check_config(int argc, char **argv)
 	if (program_take_options(argc, argv, AGENT_SETTINGS_DEFAULT, &path, 0) < 0)
 		return EXIT_USAGE;
 	settings = agent_settings_load(path, &e);
-	if (settings != NULL && engine_check_files(settings, &e) == 0 && check_plugins(settings, &e) == 0) {
+	if (settings != NULL && engine_check_files(settings, &e) == 0 && check_plugins(settings, &e) == 0 &&
+		check_tls(settings, &e) == 0) {
 		printf("%s: good: agent %s, %s%s, %zu local check%s\n", path, settings->id,
 			*settings->collector.url != '\0' ? "collector " : "no collector", settings->collector.url,
 			settings->checks.count, settings->checks.count == 1 ? "" : "s");

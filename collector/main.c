@@ -22,6 +22,7 @@
 #include "collector/rules.h"
 #include "collector/settings.h"
 #include "lib/err.h"
+#include "lib/fence.h"
 #include "lib/log.h"
 #include "lib/program.h"
 #include "lib/tls.h"
@@ -75,6 +76,21 @@ static int check_channels(const struct roster *r, struct err *e)
 	return 0;
 }
 
+/* Root reads everything; what the processes read, they read as the user that they become. */
+static int become_user(const struct settings *s, struct err *e)
+{
+	return geteuid() == 0 ? fence_drop_rights(s->user, e) : 0;
+}
+
+static int check_inventory(const char *path, struct err *e)
+{
+	struct inventory *again = inventory_load(path, e);
+	bool is_good = again != NULL;
+
+	inventory_free(again);
+	return is_good ? 0 : -1;
+}
+
 static int check_tls(const struct tls_files *files, struct err *e)
 {
 	SSL_CTX *tls = tls_server(files, e);
@@ -94,7 +110,8 @@ static int check_others(const struct settings *s, const struct inventory *invent
 	if (is_good && s->notice[0] != '\0') {
 		roster = roster_load(s->notice, inventory, e);
 		is_good = roster != NULL && commands_check(roster, s->commands, e) == 0 &&
-			roster_check_steps(roster, s->incidents.escalate.count, e) == 0 && check_channels(roster, e) == 0;
+			roster_check_steps(roster, s->incidents.escalate.count, e) == 0 && become_user(s, e) == 0 &&
+			check_channels(roster, e) == 0;
 		if (is_good)
 			tell_who_is_left_out(s->notice, roster, inventory);
 	}
@@ -116,8 +133,8 @@ static int command_check_config(int argc, char **argv)
 	settings = settings_load(path, &e);
 	if (settings != NULL)
 		inventory = inventory_load(settings->inventory, &e);
-	is_good = inventory != NULL && check_others(settings, inventory, &e) == 0 &&
-		check_tls(&settings->ingest.tls, &e) == 0;
+	is_good = inventory != NULL && check_others(settings, inventory, &e) == 0 && become_user(settings, &e) == 0 &&
+		check_inventory(settings->inventory, &e) == 0 && check_tls(&settings->ingest.tls, &e) == 0;
 	if (!is_good)
 		fprintf(stderr, "%s\n", e.text);
 	else

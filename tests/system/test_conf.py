@@ -2,6 +2,7 @@
 """Every file in conf/ is read by the real programs, which take it; a wrong line is told and refused."""
 
 import os
+import pwd
 import re
 import shutil
 import subprocess
@@ -35,13 +36,28 @@ def settings_for(folder, inventory, **series):
 
 def agent_sample(folder):
     """The sample beside the certificate that it names: an agent reads it to check its settings."""
+    folder = os.path.join(folder, "agent")
+    os.mkdir(folder)
     pki, path = os.path.join(folder, "pki"), os.path.join(folder, "agent.conf")
     shutil.copy(os.path.join(CONF, "plugins.conf"), folder)
     with open(os.path.join(CONF, "agent.conf"), encoding="utf-8") as f, open(path, "w", encoding="utf-8") as out:
-        out.write(f.read().replace("# plugin", "plugin"))
+        out.write(f.read().replace("# plugin", "plugin").replace('"xunjian"', '"nobody"'))
     expect("an authority", run(COLLECTOR, "ca", "init", pki), 0)
     expect("a certificate", run(COLLECTOR, "ca", "issue", "--ca", pki, "agent-1"), 0)
+    give(pki, lambda: run(AGENT, "check-config", "-c", path), "pki/ca.pem: Permission denied")
     return path
+
+
+def give(pki, check, words):
+    """To the user of the settings: root, who asks, could read it anyway, and a program that has become the user cannot."""
+    if os.getuid() != 0:
+        return
+    for path in (os.path.dirname(pki), os.path.dirname(os.path.dirname(pki))):
+        os.chmod(path, 0o755)
+    expect("what is root's own", check(), 3, words)
+    user = pwd.getpwnam("nobody")
+    for path in (pki, *(os.path.join(pki, name) for name in os.listdir(pki))):
+        os.chown(path, user.pw_uid, user.pw_gid)
 
 
 def collector_sample(folder):
@@ -54,6 +70,12 @@ def collector_sample(folder):
         said = [line.split()[3:] for line in f if line.startswith("#   xunjian-collector ca ")]
     for words in said:
         expect(f"as the sample says: {words}", run(COLLECTOR, "ca", *[w.replace("/etc/xunjian/pki", pki) for w in words]), 0)
+    with open(path, "r+", encoding="utf-8") as f:
+        text = f.read().replace('# user = "xunjian"', 'user = "nobody"')
+        f.seek(0)
+        f.truncate()
+        f.write(text)
+    give(pki, lambda: run(COLLECTOR, "check-config", "-c", path), "pki/ca.pem: Permission denied")
     with open(os.path.join(CONF, "agent.conf"), encoding="utf-8") as f:
         expect("it is for the name that agents look for", (int(f"https://{said[-1][-1]}:" not in f.read()), said[-1][-1]), 0)
     return path
@@ -72,6 +94,7 @@ def main():
     try:
         expect("the sample of the collector", run(COLLECTOR, "check-config", "-c", collector_sample(folder)), 0)
         expect("the sample of the agent", run(AGENT, "check-config", "-c", agent_sample(folder)), 0)
+        expect("an authority", run(COLLECTOR, "ca", "init", os.path.join(folder, "pki")), 0)
         expect("a certificate", run(COLLECTOR, "ca", "issue", "--ca", os.path.join(folder, "pki"), "--server", "collector"), 0)
         path = settings_for(folder, sample)
         notice = os.path.join(folder, "notice.conf")
