@@ -204,7 +204,9 @@ install: all
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 agent/*.5 collector/*.5
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/xunjian/conf $(wildcard conf/*.conf) conf/XUNJIAN-MIB.txt
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/xunjian/conf/calendar $(wildcard conf/calendar/*.conf)
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/xunjian/conf/inventory.d $(wildcard conf/inventory.d/*.conf)
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system $(wildcard conf/systemd/*.service)
+	sed -i 's,=/usr/local/bin/,=$(PREFIX)/bin/,' $(patsubst conf/systemd/%,$(DESTDIR)$(PREFIX)/lib/systemd/system/%,$(wildcard conf/systemd/*.service))
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/xunjian/conf/xunjian-agent.service.d conf/systemd/xunjian-agent.service.d/*
 
 clean:

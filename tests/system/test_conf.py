@@ -64,21 +64,36 @@ def collector_sample(folder):
     """The same of the collector, with all that its sample says of certificates."""
     here, pki = os.path.join(folder, "sample"), os.path.join(folder, "sample", "pki")
     shutil.copytree(CONF, here)
+    os.chmod(folder, 0o755)
+    subprocess.run(["chmod", "-R", "a+rX", here], check=True)
     path = os.path.join(here, "collector.conf")
-    expect("no certificate yet", run(COLLECTOR, "check-config", "-c", path), 3, "pki/ca.pem: No such file")
-    with open(path, encoding="utf-8") as f:
-        said = [line.split()[3:] for line in f if line.startswith("#   xunjian-collector ca ")]
-    for words in said:
-        expect(f"as the sample says: {words}", run(COLLECTOR, "ca", *[w.replace("/etc/xunjian/pki", pki) for w in words]), 0)
     with open(path, "r+", encoding="utf-8") as f:
-        text = f.read().replace('# user = "xunjian"', 'user = "nobody"')
+        text = f.read()
         f.seek(0)
         f.truncate()
-        f.write(text)
+        f.write(text.replace('"xunjian"', '"nobody"'))
+    expect("no certificate yet", run(COLLECTOR, "check-config", "-c", path), 3, "pki/ca.pem: No such file")
+    said = [line.split()[3:] for line in text.splitlines() if line.startswith("#   xunjian-collector ca ")]
+    for words in said:
+        expect(f"as the sample says: {words}", run(COLLECTOR, "ca", *[w.replace("/root/xunjian-ca", pki) for w in words]), 0)
     give(pki, lambda: run(COLLECTOR, "check-config", "-c", path), "pki/ca.pem: Permission denied")
     with open(os.path.join(CONF, "agent.conf"), encoding="utf-8") as f:
         expect("it is for the name that agents look for", (int(f"https://{said[-1][-1]}:" not in f.read()), said[-1][-1]), 0)
     return path
+
+
+def installed(folder):
+    """What README copies to /etc/xunjian is there, and services start what was installed."""
+    p = subprocess.run(["make", "-o", "all", "install", f"DESTDIR={folder}/root", "PREFIX=/opt/x"], cwd=ROOT, text=True, check=False,
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={k: v for k, v in os.environ.items() if not k.startswith("MAKE")})
+    expect("it is installed", (p.returncode, p.stdout), 0)
+    at = os.path.join(folder, "root", "opt", "x")
+    for name in ("collector.conf", "agent.conf", "inventory.d/10-city.conf", "calendar/china.conf"):
+        expect(name, (int(not os.path.exists(os.path.join(at, "share", "xunjian", "conf", name))), "is not there"), 0)
+    for program in ("collector", "agent"):
+        with open(os.path.join(at, "lib", "systemd", "system", f"xunjian-{program}.service"), encoding="utf-8") as f:
+            started = re.search(r"(?m)^ExecStart=(\S+)", f.read()).group(1)
+        expect(f"the {program} is started", (int(not os.access(folder + "/root" + started, os.X_OK)), started), 0)
 
 
 def secrets(folder, names):
@@ -89,13 +104,14 @@ def secrets(folder, names):
 
 
 def main():
-    folder = tempfile.mkdtemp(prefix="xunjian-test-conf-")
+    folder = tempfile.mkdtemp(prefix="xunjian-test-conf-", dir="/tmp")
     city, sample = (os.path.join(CONF, *p) for p in (("city", "inventory.d"), ("inventory.d",)))
     try:
         expect("the sample of the collector", run(COLLECTOR, "check-config", "-c", collector_sample(folder)), 0)
         expect("the sample of the agent", run(AGENT, "check-config", "-c", agent_sample(folder)), 0)
         expect("an authority", run(COLLECTOR, "ca", "init", os.path.join(folder, "pki")), 0)
         expect("a certificate", run(COLLECTOR, "ca", "issue", "--ca", os.path.join(folder, "pki"), "--server", "collector"), 0)
+        installed(folder)
         path = settings_for(folder, sample)
         notice = os.path.join(folder, "notice.conf")
         shutil.copy(os.path.join(CONF, "notice.conf"), notice)
