@@ -11,6 +11,7 @@
 #include "lib/journal.h"
 #include "lib/log.h"
 #include "probes/credentials.h"
+#include "probes/dial.h"
 
 #define TELL_REBOOT (7200 * NS_PER_S) /* twice the longest interval of a check */
 
@@ -128,7 +129,7 @@ static bool ask_heartbeat(void *ctx, const char *window, struct heartbeat_seen *
 
 void engine_lend(struct engine *g)
 {
-	g->env = (struct probe_env){.base = g->base, .priv_open_icmp = open_icmp, .may_probe = may_probe,
+	g->env = (struct probe_env){.base = g->base, .priv_open_icmp = open_icmp, .may_probe = may_probe, .no_way = dial_no_way,
 		.exec_start = exec_start, .exec_cancel = exec_cancel, .credential = find_credential,
 		.heartbeat = ask_heartbeat, .was_rebooted = was_rebooted, .own_journal = own_journal,
 		.systemd_ask = systemd_ask, .systemd_cancel = systemd_cancel, .ctx = g};

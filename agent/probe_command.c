@@ -18,6 +18,7 @@
 #include "lib/mem.h"
 #include "probes/catalog.h"
 #include "probes/credentials.h"
+#include "probes/dial.h"
 #include "probes/registry.h"
 #include "probes/resolve.h"
 #include "probes/run.h"
@@ -131,7 +132,7 @@ static void on_done(void *ctx)
 
 static int measure(struct once *o, const struct probe_request *q, struct err *e)
 {
-	struct probe_env env = {.base = o->base, .priv_open_icmp = open_icmp, .may_probe = may_probe,
+	struct probe_env env = {.base = o->base, .priv_open_icmp = open_icmp, .may_probe = may_probe, .no_way = dial_no_way,
 		.exec_start = exec_start, .exec_cancel = exec_cancel, .credential = find_credential,
 		.systemd_ask = systemd_ask, .systemd_cancel = systemd_cancel, .ctx = o};
 	struct run_spec spec = {.check = "", .type = registry_find(q->type->name), .options = q->options,

@@ -358,14 +358,43 @@ void datagram_close(struct datagram *d)
 
 /* ---- out */
 
+/* Whether this host still has the address that it asks from: over IPv6 the kernel sends all the same. */
+static bool has_own_address(const struct datagram *d)
+{
+	struct sockaddr_storage own;
+	socklen_t len = sizeof own;
+	int fd = socket(d->family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool has = true;
+
+	if (fd >= 0 && getsockname(d->fd, (struct sockaddr *)&own, &len) == 0) {
+		if (d->family == AF_INET6)
+			((struct sockaddr_in6 *)&own)->sin6_port = 0;
+		else
+			((struct sockaddr_in *)&own)->sin_port = 0;
+		has = bind(fd, (struct sockaddr *)&own, len) == 0 || errno != EADDRNOTAVAIL;
+	}
+	if (fd >= 0)
+		close(fd);
+	return has;
+}
+
+static int aim_anew(struct datagram *d)
+{
+	int error = unaim(d);
+
+	return error == 0 ? aim(d) : error;
+}
+
 /* The first error may be one that the way told of what was sent before, which then is of no use any more. A port that is
  * kept has an address of this host that may be gone meanwhile. */
 int datagram_send(struct datagram *d, const void *data, size_t len)
 {
-	d->sent++;
+	/* Nothing came back to a kept port: is it still one of this host? */
+	if (d->sent++ > 0 && d->uses > 1 && !has_own_address(d))
+		aim_anew(d);
 	if (send(d->fd, data, len, MSG_NOSIGNAL) >= 0 || send(d->fd, data, len, MSG_NOSIGNAL) >= 0)
 		return 0;
-	if (d->uses > 1 && unaim(d) == 0 && aim(d) == 0 && send(d->fd, data, len, MSG_NOSIGNAL) >= 0)
+	if (d->uses > 1 && aim_anew(d) == 0 && send(d->fd, data, len, MSG_NOSIGNAL) >= 0)
 		return 0;
 	return errno;
 }

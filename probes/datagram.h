@@ -12,7 +12,7 @@
  * DATAGRAM_PORT_USES times; else a new random one is drawn (two calls of connect, a fifth of a question). The trade: somebody
  * who forges answers has to guess a port that lives that long, not one that lives for a question. He still has to take the
  * peer's address, to guess it within that time, and to guess what the question itself draws. That this host lost the address
- * that the port is of is noticed by sending over IPv4, which draws another one, and with the next port over IPv6.
+ * that the port is of is noticed by sending over IPv4, and by sending again over IPv6: another one is drawn then.
  * Limits: of a packet the first DATAGRAM_MAX bytes; DATAGRAM_POOL_MAX sockets wait.
  */
 #ifndef PROBES_DATAGRAM_H

@@ -73,6 +73,19 @@ const char *dial_reason(const struct dial_end *end)
 	}
 }
 
+const char *dial_no_way(const struct sockaddr *address, socklen_t len)
+{
+	int fd = socket(address->sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct dial_end end = {.fd = -1, .ours = true};
+
+	if (fd < 0)
+		return NULL;
+	if (connect(fd, address, len) < 0)
+		end.error = errno;
+	close(fd);
+	return refusal_is_ours(end.error) ? dial_reason(&end) : NULL;
+}
+
 /* The callee may start or stop other dials; this one is gone already. */
 static void finish(struct dial *d, int error, bool ours)
 {

@@ -29,6 +29,8 @@ struct dial *dial_start(struct event_base *, const struct sockaddr *, socklen_t,
 void dial_stop(struct dial *); /* closes; no callback; accepts NULL */
 /* True for errors that say nothing about the target, whoever of socket(), connect() and SO_ERROR gave them. */
 bool dial_error_is_ours(int error);
+/* What this host says of its own way to an address now, as dial_reason; nothing is sent. NULL: it has one, or cannot say. */
+const char *dial_no_way(const struct sockaddr *, socklen_t);
 /* The words of an end that failed: "connection refused", "no route to host", "no route of our own to it". */
 const char *dial_reason(const struct dial_end *);
 

@@ -52,6 +52,9 @@ struct probe_env {
 	int (*priv_open_icmp)(void *ctx, enum family, struct err *);
 	/* False: this address must not be probed from this host (allow_targets, metadata addresses). */
 	bool (*may_probe)(void *ctx, const struct sockaddr *);
+	/* What this host says of its own way to an address, should it have none (dial_no_way): nothing is down then. NULL: it
+	 * is not asked. */
+	const char *(*no_way)(const struct sockaddr *, socklen_t);
 	/* Asks another process for a plugin that this host allows; probes/exec.h says what is asked and answered.
 	 * NULL with err: it cannot. on_end once, from the loop, unless cancelled before. */
 	struct exec_call *(*exec_start)(void *ctx, const struct exec_request *,

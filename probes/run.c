@@ -279,10 +279,26 @@ void run_up_noting(struct run *r, const char *what, ...)
 	va_end(ap);
 }
 
+/* What was asked, or its answer, may have been lost at this very host. */
+static const char *no_way(const struct run *r)
+{
+	const struct probe_env *env = r->branch->group->runner->env;
+	socklen_t len;
+	const struct sockaddr *address = run_address(r, &len);
+
+	return address != NULL && env->no_way != NULL ? env->no_way(address, len) : NULL;
+}
+
 void run_down(struct run *r, const char *why, ...)
 {
+	const char *own = no_way(r);
 	va_list ap;
 
+	if (own != NULL) {
+		r->result.count = 0;
+		run_end_words(r, OUTCOME_UNKNOWN, "%s", own);
+		return;
+	}
 	va_start(ap, why);
 	run_end(r, OUTCOME_DOWN, why, ap);
 	va_end(ap);

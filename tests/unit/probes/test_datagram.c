@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 
 #include "lib/clock.h"
 #include "lib/mem.h"
@@ -427,6 +428,43 @@ static void the_pool_keeps_no_more_than_it_may(void **state)
 	}
 }
 
+/* The address that the socket asks from. */
+static const char *own_address(const struct fixture *f, char text[INET6_ADDRSTRLEN])
+{
+	struct sockaddr_in6 own;
+	socklen_t len = sizeof own;
+
+	assert_int_equal(getsockname(datagram_fd(f->datagram), (struct sockaddr *)&own, &len), 0);
+	return inet_ntop(AF_INET6, &own.sin6_addr, text, INET6_ADDRSTRLEN);
+}
+
+/* Over IPv6 the kernel would send on from an address that nobody can answer to. */
+static void asked_again_it_has_an_address_of_this_host(void **state)
+{
+	struct fixture *f = *state;
+	int outside = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	char text[INET6_ADDRSTRLEN];
+
+	if (unshare(CLONE_NEWNET) < 0) {
+		close(outside);
+		skip();
+	}
+	assert_int_equal(system("ip link add d0 type veth peer name d1 && ip link set d0 up && ip link set d1 up &&"
+		" ip -6 addr add 2001:db8::3/64 dev d0 nodad"), 0);
+	f->pool = datagram_pool_new(f->base, INT64_MAX);
+	assert_int_equal(try_open(f, "2001:db8::2", 53), 0);
+	assert_string_equal(own_address(f, text), "2001:db8::3");
+	datagram_close(f->datagram);
+	assert_int_equal(try_open(f, "2001:db8::2", 53), 0);
+	assert_int_equal(system("ip -6 addr add 2001:db8::4/64 dev d0 nodad && ip -6 addr del 2001:db8::3/64 dev d0"), 0);
+	assert_int_equal(datagram_send(f->datagram, "x", 1), 0);
+	assert_string_equal(own_address(f, text), "2001:db8::3");
+	assert_int_equal(datagram_send(f->datagram, "x", 1), 0);
+	assert_string_equal(own_address(f, text), "2001:db8::4");
+	assert_int_equal(setns(outside, CLONE_NEWNET), 0);
+	close(outside);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -447,6 +485,7 @@ int main(void)
 		TEST(an_error_does_not_stay_in_the_pool),
 		TEST(the_pool_keeps_no_more_than_it_may),
 		TEST(what_this_host_cannot_reach_is_its_own_fault),
+		TEST(asked_again_it_has_an_address_of_this_host),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -241,10 +241,16 @@ static void check_refusals(const struct refusal *rows, size_t count)
 	}
 	for (size_t i = 0; i < count; i++) {
 		struct dial_end end = dial(rows[i].address, 80);
+		struct sockaddr_storage to;
+		const char *no_way = dial_no_way((struct sockaddr *)&to, address_of(rows[i].address, &to));
 
 		print_message("%s: %s\n", rows[i].address, dial_reason(&end));
 		assert_int_equal(end.error, rows[i].error);
 		assert_int_equal(end.ours, rows[i].ours);
+		if (end.ours)
+			assert_string_equal(no_way, dial_reason(&end));
+		else
+			assert_null(no_way);
 	}
 }
 

@@ -253,6 +253,14 @@ static bool may_probe(void *ctx, const struct sockaddr *address)
 	return f->forbidden == NULL || strcmp(resolve_format(address, text, sizeof text), f->forbidden) != 0;
 }
 
+static const char *no_way(const struct sockaddr *address, socklen_t len)
+{
+	char text[64];
+
+	(void)len;
+	return strcmp(resolve_format(address, text, sizeof text), "192.0.2.9") == 0 ? "no way to it" : NULL;
+}
+
 static int setup(void **state)
 {
 	struct fixture *f = mem_alloc(sizeof *f);
@@ -488,6 +496,22 @@ static void the_deadline_ends_what_does_not_end(void **state)
 	assert_lines(&g, "IPv4 192.0.2.1 [] down: no answer within 60ms");
 	assert_int_equal(seen.cancels, 3);
 	assert_int_equal(seen.held, 0);
+}
+
+static void what_this_host_has_no_way_to_is_not_down(void **state)
+{
+	struct fixture *f = *state;
+	struct group g;
+
+	f->env.no_way = no_way;
+	g = run(f, "two.test", NEVER, RUN_V4);
+	assert_lines(&g, "IPv4 192.0.2.1 [192.0.2.1] down: no answer within 60ms",
+		"IPv4 192.0.2.9 [192.0.2.9] unknown: no way to it");
+	g = run(f, "two.test", DOWN_AT_ONCE, RUN_V4);
+	assert_lines(&g, "IPv4 192.0.2.1 [192.0.2.1] down: down at once", "IPv4 192.0.2.9 [192.0.2.9] unknown: no way to it");
+	assert_int_equal(g.last.count, 0);
+	g = run(f, "two.test", UP_LATER, RUN_V4);
+	assert_lines(&g, "IPv4 192.0.2.1 [192.0.2.1] up", "IPv4 192.0.2.9 [192.0.2.9] up");
 }
 
 static void reasons_are_made_clean(void **state)
@@ -756,6 +780,7 @@ int main(void)
 		TEST(a_literal_is_measured_in_its_own_family),
 		TEST(a_pin_stands_for_its_family_only),
 		TEST(an_address_that_is_not_allowed_is_unknown),
+		TEST(what_this_host_has_no_way_to_is_not_down),
 		TEST(the_deadline_ends_what_does_not_end),
 		TEST(reasons_are_made_clean),
 		TEST(a_type_that_cannot_open_is_unknown_and_tried_again),
