@@ -71,9 +71,19 @@ static size_t char_length(const unsigned char *p, size_t left)
 	return n;
 }
 
+/* How many bytes of printable ASCII it begins with, which most texts are to their end. */
+static size_t plain_length(const char *text, size_t len)
+{
+	size_t n = 0;
+
+	while (n < len && text[n] >= 0x20 && text[n] < 0x7f)
+		n++;
+	return n;
+}
+
 bool text_is_clean(const char *text, size_t max)
 {
-	size_t len = strnlen(text, max + 1), at = 0;
+	size_t len = strnlen(text, max + 1), at = plain_length(text, len);
 
 	while (at < len) {
 		size_t n = char_length((const unsigned char *)text + at, len - at);
@@ -83,16 +93,6 @@ bool text_is_clean(const char *text, size_t max)
 		at += n;
 	}
 	return len <= max;
-}
-
-/* How many bytes of printable ASCII it begins with, which most texts are to their end. */
-static size_t plain_length(const char *text, size_t len)
-{
-	size_t n = 0;
-
-	while (n < len && text[n] >= 0x20 && text[n] < 0x7f)
-		n++;
-	return n;
 }
 
 char *text_clean(const char *text, size_t len, char *out, size_t room)

@@ -21,6 +21,8 @@
 #include "probes/catalog.h"
 #include "probes/catalog_icmp.h"
 #include "probes/icmp_packet.h"
+#include "probes/snmp_packet.h"
+#include "probes/snmp_table.h"
 
 #define START INT64_C(1700000000)
 #define ROWS 1000
@@ -28,6 +30,9 @@
 #define BATCHES 10
 #define APPENDS 20000
 #define PACKETS 20000
+#define COLUMNS 12 /* of a table of SNMP, in so many answers of so many rows */
+#define ANSWERS 20
+#define ANSWER_ROWS 5
 #define COUNTED static __attribute__((noipa))
 
 /* ---- inputs */
@@ -136,6 +141,26 @@ COUNTED size_t count_icmp_decode(const uint8_t reply4[84], const uint8_t error6[
 	return known;
 }
 
+COUNTED size_t count_snmp_walk(const struct buf *answers, struct snmp_walk *w)
+{
+	const struct snmp_oid *asked[SNMP_COLUMNS_MAX];
+	unsigned repetitions;
+	size_t n = 0;
+
+	for (size_t i = 0; i < ANSWERS; i++) {
+		struct snmp_packet p;
+		struct snmp_oid name;
+		struct snmp_value v;
+
+		snmp_walk_ask(w, asked, &repetitions);
+		if (snmp_packet_decode(answers[i].data, answers[i].len, 7, &p) < 0)
+			exit(1);
+		for (size_t k = 0; snmp_packet_next(&p, &name, &v) > 0; k++, n++)
+			snmp_walk_take(w, k, &name, &v, 0);
+	}
+	return n;
+}
+
 /* ---- */
 
 static void say(const char *name, size_t units, size_t wanted)
@@ -195,6 +220,47 @@ static void do_icmp(void)
 	say("icmp_decode", count_icmp_decode(reply4, error6), PACKETS);
 }
 
+/* Rows from `first` on: columns of counters, in ifXTable. */
+static void make_answer(uint8_t first, struct buf *out)
+{
+	uint8_t varbind[] = {0x30, 21, 6, 11, 0x2b, 6, 1, 2, 1, 31, 1, 1, 1, 0, 0, 0x46, 6, 0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc};
+	const size_t rows_len = sizeof varbind * ANSWER_ROWS * COLUMNS;
+	const uint8_t head[] = {0x30, 0x82, (uint8_t)((rows_len + 28) >> 8), (uint8_t)(rows_len + 28), 2, 1, 1, 4, 6, 'p', 'u', 'b',
+		'l', 'i', 'c', 0xa2, 0x82, (uint8_t)((rows_len + 13) >> 8), (uint8_t)(rows_len + 13), 2, 1, 7, 2, 1, 0, 2, 1, 0,
+		0x30, 0x82, (uint8_t)(rows_len >> 8), (uint8_t)rows_len};
+
+	buf_add(out, head, sizeof head);
+	for (uint8_t row = 0; row < ANSWER_ROWS; row++) {
+		for (uint8_t column = 1; column <= COLUMNS; column++) {
+			varbind[13] = column;
+			varbind[14] = (uint8_t)(first + row);
+			buf_add(out, varbind, sizeof varbind);
+		}
+	}
+}
+
+static void do_snmp(void)
+{
+	const char *prefixes[COLUMNS] = {"1.3.6.1.2.1.31.1.1.1.1", "1.3.6.1.2.1.31.1.1.1.2", "1.3.6.1.2.1.31.1.1.1.3",
+		"1.3.6.1.2.1.31.1.1.1.4", "1.3.6.1.2.1.31.1.1.1.5", "1.3.6.1.2.1.31.1.1.1.6", "1.3.6.1.2.1.31.1.1.1.7",
+		"1.3.6.1.2.1.31.1.1.1.8", "1.3.6.1.2.1.31.1.1.1.9", "1.3.6.1.2.1.31.1.1.1.10", "1.3.6.1.2.1.31.1.1.1.11",
+		"1.3.6.1.2.1.31.1.1.1.12"};
+	struct buf answers[ANSWERS] = {{0}};
+	struct snmp_table table;
+	struct snmp_walk walk;
+
+	for (size_t i = 0; i < ANSWERS; i++)
+		make_answer((uint8_t)(1 + i * ANSWER_ROWS), &answers[i]);
+	snmp_table_init(&table, COLUMNS);
+	snmp_walk_begin(&walk, &table, prefixes, COLUMNS, SNMP_VARBINDS_MAX);
+	say("snmp_walk", count_snmp_walk(answers, &walk), ANSWERS * ANSWER_ROWS * COLUMNS);
+	if (table.count != ANSWERS * ANSWER_ROWS)
+		exit(1);
+	snmp_table_fini(&table);
+	for (size_t i = 0; i < ANSWERS; i++)
+		buf_fini(&answers[i]);
+}
+
 int main(int argc, char **argv)
 {
 	struct buf bodies[BATCHES] = {{0}};
@@ -211,6 +277,7 @@ int main(int argc, char **argv)
 	do_journal(argv[1]);
 	do_fold(bodies);
 	do_icmp();
+	do_snmp();
 	for (unsigned i = 0; i < BATCHES; i++)
 		buf_fini(&bodies[i]);
 	return 0;
