@@ -291,7 +291,8 @@ static struct called *all_called(const struct telling *t, struct names *names)
 
 	for (size_t i = 0; i < all->count; i++) {
 		interface_name(t, all->rows[i], called[i].name);
-		clean(&all->rows[i]->values[IF_ALIAS], called[i].alias);
+		if (t->d->options->interfaces.count > 0) /* nobody else asks for it */
+			clean(&all->rows[i]->values[IF_ALIAS], called[i].alias);
 		names_note(names, called[i].name);
 	}
 	return called;
