@@ -18,6 +18,7 @@ from bench import OURS, Line, Measure, Missing, Work, cpu_of, end_with_parent, r
 
 PLUGINS = "/usr/lib/nagios/plugins"
 FIRST4, FIRST6 = "198.18.0.1", "2001:db8:b::1"
+SLOW4 = "198.18.0.2"  # of a device that takes a millisecond for each answer
 TARGETS, ECHOES = 1500, 20
 INTERFACES, COLUMNS_READ, COLUMNS = 100, 12, 16  # of the device: what our type reads of them, what it has
 AT_ONCE = 16  # readings of it
@@ -32,7 +33,8 @@ class Field:
     """Namespaces `prober` and `target` (all addresses, an nginx on all of them); made once for all works of this module."""
 
     def __init__(self):
-        self.folder = self.nginx = self.blackbox = self.device = self.snmp_exporter = None
+        self.folder = self.nginx = self.blackbox = self.snmp_exporter = None
+        self.devices = {}
 
     def enter(self):
         if self.folder:
@@ -94,19 +96,21 @@ http {{ access_log off; {temp}
                 raise SystemExit(f"bench: nothing listens on {host} port {port}")
 
     def leave(self):
-        for p in (self.nginx, self.blackbox, self.device, self.snmp_exporter):
+        for p in (self.nginx, self.blackbox, *self.devices.values(), self.snmp_exporter):
             if p:
                 p.terminate()
                 p.wait()
         if self.folder:
             shutil.rmtree(self.folder, ignore_errors=True)
         subprocess.run(["umount", "-l", "/run"], check=False)
-        self.folder = self.nginx = self.blackbox = self.device = self.snmp_exporter = None
+        self.folder = self.nginx = self.blackbox = self.snmp_exporter = None
+        self.devices = {}
 
-    def start_device(self):
-        """A device of INTERFACES interfaces, on the first address."""
-        if not self.device:
-            self.device = self.start("target", [tool("snmp_device"), FIRST4, "161", str(INTERFACES)])
+    def start_device(self, address):
+        """A device of INTERFACES interfaces."""
+        if address not in self.devices:
+            self.devices[address] = self.start("target", [tool("snmp_device"), address, "161", str(INTERFACES),
+                                                          "1" if address == SLOW4 else "0"])
 
     def start_snmp_exporter(self):
         if self.snmp_exporter:
@@ -204,22 +208,22 @@ def blackbox(module, target, count):
     return measure
 
 
-def snmp(count):
+def snmp(address, count):
     """Whole runs of our type: walks, rates, a result for each interface."""
     def measure():
-        field.start_device()
-        return load("snmp", FIRST4, count, AT_ONCE, "host=" + FIRST4, "community=public", units=count * INTERFACES * COLUMNS_READ,
+        field.start_device(address)
+        return load("snmp", address, count, AT_ONCE, "host=" + address, "community=public", units=count * INTERFACES * COLUMNS_READ,
                     results=count * (1 + INTERFACES))()
     return measure
 
 
-def snmpbulkwalk(count):
+def snmpbulkwalk(address, count):
     """A process for each table, its text thrown away."""
     def measure():
         if not shutil.which("snmpbulkwalk"):
             raise Missing("snmp is not installed")
-        field.start_device()
-        walk = f"snmpbulkwalk -m '' -On -v2c -c public -Cr48 {FIRST4}"
+        field.start_device(address)
+        walk = f"snmpbulkwalk -m '' -On -v2c -c public -Cr48 {address}"
         line = f"for i in $(seq {count}); do {walk} 1.3.6.1.2.1.2.2 && {walk} 1.3.6.1.2.1.31.1.1 || exit 1; done | wc -l"
         p, m = field.run(["bash", "-o", "pipefail", "-c", line], count * INTERFACES * COLUMNS)
         if int(p.stdout) != count * INTERFACES * COLUMNS:
@@ -228,7 +232,7 @@ def snmpbulkwalk(count):
     return measure
 
 
-def scrape_device(count):
+def scrape_device(address, count):
     """Over one kept connection, one after the other, in a process of its own: whether all was there, as its exit status."""
     pid = os.fork()
     if pid == 0:
@@ -237,20 +241,20 @@ def scrape_device(count):
             box.enter_netns("prober")
             c = http.client.HTTPConnection("127.0.0.1", 9116, timeout=10)
             for _ in range(count):
-                c.request("GET", f"/snmp?module=ifs&target={FIRST4}:161")
+                c.request("GET", f"/snmp?module=ifs&target={address}:161")
                 good += c.getresponse().read().count(b"\nm") == INTERFACES * COLUMNS
         finally:
             os._exit(0 if good == count else 1)
     return pid
 
 
-def snmp_exporter(count):
+def snmp_exporter(address, count):
     """As many readings at a time as ours; the CPU of the exporter alone."""
     def measure():
-        field.start_device()
+        field.start_device(address)
         field.start_snmp_exporter()
         before, began = cpu_of(field.snmp_exporter.pid), time.monotonic()
-        pids = [scrape_device(count // AT_ONCE) for _ in range(AT_ONCE)]
+        pids = [scrape_device(address, count // AT_ONCE) for _ in range(AT_ONCE)]
         if any([os.waitpid(pid, 0)[1] != 0 for pid in pids]):
             raise ValueError("snmp_exporter did not read the device well")
         return Measure(count * INTERFACES * COLUMNS, cpu_of(field.snmp_exporter.pid) - before, time.monotonic() - began)
@@ -372,7 +376,12 @@ def works():
             ("check_http", plugin("check_http", 150, "-u", "/"))],
             [times("blackbox_exporter", 7), times("check_http", 20)], field),
         Work("snmp", f"a device of {INTERFACES} interfaces, again and again, v2c over IPv4", "varbind", [
-            (OURS, snmp(1000)), ("snmpbulkwalk", snmpbulkwalk(20)), ("snmp_exporter", snmp_exporter(5 * AT_ONCE))],
+            (OURS, snmp(FIRST4, 1000)), ("snmpbulkwalk", snmpbulkwalk(FIRST4, 20)),
+            ("snmp_exporter", snmp_exporter(FIRST4, 5 * AT_ONCE))],
+            [times("snmpbulkwalk", 12), times("snmp_exporter", 25)], field),
+        Work("snmp-slow", "the same device, which takes 1 ms for each answer: everybody sleeps and is woken for it", "varbind", [
+            (OURS, snmp(SLOW4, 160)), ("snmpbulkwalk", snmpbulkwalk(SLOW4, 20)),
+            ("snmp_exporter", snmp_exporter(SLOW4, 2 * AT_ONCE))],
             [times("snmpbulkwalk", 12), times("snmp_exporter", 25)], field),
         Work("https", "HTTPS GET, full TLS 1.3 handshake each; ours verifies, the peer does not", "request", [
             (OURS, load("http", FIRST4, 500, 16, "url=https://bench/", "ipv4=" + FIRST4, "ipv6=" + FIRST6,
