@@ -57,7 +57,7 @@ struct inventory_link {
 	const struct inventory_site *of_site;
 };
 struct inventory_agent {
-	const char *id, *name;
+	const char *id, *name, *name_en;
 	const char *site;   /* where it stands */
 	const char *was;    /* "" or the id that it had before */
 	struct config_where where;

@@ -80,7 +80,7 @@ static uint64_t sum_link(const struct inventory_link *l)
 
 static uint64_t sum_agent(const struct inventory_agent *a)
 {
-	return add_text(add_text(add_text(add_text(SEED_AGENT, a->id), a->name), a->site), a->was);
+	return add_text(add_text(add_text(add_text(add_text(SEED_AGENT, a->id), a->name), a->name_en), a->site), a->was);
 }
 
 static uint64_t sum_check(const struct inventory_check *c)

@@ -103,6 +103,7 @@ static const struct config_schema link_schema = SCHEMA(inventory_link, link_fiel
 static const struct config_field agent_fields[] = {
 	FIELD_ID(inventory_agent, "id of the agent: the name in its certificate"),
 	FIELD_NAME(inventory_agent, "its name"),
+	FIELD_NAME_EN(inventory_agent),
 	{.name = "site", .kind = CONFIG_ID, .offset = offsetof(struct inventory_agent, site),
 		.help = "id of the site where it stands"},
 	{.name = "was", .kind = CONFIG_ID, .offset = offsetof(struct inventory_agent, was),

@@ -187,7 +187,7 @@ static bool add_agent(const struct told *t, const char *id, const char *zh, cons
 	if (a != NULL && t->language == ROSTER_EN)
 		buf_add_format(out, "%s ", en);
 	if (a != NULL)
-		phrase_add_clean(out, name_in(ROSTER_ZH, a->name, NULL, id)); /* it has but one name */
+		phrase_add_clean(out, name_in(a->name_en[0] != '\0' ? t->language : ROSTER_ZH, a->name, a->name_en, id));
 	if (a != NULL && t->language == ROSTER_ZH)
 		buf_add_text(out, zh);
 	return a != NULL;

@@ -129,6 +129,7 @@ static void put_vantages(struct json *j, const struct model *m, const struct inv
 		json_open(j, NULL, '{');
 		json_text(j, "id", c->vantages.items[i]);
 		json_text(j, "name", a != NULL ? a->name : c->vantages.items[i]);
+		json_text(j, "name_en", a != NULL ? a->name_en : "");
 		json_close(j, '}');
 	}
 	json_close(j, ']');

@@ -281,22 +281,28 @@ static void on_layer(void *ctx, const struct ipc_message *m, const char *words)
 		send_render(p);
 }
 
+static const char *vantage_name(const struct picture *p, const char *id)
+{
+	const struct inventory_agent *a = inventory_agent(model_inventory(p->web->model), id);
+
+	if (a != NULL && p->render.language[0] == 'e' && *a->name_en != '\0')
+		return a->name_en;
+	return a != NULL && *a->name != '\0' ? a->name : id;
+}
+
 static void add_layers(struct picture *p, const struct model_check *c, const char *vantage, enum family family,
 	int64_t part, const struct span *span)
 {
 	for (size_t i = 0; i < c->rows_count && p->count < GRAPH_LAYERS; i++) {
 		const struct model_row *row = &c->rows[i];
 		bool has_family = row->family != FAMILY_NONE;
-		const struct inventory_agent *a;
 
 		if (!row_fits(row, vantage, family, part) || (part < 0 && row->is_gone))
 			continue;
-		a = inventory_agent(model_inventory(p->web->model), row->vantage);
 		p->layers[p->count++] = (struct layer){
 			.fetch = fetch_of(c->of->id, row, span, p->render.width),
 			.label = mem_format("%s%s%s%s%s", has_family ? family_name(row->family) : "", has_family ? " " : "",
-				a != NULL && *a->name != '\0' ? a->name : row->vantage,
-				*row->part != '\0' ? " " : "", row->part)};
+				vantage_name(p, row->vantage), *row->part != '\0' ? " " : "", row->part)};
 	}
 }
 

@@ -72,7 +72,7 @@ static void add_subjects(struct model *m, const struct inventory *v)
 			v->sites[i].id, v->sites[i].name, v->sites[i].name_en);
 	for (size_t i = 0; i < v->agents_count; i++)
 		subject_init(m, &m->subjects[SUBJECT_HOST][i], SUBJECT_HOST, &v->agents[i],
-			v->agents[i].id, v->agents[i].name, "");
+			v->agents[i].id, v->agents[i].name, v->agents[i].name_en);
 }
 
 static void add_checks(struct model *m, const struct inventory *v)

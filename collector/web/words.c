@@ -54,6 +54,7 @@ void words_agent(struct json *j, const struct model_agent *a, bool full)
 	json_text(j, "id", a->of->id);
 	if (full) {
 		json_text(j, "name", a->of->name);
+		json_text(j, "name_en", a->of->name_en);
 		json_text(j, "site", a->of->site);
 	}
 	json_text(j, "state", !a->is_lost ? "heard" : a->seen != 0 ? "lost" : "never");

@@ -247,6 +247,7 @@ const cases = {
 		await page.click('text=English');
 		await page.waitForSelector('text=Education Bureau');
 		assert(await page.getAttribute('html', 'lang') === 'en', 'lang attribute');
+		assert(/City vantage heard/.test(await page.textContent('body')), 'a vantage has its English name');
 		await page.reload();
 		await page.waitForSelector('text=Education Bureau');
 		await page.goto(server.url + '#/systems/identity?lang=zh');

@@ -363,9 +363,9 @@ static void troubles_of_the_monitoring_itself_have_names(void **state)
 		const char *subject, *zh, *en;
 	} cases[] = {
 		{"monitoring/disk", "巡检自身：磁盘空间 (monitoring/disk)", "the monitoring itself: disk space (monitoring/disk)"},
-		{"monitoring/clock-agent-city", "市观测点的时钟 (monitoring/clock-agent-city)", "clock of 市观测点 (monitoring/clock-agent-city)"},
-		{"agent/agent-city", "市观测点的探针 (agent/agent-city)", "agent of 市观测点 (agent/agent-city)"},
-		{"host/agent-city", "市观测点的主机 (host/agent-city)", "host of 市观测点 (host/agent-city)"},
+		{"monitoring/clock-agent-city", "市观测点的时钟 (monitoring/clock-agent-city)", "clock of City vantage (monitoring/clock-agent-city)"},
+		{"agent/agent-city", "市观测点的探针 (agent/agent-city)", "agent of City vantage (agent/agent-city)"},
+		{"host/agent-city", "市观测点的主机 (host/agent-city)", "host of City vantage (host/agent-city)"},
 		{"site/dongyuan", "东源县政务服务中心 (site/dongyuan)", "Dongyuan County service centre (site/dongyuan)"},
 		{"link/gone", "link/gone", "link/gone"},
 		{"monitoring/other", "monitoring/other", "monitoring/other"},

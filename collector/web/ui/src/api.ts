@@ -6,7 +6,7 @@ export const worry: State[] = ['down', 'degraded', 'unknown', 'maintenance', 'up
 export interface States { state: State; v4: State; v6: State; since: number | null }
 export interface Unit { id: string; name: string; name_en: string; state: State; systems: Counts }
 export interface System extends States { id: string; name: string; name_en: string; unit: string; checks: number }
-export interface Agent { id: string; name: string; site: string; state: 'heard' | 'lost' | 'never'; seen: number | null }
+export interface Agent { id: string; name: string; name_en: string; site: string; state: 'heard' | 'lost' | 'never'; seen: number | null }
 export interface Peers { ingest: boolean; series: boolean; judge: boolean; render: boolean }
 /** judged: states of subjects go by votes; else they are the latest outcomes. */
 export interface Clock { now: number; newest: number | null; peers: Peers; judged: boolean }
@@ -23,7 +23,7 @@ export interface Row {
 }
 export interface Check {
 	id: string; type: string; target?: string; subject: string; interval: number; priority: boolean;
-	v4: State; v6: State; pair?: 'up' | 'v4-only' | 'v6-only' | 'down' | 'unknown'; families: Family[]; vantages: { id: string; name: string }[]; rows: Row[];
+	v4: State; v6: State; pair?: 'up' | 'v4-only' | 'v6-only' | 'down' | 'unknown'; families: Family[]; vantages: { id: string; name: string; name_en: string }[]; rows: Row[];
 }
 export interface Named { id: string; name: string; name_en: string }
 export interface Ref extends States, Named { kind: Kind }

@@ -6,7 +6,7 @@ import { applyChoices, chooseLanguage, chooseTheme, href, store, usePlace, useSt
 import { CheckPage, SubjectPage } from './subject';
 import { Tree } from './tree';
 import { Wall } from './wall';
-import { type Key, formatClock, formatDuration, formatTime, t } from './words';
+import { type Key, formatClock, formatDuration, formatTime, nameOf, t } from './words';
 import 'uplot/dist/uPlot.min.css';
 import './app.css';
 
@@ -22,7 +22,7 @@ function Trouble({ overview }: { overview: Overview | null }) {
 			{!lost && error && <p class="trouble bad">{t('failed', { why: error })}</p>}
 			{!lost && peers.length > 0 && <p class="trouble">{t('peerLost', { peers: peers.map((p) => t(p)).join('、') })}</p>}
 			{!lost && overview && overview.peers.judge && !overview.judged && <p class="trouble">{t('unjudged')}</p>}
-			{!lost && gone.length > 0 && <p class="trouble">{t('agentLost', { names: gone.map((a) => `${a.name || a.id}${a.seen ? ` (${t('ago', { t: formatDuration(store.now() - a.seen) })})` : ''}`).join('、') })}</p>}
+			{!lost && gone.length > 0 && <p class="trouble">{t('agentLost', { names: gone.map((a) => `${nameOf(a)}${a.seen ? ` (${t('ago', { t: formatDuration(store.now() - a.seen) })})` : ''}`).join('、') })}</p>}
 		</div>
 	);
 }
@@ -32,7 +32,7 @@ function Agents({ overview }: { overview: Overview }) {
 		<ul class="agents" aria-label={t('agents')}>
 			{overview.agents.map((a) => (
 				<li key={a.id}><a class={`agent ${a.state}`} href={href('agents/' + a.id)} title={a.seen ? formatTime(a.seen) : ''}>
-					<span class="dot" aria-hidden="true" /><bdi>{a.name || a.id}</bdi> {t(a.state)}</a></li>
+					<span class="dot" aria-hidden="true" /><bdi>{nameOf(a)}</bdi> {t(a.state)}</a></li>
 			))}
 		</ul>
 	);

@@ -50,7 +50,7 @@ function RowLine({ row, name, now }: { row: Row; name: string; now: number }) {
 
 function Rows({ check }: { check: Check }) {
 	const now = useStore().now();
-	const names = new Map(check.vantages.map((v) => [v.id, v.name || v.id]));
+	const names = new Map(check.vantages.map((v) => [v.id, nameOf(v)]));
 	const missing = check.vantages.flatMap((v) => check.families.filter((f) => !check.rows.some((r) => r.vantage === v.id && r.family === f)).map((f) => ({ v, f })));
 	const rows = check.rows.slice().sort((a, b) => a.vantage.localeCompare(b.vantage) || a.family - b.family || a.part - b.part);
 	return (
@@ -63,7 +63,7 @@ function Rows({ check }: { check: Check }) {
 				<tbody>
 					{rows.map((r) => <RowLine key={`${r.vantage}/${r.family}/${r.part}`} row={r} name={names.get(r.vantage) ?? r.vantage} now={now} />)}
 					{missing.map(({ v, f }) => (
-						<tr key={`${v.id}/${f}`} class="unknown"><th scope="row"><bdi>{v.name || v.id}</bdi></th><td>{familyName(f)}</td><td>–</td><td><StateWord state="unknown" /></td><td class="reason"><em>{t('noRows')}</em></td><td>–</td><td>–</td></tr>
+						<tr key={`${v.id}/${f}`} class="unknown"><th scope="row"><bdi>{nameOf(v)}</bdi></th><td>{familyName(f)}</td><td>–</td><td><StateWord state="unknown" /></td><td class="reason"><em>{t('noRows')}</em></td><td>–</td><td>–</td></tr>
 					))}
 				</tbody>
 			</table>
@@ -150,7 +150,7 @@ function Graphs({ check, subject }: { check: Check; subject: Subject }) {
 				</div>
 				{check.vantages.length > 1 && (
 					<label>{t('vantage')} <select value={vantage} onChange={(e) => setQuery({ vantage: e.currentTarget.value })}>
-						{check.vantages.map((v) => <option key={v.id} value={v.id}>{v.name || v.id}</option>)}
+						{check.vantages.map((v) => <option key={v.id} value={v.id}>{nameOf(v)}</option>)}
 					</select></label>
 				)}
 				{names.length > 1 && names.includes('') && (
