@@ -39,30 +39,41 @@ static void put_row(struct buf *out, const char *subject, const struct availabil
 {
 	char t[8][32];
 
-	buf_add_format(out, "%-28s %9s %9s %9s %12s %5" PRIu64 " %11s %11s %11s %12s%s\n", subject,
+	buf_add_format(out, "%-28s %9s %9s %9s %12s %5" PRIu64 " %11s %11s %11s %12s%s%s\n", subject,
 		format_percent(availability_strict(a), t[0]), format_percent(availability_lenient(a), t[1]),
 		format_percent(availability_coverage(a), t[2]), format_length(availability_counted(a), t[3]), a->outages,
 		format_length(a->down, t[4]), format_length(a->longest, t[5]), format_length(availability_mttr(a), t[6]),
-		format_length(availability_mtbf(a), t[7]), revisions > 0 ? " *" : "");
+		format_length(availability_mtbf(a), t[7]), revisions > 0 ? " *" : "",
+		a->unmonitored > 0 ? " +" : "");
+}
+
+/* Of all that a sum is of. */
+static unsigned count_revisions(const struct figures *f)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < f->count; i++)
+		n += f->rows[i].revisions;
+	return n;
 }
 
 static void put_table(const struct figures_wish *w, const struct figures *f, struct buf *out)
 {
-	bool revised = false;
+	unsigned revisions = count_revisions(f);
 	char at[32];
 
 	buf_add_format(out, "%-28s %9s %9s %9s %12s %5s %11s %11s %11s %12s\n", w->period, "strict %", "lenient %", "covered %", "counted",
 		"down", "time down", "longest", "MTTR", "MTBF");
-	for (size_t i = 0; i < f->count; i++) {
+	for (size_t i = 0; i < f->count; i++)
 		put_row(out, f->rows[i].subject, &f->rows[i].a, f->rows[i].revisions);
-		revised |= f->rows[i].revisions > 0;
-	}
 	if (f->count > 1)
-		put_row(out, name_of_sum(w), &f->sum, 0);
+		put_row(out, name_of_sum(w), &f->sum, revisions);
 	if (f->is_partial)
 		buf_add_format(out, "The period is not over: up to %s.\n", clock_format_utc(f->period.until, at, sizeof at));
-	if (revised)
+	if (revisions > 0)
 		buf_add_text(out, "* The past of this subject was corrected, by late evidence or by hand.\n");
+	if (f->sum.unmonitored > 0)
+		buf_add_text(out, "+ Not monitored for a part of the period, which is left out.\n");
 }
 
 /* ---- CSV */
@@ -101,7 +112,7 @@ static void put_csv(const struct figures_wish *w, const struct figures *f, struc
 	for (size_t i = 0; i < f->count; i++)
 		put_csv_row(out, f->rows[i].subject, f->rows[i].name, &f->rows[i].a, f->rows[i].revisions);
 	if (f->count > 1)
-		put_csv_row(out, name_of_sum(w), "", &f->sum, 0);
+		put_csv_row(out, name_of_sum(w), "", &f->sum, count_revisions(f));
 }
 
 void figures_write(const struct figures_wish *w, const struct figures *f, enum figures_form form, struct buf *out)

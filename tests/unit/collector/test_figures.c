@@ -40,7 +40,7 @@ static void a_spreadsheet_gets_no_formula_and_whole_seconds(void **state)
 		"degraded s,down s,unknown s,outages,longest s,revisions\r\n"
 		"\"system/a\",\"'=1+1\",83.3333,89.2857,93.3333,3600,0,0,3000,0,360,240,2,300,0\r\n"
 		"\"system/b\",\"a \"\"b\"\", c\",83.3333,89.2857,93.3333,3600,0,0,3000,0,360,240,2,300,3\r\n"
-		"\"all\",\"\",83.3333,89.2857,93.3333,7200,0,0,6000,0,720,480,4,300,0\r\n");
+		"\"all\",\"\",83.3333,89.2857,93.3333,7200,0,0,6000,0,720,480,4,300,3\r\n");
 	buf_fini(&out);
 }
 
@@ -55,8 +55,16 @@ static void a_table_says_what_is_not_over_and_what_was_corrected(void **state)
 	assert_non_null(strstr(buf_text(&out), "\nsystem/a                       83.3333   89.2857   93.3333      1:00:00     2     0:06:00     "
 		"0:05:00     0:03:00      0:"));
 	assert_non_null(strstr(buf_text(&out), " *\nzsj  "));
-	assert_non_null(strstr(buf_text(&out), "\nThe period is not over: up to 1970-01-01T01:00:00"));
+	assert_non_null(strstr(buf_text(&out), " *\nThe period is not over: up to 1970-01-01T01:00:00"));
 	assert_non_null(strstr(buf_text(&out), "\n* The past of this subject was corrected, by late evidence or by hand.\n"));
+	assert_null(strchr(buf_text(&out), '+'));
+	buf_fini(&out);
+	/* Of an hour that was watched for the last third alone. */
+	rows[0].a.unmonitored = f.sum.unmonitored = 2400 * S;
+	figures_write(&(struct figures_wish){.period = "2026-10"}, &f, FIGURES_TABLE, &out);
+	assert_non_null(strstr(buf_text(&out), " +\nsystem/b"));
+	assert_non_null(strstr(buf_text(&out), " * +\nThe period"));
+	assert_non_null(strstr(buf_text(&out), "\n+ Not monitored for a part of the period, which is left out.\n"));
 	buf_fini(&out);
 }
 
