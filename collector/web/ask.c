@@ -100,7 +100,7 @@ static void on_gone(void *ctx, const char *why)
 {
 	struct peer *p = ctx;
 
-	log_info("channel is gone peer=%d why=\"%s\"", (int)p->role, why);
+	log_info("channel is gone peer=%s why=\"%s\"", process_role_name(p->role), why);
 	drop_channel(p);
 }
 
