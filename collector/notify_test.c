@@ -23,8 +23,8 @@
 
 static const char *const help =
 	"usage: xunjian-collector notify-test [-c FILE] CHANNEL\n\n"
-	"Sends a test notice through a channel of the notice file and prints what was answered. Exit status: 0 taken,\n"
-	"1 not taken, 2 usage, 3 configuration not valid.\n";
+	"Sends a test notice through a channel of the notice file, or to who is on duty by a duty list of it, and prints what\n"
+	"was answered. Exit status: 0 taken, 1 not taken, 2 usage, 3 configuration not valid.\n";
 
 /* 0, or what to end with plus 1. */
 static int read_wish(int argc, char **argv, const char **settings)
@@ -125,8 +125,9 @@ int notify_test_main(int argc, char **argv)
 		inventory = inventory_load(settings->inventory, &e);
 	if (inventory != NULL)
 		roster = roster_load(settings->notice, inventory, &e);
-	if (roster != NULL && commands_check(roster, settings->commands, &e) == 0 && (channel = roster_channel(roster, argv[optind])) == NULL)
-		err_set(&e, "%.200s: there is no channel \"%.60s\"", settings->notice, argv[optind]);
+	if (roster != NULL && commands_check(roster, settings->commands, &e) == 0 &&
+		(channel = roster_on_duty(roster, argv[optind], clock_real())) == NULL)
+		err_set(&e, "%.200s: there is no channel and no duty list \"%.60s\"", settings->notice, argv[optind]);
 	if (channel == NULL)
 		fprintf(stderr, "notify-test: %s\n", e.text);
 	status = channel != NULL ? send_test(settings, channel) : EXIT_CONFIG;

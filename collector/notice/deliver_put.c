@@ -178,7 +178,8 @@ static int fan_out(struct deliver *d, const struct incident_intent *in, const st
 		for (size_t k = 0; k < routes[i].channels.count; k++) {
 			struct delivery n = *like;
 
-			n.route = n.channel = routes[i].channels.items[k];
+			n.route = routes[i].channels.items[k];
+			n.channel = roster_on_duty(r, n.route, clock_real())->id;
 			n.language = routes[i].language;
 			if (follow(d, &n, channel, e) < 0 || place(d, &n, in, &id, e) < 0)
 				return -1;

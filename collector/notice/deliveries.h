@@ -37,7 +37,7 @@ const char *delivery_state_name(enum delivery_state);
 
 struct delivery {
 	uint64_t id, notice, incident;
-	const char *audience, *route, *channel; /* route: the channel that it was meant for */
+	const char *audience, *route, *channel; /* route: the channel or the duty list that it was meant for */
 	enum incident_intent_kind kind;
 	int language;
 	bool is_part; /* a digest of our own */

@@ -7,6 +7,7 @@
 #include "collector/inventory.h"
 #include "collector/judge/incident.h"
 #include "collector/notice/lookup.h"
+#include "collector/notice/rota.h"
 #include "collector/notice/template.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -119,7 +120,8 @@ static const struct config_field route_fields[] = {
 	{.name = "audience", .kind = CONFIG_TEXTS, .offset = ROUTE(audiences), .min = 1, .max = 4096,
 		.help = "operations, unit/<id>, escalation/<step>: a unit is told of its own systems alone; to whom a step leads, of what "
 			"nobody acknowledged till then or till a later step, and of its end, and of nothing else"},
-	{.name = "channels", .kind = CONFIG_TEXTS, .offset = ROUTE(channels), .min = 1, .max = 64, .help = "ids of channels"},
+	{.name = "channels", .kind = CONFIG_TEXTS, .offset = ROUTE(channels), .min = 1, .max = 64, .help = "ids of channels, and of duty "
+		"lists: then of who is on duty when a notice comes; its end goes where it went"},
 	{.name = "language", .kind = CONFIG_CHOICE, .offset = ROUTE(language), .fallback = "zh", .choices = "zh|en",
 		.help = "of the words"},
 	{.name = "kinds", .kind = CONFIG_TEXTS, .offset = ROUTE(kinds), .fallback = "flapping escalate", .max = OPTIONAL,
@@ -158,6 +160,8 @@ static const struct config_field roster_fields[] = {
 		.min = NS_PER_S, .max = 30 * 86400 * NS_PER_S, .help = "a notice that nobody took for so long is tried no more"},
 	{.name = "channels", .kind = CONFIG_LIST, .offset = offsetof(struct roster, channels), .fallback = "", .max = 64,
 		.sub = &channel_schema, .help = "where notices go"},
+	{.name = "duty", .kind = CONFIG_LIST, .offset = offsetof(struct roster, duty), .fallback = "", .max = 64, .sub = &rota_schema,
+		.help = "duty lists: channels of those who take turns"},
 	{.name = "routes", .kind = CONFIG_LIST, .offset = offsetof(struct roster, routes), .fallback = "", .max = 4096,
 		.sub = &route_schema, .help = "who is told there"},
 	{.name = "templates", .kind = CONFIG_LIST, .offset = offsetof(struct roster, templates), .fallback = "", .max = 64,
@@ -177,6 +181,24 @@ const struct roster_channel *roster_channel(const struct roster *r, const char *
 			return &c[i];
 	}
 	return NULL;
+}
+
+static const struct rota *find_rota(const struct roster *r, const char *id)
+{
+	const struct rota *d = r->duty.items;
+
+	for (size_t i = 0; i < r->duty.count; i++) {
+		if (strcmp(d[i].id, id) == 0)
+			return &d[i];
+	}
+	return NULL;
+}
+
+const struct roster_channel *roster_on_duty(const struct roster *r, const char *id, int64_t real)
+{
+	const struct rota *d = find_rota(r, id);
+
+	return roster_channel(r, d != NULL ? rota_at(d, real) : id);
 }
 
 static bool begins(const char *text, const char *with)
@@ -314,6 +336,34 @@ static int check_channels(const struct roster *r, struct err *e)
 	return 0;
 }
 
+static int check_rota(const struct roster *r, struct rota *d, struct err *e)
+{
+	const struct rota_swap *s = d->swaps.items;
+
+	if (find_rota(r, d->id) != d || roster_channel(r, d->id) != NULL)
+		return config_error(&d->where, e, "duty %s: a second list or channel of this name", d->id);
+	for (size_t i = 0; i < d->channels.count; i++) {
+		if (roster_channel(r, d->channels.items[i]) == NULL)
+			return config_error(&d->where, e, "duty %s: there is no channel \"%.80s\"", d->id, d->channels.items[i]);
+	}
+	for (size_t i = 0; i < d->swaps.count; i++) {
+		if (roster_channel(r, s[i].channel) == NULL)
+			return config_error(&s[i].where, e, "duty %s: there is no channel \"%.80s\"", d->id, s[i].channel);
+	}
+	return rota_prepare(d, e);
+}
+
+static int check_duty(const struct roster *r, struct err *e)
+{
+	struct rota *d = r->duty.items;
+
+	for (size_t i = 0; i < r->duty.count; i++) {
+		if (check_rota(r, &d[i], e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 /* 0: it is none. */
 static unsigned step_of(const char *audience)
 {
@@ -354,8 +404,8 @@ static int check_route(const struct roster *r, const struct roster_route *t, con
 			return -1;
 	}
 	for (size_t i = 0; i < t->channels.count; i++) {
-		if (roster_channel(r, t->channels.items[i]) == NULL)
-			return config_error(&t->where, e, "there is no channel \"%.80s\"", t->channels.items[i]);
+		if (roster_channel(r, t->channels.items[i]) == NULL && find_rota(r, t->channels.items[i]) == NULL)
+			return config_error(&t->where, e, "there is no channel and no duty list \"%.80s\"", t->channels.items[i]);
 	}
 	return 0;
 }
@@ -417,7 +467,7 @@ struct roster *roster_load(const char *path, const struct inventory *inventory, 
 
 	l->arena = arena;
 	if (config_load(path, &roster_schema, arena, &l->public, e) < 0 || check_channels(&l->public, e) < 0 ||
-		check_routes(&l->public, inventory, e) < 0 || check_templates(&l->public, e) < 0) {
+		check_duty(&l->public, e) < 0 || check_routes(&l->public, inventory, e) < 0 || check_templates(&l->public, e) < 0) {
 		arena_free(arena);
 		return NULL;
 	}

@@ -1,11 +1,11 @@
 /*
  * roster: who is told of what, where and in which language: notice.conf as a struct. Channels (a mail server, a bot, a
- * gateway of short messages), routes from an audience to channels, and templates that replace the built-in words.
+ * gateway of short messages), duty lists, routes from an audience to channels, and templates that replace the built-in words.
  *
  *   roster_load (or an error with file:line) -> roster_takes of each route, roster_channel by id -> roster_free
  *
  * Secrets stand in files of their own, 0600, which only the process that sends reads.
- * Thread: any, read only. Limits: 64 channels, 4096 routes, 64 templates.
+ * Thread: any, read only. Limits: 64 channels, 64 duty lists, 4096 routes, 64 templates.
  */
 #ifndef COLLECTOR_NOTICE_ROSTER_H
 #define COLLECTOR_NOTICE_ROSTER_H
@@ -52,7 +52,7 @@ struct roster_channel {
 
 struct roster_route {
 	struct config_texts audiences; /* "operations", "unit/<id>", "escalation/<step>" */
-	struct config_texts channels;  /* ids */
+	struct config_texts channels;  /* ids of channels and of duty lists: roster_on_duty */
 	int language;                  /* enum roster_language */
 	struct config_texts kinds;     /* to operations and units: beyond problem, worse, close, merged and digest, which nobody can leave out */
 	struct config_where where;
@@ -74,6 +74,7 @@ struct roster {
 	struct roster_beat beat;
 	int64_t give_up;              /* ns */
 	struct config_list channels;  /* struct roster_channel */
+	struct config_list duty;      /* struct rota */
 	struct config_list routes;    /* struct roster_route */
 	struct config_list templates; /* struct roster_template */
 };
@@ -85,6 +86,8 @@ extern const struct config_schema roster_schema; /* for the manual */
 struct roster *roster_load(const char *path, const struct inventory *, struct err *);
 void roster_free(struct roster *); /* accepts NULL */
 const struct roster_channel *roster_channel(const struct roster *, const char *id);
+/* The channel behind the id of a channel or of a duty list: of who is on duty at a time (real ns). NULL: there is none. */
+const struct roster_channel *roster_on_duty(const struct roster *, const char *id, int64_t real);
 /* Does each step that a route names stand in the settings, which have so many? Else -1 with err. */
 int roster_check_steps(const struct roster *, size_t steps, struct err *);
 /* Is there a route to this audience? As incidents name it: "", "escalation/1", the id of a unit. */

@@ -622,6 +622,40 @@ static void an_end_is_told_where_a_digest_said_what_became_part_of_it(void **sta
 	assert_on_their_way("");
 }
 
+/* START is at 09:00 in Shanghai. */
+static void who_is_on_duty_is_told_and_of_its_end_as_well_when_another_has_come(void **state)
+{
+	struct bench *b = *state;
+
+	configure(b, "channels = ( " HOOK("a", "") ", " HOOK("b", "fallback = \"c\";") ", " HOOK("c", "") " ); duty = ( { id = \"watch\"; "
+		"from = \"2026-09-25 08:30\"; each = \"1h\"; channels = ( \"a\", \"b\" ); } ); routes = ( { audience = \"operations\"; "
+		"channels = \"watch\"; }, { audience = \"escalation/1\"; channels = \"watch\"; } );");
+	problem(b, 1);
+	start(b);
+	answer(b, "a problem 1", LETTER_TAKEN);
+	pass(b, HOUR);
+	problem(b, 2);
+	wake(b);
+	answer(b, "b problem 2", LETTER_REFUSED);
+	answer(b, "c problem 2", LETTER_TAKEN);
+	say(b, (struct said){.kind = INTENT_ESCALATE, .incident = 1, .audience = "escalation/1"});
+	wake(b);
+	answer(b, "b escalate 1", LETTER_TAKEN);
+	pass(b, HOUR);
+	close_of(b, 1);
+	close_of(b, 2);
+	say(b, (struct said){.kind = INTENT_CLOSE, .incident = 1, .audience = "escalation/1", .is_closed = true});
+	wake(b);
+	answer(b, "a close 1", LETTER_TAKEN);
+	answer(b, "b close 1", LETTER_TAKEN);
+	answer(b, "c close 2", LETTER_TAKEN);
+	assert_on_their_way("");
+	problem(b, 3);
+	wake(b);
+	answer(b, "a problem 3", LETTER_TAKEN);
+	assert_on_their_way("");
+}
+
 /* Of operations' route nothing goes there, whatever it is. */
 static void a_leader_is_told_what_is_escalated_and_its_end_wherever_that_went(void **state)
 {
@@ -1405,6 +1439,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_end_follows_a_digest_of_judgement, begin, end),
 		cmocka_unit_test_setup_teardown(an_end_is_told_where_the_incident_became_part_of_another, begin, end),
 		cmocka_unit_test_setup_teardown(an_end_is_told_where_a_digest_said_what_became_part_of_it, begin, end),
+		cmocka_unit_test_setup_teardown(who_is_on_duty_is_told_and_of_its_end_as_well_when_another_has_come, begin, end),
 		cmocka_unit_test_setup_teardown(a_leader_is_told_what_is_escalated_and_its_end_wherever_that_went, begin, end),
 		cmocka_unit_test_setup_teardown(what_waits_behind_a_letter_of_a_channel_that_goes_waits_for_it, begin, end),
 		cmocka_unit_test_setup_teardown(what_waits_behind_a_letter_that_is_taken_at_last_moves_as_well, begin, end),

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "collector/inventory.h"
+#include "collector/judge/calendar.h"
 #include "collector/judge/incident.h"
 #include "lib/err.h"
 #include "lib/mem.h"
@@ -65,7 +66,7 @@ static void what_an_operator_wrote_wrong_is_told_with_its_line(void **state)
 	assert_refused(i, GOOD "routes = ( { audience = \"unit/none\"; channels = \"mail\"; } );", 4,
 		"audience \"unit/none\": the inventory has no such unit");
 	assert_refused(i, GOOD "routes = ( { audience = \"jyj\"; channels = \"mail\"; } );", 4, "audience \"jyj\": write operations");
-	assert_refused(i, GOOD "routes = ( { audience = \"operations\"; channels = \"post\"; } );", 4, "there is no channel \"post\"");
+	assert_refused(i, GOOD "routes = ( { audience = \"operations\"; channels = \"post\"; } );", 4, "there is no channel and no duty list \"post\"");
 	assert_refused(i, GOOD "templates = ( { kind = \"problem\"; language = \"zh\"; title = \"{subjct}\"; body = \"b\"; } );", 4,
 		"title");
 	assert_refused(i, GOOD "templates = ( { kind = \"problem\"; language = \"zh\"; title = \"t\"; body = \"{line\"; } );", 4, "body");
@@ -75,6 +76,69 @@ static void what_an_operator_wrote_wrong_is_told_with_its_line(void **state)
 	assert_refused(i, GOOD "beat = {\n channel = \"post\"; };", 4, "beat: there is no channel \"post\"");
 	assert_refused(i, GOOD "give_up = \"100d\";", 4, "give_up");
 	assert_refused(i, "channels = (\n" BOT ");", 2, "channel bot: fallback: there is no channel mail");
+}
+
+static void a_duty_list_that_cannot_be_is_told_with_its_line(void **state)
+{
+	static const struct {
+		const char *rest, *words;
+		unsigned line;
+	} rows[] = {
+		{"id = \"mail\"; from = \"2026-11-02\"; channels = \"bot\"; }", "duty mail: a second list or channel of this name", 5},
+		{"id = \"d\"; from = \"2026-11-02\"; channels = \"post\"; }", "duty d: there is no channel \"post\"", 5},
+		{"id = \"d\"; from = \"2026-13-02\"; channels = \"bot\"; }", "from: ", 5},
+		{"id = \"d\"; from = \"now\"; channels = \"bot\"; }", "from: write a day and a time", 5},
+		{"id = \"d\"; from = \"2026-11-02\"; channels = ( ); }", "channels", 5},
+		{"id = \"d\"; from = \"2026-11-02\"; each = \"1m\"; channels = \"bot\"; }", "each", 5},
+		{"id = \"d\"; from = \"2026-11-02\"; channels = \"bot\"; swaps = (\n{ from = \"2026-11-03\"; until = \"2026-11-04\"; "
+		 "channel = \"d\"; } ); }", "duty d: there is no channel \"d\"", 6},
+		{"id = \"d\"; from = \"2026-11-02\"; channels = \"bot\"; swaps = (\n{ from = \"2026-11-04\"; until = \"2026-11-04\"; "
+		 "channel = \"bot\"; } ); }", "until must be later than from", 6},
+		{"id = \"d\"; from = \"2026-11-02\"; channels = \"bot\"; swaps = (\n{ from = \"2026-11-03\"; until = \"2026-11-05\"; "
+		 "channel = \"bot\"; },\n{ from = \"2026-11-04\"; until = \"2026-11-06\"; channel = \"mail\"; } ); }",
+		 "another exchange of this time stands in line 6", 7},
+	};
+	char text[2000];
+
+	for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
+		snprintf(text, sizeof text, GOOD "duty = (\n{ %s );", rows[k].rest);
+		assert_refused(*state, text, rows[k].line, rows[k].words);
+	}
+}
+
+static void assert_on_duty(const struct roster *r, const char *at, const char *want)
+{
+	struct err e;
+	int64_t real;
+
+	assert_int_equal(calendar_time(at, 0, &real, &e), 0);
+	assert_string_equal(roster_on_duty(r, "d", real)->id, want);
+}
+
+static void turns_come_one_after_the_other_but_for_what_was_exchanged(void **state)
+{
+	struct err e;
+	struct roster *r = load(*state, GOOD "duty = ( { id = \"d\"; from = \"2026-11-02 08:30\"; each = \"7d\"; "
+		"channels = ( \"mail\", \"bot\" ); swaps = ( { from = \"2026-11-11 08:30\"; until = \"2026-11-12\"; channel = \"mail\"; "
+		"} ); } );\nroutes = ( { audience = \"operations\"; channels = ( \"d\", \"mail\" ); } );", &e);
+
+	if (r == NULL)
+		fail_msg("%s", e.text);
+	assert_on_duty(r, "2026-11-02 08:29:59", "bot");
+	assert_on_duty(r, "2026-11-02 08:30:00", "mail");
+	assert_on_duty(r, "2026-11-09 08:29:59", "mail");
+	assert_on_duty(r, "2026-11-09 08:30:00", "bot");
+	assert_on_duty(r, "2026-11-11 08:29:59", "bot");
+	assert_on_duty(r, "2026-11-11 08:30:00", "mail");
+	assert_on_duty(r, "2026-11-11 23:59:59", "mail");
+	assert_on_duty(r, "2026-11-12", "bot");
+	assert_on_duty(r, "2026-11-16 08:30:00", "mail");
+	assert_on_duty(r, "2026-10-26 08:30:00", "bot");
+	assert_on_duty(r, "2026-10-26 08:29:59", "mail");
+	assert_on_duty(r, "2026-10-19 08:30:00", "mail");
+	assert_string_equal(roster_on_duty(r, "bot", 0)->id, "bot");
+	assert_null(roster_on_duty(r, "post", 0));
+	roster_free(r);
 }
 
 static void what_stands_in_clear_or_leads_nowhere_is_refused(void **state)
@@ -191,6 +255,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_an_operator_wrote_wrong_is_told_with_its_line),
+		cmocka_unit_test(a_duty_list_that_cannot_be_is_told_with_its_line),
+		cmocka_unit_test(turns_come_one_after_the_other_but_for_what_was_exchanged),
 		cmocka_unit_test(what_stands_in_clear_or_leads_nowhere_is_refused),
 		cmocka_unit_test(a_circle_of_fall_backs_is_refused),
 		cmocka_unit_test(the_key_of_a_bot_does_not_stand_in_the_file),
