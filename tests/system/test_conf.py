@@ -128,7 +128,7 @@ def main():
                f"notice.conf:{step}: audience \"escalation/1\": the setting incidents.escalate has 0 steps")
         with open(path, "a", encoding="utf-8") as f:
             f.write('incidents = { escalate = "15m"; };\n')
-        expect("a channel that is none", run(COLLECTOR, "notify-test", "-c", path, "post"), 3, "there is no channel \"post\"")
+        expect("a channel that is none", run(COLLECTOR, "notify-test", "-c", path, "post"), 3, "there is no channel and no duty list \"post\"")
         expect("a secret that is not there", run(COLLECTOR, "notify-test", "-c", path, "ops-mail"), 3, "secrets/ops-mail")
         with open(notice, encoding="utf-8") as f:
             text = f.read()
