@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 
-from bench import OURS, Line, Measure, Missing, Work, times
+from bench import OURS, Line, Missing, Work, times
 from work_probes import FIRST4, blackbox, field, load, plugin
 
 NAME = "portal.gov.example"

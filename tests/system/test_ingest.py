@@ -11,13 +11,12 @@ import re
 import signal
 import socket
 import ssl
-import subprocess
 import sys
 import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from collector_bed import (FULL, ROOT, SEED, TOOLS, Bed, Client, Disk, check, figure, may_mount, percentile, pushed, raise_files,
+from collector_bed import (FULL, ROOT, SEED, Bed, Client, Disk, check, figure, may_mount, percentile, pushed, raise_files,
                            run, run_tests, tool, wait_for)
 
 MOUNTS = may_mount()
