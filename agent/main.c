@@ -1,6 +1,7 @@
 /*
  * xunjian-agent: the commands of the agent.
  */
+#include <event2/event.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #include "lib/log.h"
 #include "lib/program.h"
 #include "lib/tls.h"
+#include "probes/resolve.h"
 
 static int command_run(int argc, char **argv)
 {
@@ -51,6 +53,23 @@ static int check_plugins(const struct agent_settings *s, struct err *e)
 	return status;
 }
 
+/* Asks nobody: whether the list is one. */
+static int check_resolver(const struct agent_settings *s, struct err *e)
+{
+	struct event_base *base;
+	struct resolver *r;
+
+	if (*s->resolver == '\0')
+		return 0;
+	base = event_base_new();
+	r = resolver_new(base, s->resolver, e);
+	if (r == NULL)
+		err_wrap(e, "%s", s->path);
+	resolver_free(r);
+	event_base_free(base);
+	return r != NULL ? 0 : -1;
+}
+
 /* Root reads everything; the engine reads these as the user that it becomes. */
 static int check_tls(const struct agent_settings *s, struct err *e)
 {
@@ -81,7 +100,7 @@ static int command_check_config(int argc, char **argv)
 		return EXIT_USAGE;
 	settings = agent_settings_load(path, &e);
 	if (settings != NULL && engine_check_files(settings, &e) == 0 && check_plugins(settings, &e) == 0 &&
-		check_tls(settings, &e) == 0) {
+		check_resolver(settings, &e) == 0 && check_tls(settings, &e) == 0) {
 		printf("%s: good: agent %s, %s%s, %zu local check%s\n", path, settings->id,
 			*settings->collector.url != '\0' ? "collector " : "no collector", settings->collector.url,
 			settings->checks.count, settings->checks.count == 1 ? "" : "s");

@@ -48,6 +48,9 @@ def test_settings(pair):
     pair.write("bad.conf", 'id = "agent-1";\nstate = "s";\nconcurency = 3;\n')
     p = subprocess.run([AGENT, "check-config", "-c", pair.path("bad.conf")], stderr=subprocess.PIPE, text=True)
     check("a mistake is told with its line", p.returncode == 3 and "bad.conf:3:" in p.stderr and "concurrency" in p.stderr, p.stderr)
+    pair.write("bad.conf", 'id = "agent-1";\nstate = "s";\nresolver = "192.0.2.1:53a";\n')
+    p = subprocess.run([AGENT, "check-config", "-c", pair.path("bad.conf")], stderr=subprocess.PIPE, text=True)
+    check("so are name servers that are none", p.returncode == 3 and "192.0.2.1:53a" in p.stderr, p.stderr)
     p = subprocess.run([AGENT, "check-config", "-c", pair.path("agent.conf")], stdout=subprocess.PIPE)
     check("good settings are good", p.returncode == 0)
 
