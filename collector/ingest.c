@@ -5,45 +5,32 @@
  * that they ask for runs behind them, and only then their answers go out. When a sync fails the answers are 503, what
  * was appended waits in memory for the next try, and agents ask again: the marks know those batches.
  */
-#include <event2/buffer.h>
+#include "collector/ingest_parts.h"
+
 #include <event2/event.h>
-#include <event2/http.h>
 #include <inttypes.h>
-#include <linux/sockios.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include "collector/channel.h"
 #include "collector/confine.h"
 #include "collector/ingest_assign.h"
 #include "collector/ingest_file.h"
 #include "collector/ingest_marks.h"
-#include "collector/ingest_metrics.h"
-#include "collector/ingest_probes.h"
 #include "collector/ingest_requests.h"
 #include "collector/ingest_rights.h"
 #include "collector/ingest_self.h"
 #include "collector/ingest_server.h"
 #include "collector/inventory.h"
-#include "collector/process.h"
 #include "collector/settings.h"
 #include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/err.h"
-#include "lib/ipc.h"
 #include "lib/journal.h"
 #include "lib/log.h"
 #include "lib/map.h"
 #include "lib/mem.h"
-#include "lib/wire.h"
 
-#define UNSYNCED_MAX (64u << 20) /* then agents are asked to wait */
-#define SKEW_TOLD (5 * NS_PER_S)
-#define TOLD_AGAIN (3600 * NS_PER_S) /* the same thing of the same agent */
 /* Marks are saved when so much came behind the last ones: what a start has to replay. */
 #define SNAPSHOT_ENTRIES 5000
 #define SNAPSHOT_BYTES (8u << 20)
@@ -51,138 +38,14 @@
 #define SAVE_AGAIN_S 5
 #define LOOK_EVERY_S 60 /* at ourselves, and some seconds after the start */
 #define LOOK_FIRST_S 3
-#define UNREAD_MAX 4096 /* bytes of a channel: a view that does not read is told when it does */
-
-enum note_kind { NOTE_CLONED, NOTE_FORGED, NOTE_SKEW, NOTE_UNASSIGNED, NOTE_KINDS };
-
-static const struct {
-	const char *word;
-	bool damped;
-} note_kinds[NOTE_KINDS] = {
-	[NOTE_CLONED] = {"cloned-or-rolled-back", false},
-	[NOTE_FORGED] = {"forged", true},
-	[NOTE_SKEW] = {"skew", true},
-	[NOTE_UNASSIGNED] = {"unassigned", true},
-};
-
-/* The processes that read what is synced, and under which name they must see all of it ("": they need not). */
-static const struct {
-	enum process_role role;
-	const char *cursor;
-} view_roles[] = {{PROCESS_SERIES, "series"}, {PROCESS_JUDGE, "judge"}, {PROCESS_WEB, ""},
-	{PROCESS_NOTIFY, ""}};
-#define VIEWS (sizeof view_roles / sizeof *view_roles)
-
-struct view {
-	struct ingest *ingest;
-	const char *cursor;
-	struct ipc *ipc; /* NULL: away */
-	bool due; /* is to be told how far the journal is synced */
-};
-
-struct ingest {
-	struct process *process;
-	struct ingest_server *server;
-	struct assign *assign;
-	struct self *self;
-	struct requests *requests; /* NULL: the parent has not given the socket yet */
-	struct journal *journal;
-	struct marks *marks;
-	struct rights *rights;
-	struct map *agents; /* of struct agent, made when one asks */
-	struct view views[VIEWS]; /* as view_roles */
-	struct event *sync, *tick;
-	struct pending *pending; /* answers that wait for the next sync */
-	size_t pending_count, pending_room;
-	char *marks_path, *rights_path;
-	uint64_t saved_seq; /* of the marks on disk */
-	size_t unsaved_bytes; /* appended behind them */
-	bool rights_unsaved, sync_failed;
-	bool is_ending; /* the last sync is done: nothing more is taken */
-	unsigned ticks;
-	struct ingest_stats stats;
-};
-
-/* What is known of an agent while this process lives. */
-struct agent {
-	double tokens; /* batches that it may send now */
-	int64_t filled; /* mono */
-	int64_t told[NOTE_KINDS]; /* mono, 0: not */
-	/* Checks that judgement wants run now: go with the next answer, until some time has passed. */
-	struct probes probes;
-};
-
-struct pending {
-	struct evhttp_request *request;
-	struct wire_answer answer;
-	struct agent *agent; /* whose batch it answers, or NULL */
-};
-
-/* ---- answers */
-
-static void answer_words(struct evhttp_request *req, int status, const struct wire_answer *a)
-{
-	struct buf b = {0};
-
-	wire_answer_encode(a, &b);
-	ingest_server_answer(req, status, b.data, b.len, 0);
-	buf_fini(&b);
-}
-
-static void refuse(struct ingest *in, struct evhttp_request *req, enum ingest_refusal kind, int status, const char *why)
-{
-	struct wire_answer a = {.durable = 0};
-
-	in->stats.refused[kind]++;
-	text_clean(why, strlen(why), a.reason, sizeof a.reason);
-	answer_words(req, status, &a);
-}
-
-static void ask_to_wait(struct ingest *in, struct evhttp_request *req, enum ingest_refusal kind, int status, int seconds)
-{
-	in->stats.refused[kind]++;
-	ingest_server_answer(req, status, NULL, 0, seconds);
-}
-
-static void answer_after_sync(struct ingest *in, struct agent *agent, struct evhttp_request *req, const struct wire_answer *a)
-{
-	if (in->pending_count == in->pending_room) {
-		in->pending_room = in->pending_room == 0 ? 64 : in->pending_room * 2;
-		in->pending = mem_resize(in->pending, in->pending_room, sizeof *in->pending);
-	}
-	in->pending[in->pending_count++] = (struct pending){req, *a, agent};
-	event_active(in->sync, EV_TIMEOUT, 0);
-}
 
 /* ---- syncing */
-
-static void tell_view(struct view *v, const struct buf *position)
-{
-	int unread = 0;
-
-	if (v->ipc == NULL || !v->due)
-		return;
-	if (ioctl(ipc_fd(v->ipc), SIOCOUTQ, &unread) == 0 && unread > UNREAD_MAX)
-		return;
-	v->due = false;
-	ipc_send(v->ipc, CHANNEL_SYNCED, 0, position->data, position->len, -1);
-}
-
-static void tell_views(struct ingest *in)
-{
-	struct buf b = {0};
-
-	channel_position_encode(journal_synced(in->journal), &b);
-	for (size_t i = 0; i < VIEWS; i++)
-		tell_view(&in->views[i], &b);
-	buf_fini(&b);
-}
 
 static void answer_synced(struct pending *p)
 {
 	if (p->agent != NULL)
 		probes_take(&p->agent->probes, clock_mono(), &p->answer);
-	answer_words(p->request, 200, &p->answer);
+	ingest_answer(p->request, 200, &p->answer);
 }
 
 static void answer_pending(struct ingest *in, bool synced)
@@ -191,7 +54,7 @@ static void answer_pending(struct ingest *in, bool synced)
 		if (synced)
 			answer_synced(&in->pending[i]);
 		else
-			ask_to_wait(in, in->pending[i].request, REFUSED_BUSY, 503, 2);
+			ingest_ask_to_wait(in, in->pending[i].request, REFUSED_BUSY, 503, 2);
 	}
 	in->pending_count = 0;
 }
@@ -214,9 +77,9 @@ static void sync_now(struct ingest *in)
 	answer_pending(in, synced);
 	if (in->requests != NULL)
 		requests_synced(in->requests, in->journal);
-	for (size_t i = 0; i < VIEWS && journal_synced(in->journal).seq != before.seq; i++)
+	for (size_t i = 0; i < INGEST_VIEWS && journal_synced(in->journal).seq != before.seq; i++)
 		in->views[i].due = true;
-	tell_views(in);
+	ingest_tell_views(in);
 }
 
 static void on_sync(evutil_socket_t fd, short what, void *ctx)
@@ -227,7 +90,7 @@ static void on_sync(evutil_socket_t fd, short what, void *ctx)
 
 /* ---- marks on disk */
 
-static uint64_t boot_of(const struct wire_batch *b)
+uint64_t ingest_boot(const struct wire_batch *b)
 {
 	return wire_rows_count(b->rows) > 0 ? wire_rows_boot(b->rows) : b->head.sent_boot;
 }
@@ -266,7 +129,7 @@ static void replay_entry(struct ingest *in, const struct journal_entry *entry)
 	} else {
 		marks_take(in->marks, &b->head);
 		if (!v->time_unknown)
-			marks_set_offset(in->marks, v->agent, boot_of(b), v->offset);
+			marks_set_offset(in->marks, v->agent, ingest_boot(b), v->offset);
 	}
 	wire_batch_free(b);
 	wire_envelope_free(v);
@@ -325,251 +188,10 @@ static void load_marks(struct ingest *in)
 		log_error("the own journal cannot be read to its end: %s", e.text);
 }
 
-/* ---- notes */
-
-static void put(struct ingest *in, uint8_t kind, const struct buf *b)
+void ingest_put(struct ingest *in, uint8_t kind, const struct buf *b)
 {
 	journal_append(in->journal, kind, b->data, b->len);
 	in->unsaved_bytes += b->len;
-}
-
-static void note(struct ingest *in, struct agent *a, const char *id, enum note_kind kind, const char *text)
-{
-	struct buf b = {0};
-	int64_t now = clock_mono();
-
-	if (note_kinds[kind].damped && a->told[kind] != 0 && now - a->told[kind] < TOLD_AGAIN)
-		return;
-	a->told[kind] = now;
-	log_warn("note about an agent agent=%s word=%s text=\"%s\"", id, note_kinds[kind].word, text);
-	wire_note_encode(&(struct wire_note){.agent = id, .word = note_kinds[kind].word, .text = text, .real = clock_real(),
-		.subject = ""}, &b);
-	put(in, ENTRY_NOTE, &b);
-	buf_fini(&b);
-	in->stats.notes++;
-}
-
-static void note_cloned(struct ingest *in, struct agent *a, const struct wire_batch_head *h)
-{
-	char text[SAMPLE_TEXT_MAX + 1];
-
-	snprintf(text, sizeof text, "epoch %016" PRIx64 " begins at %" PRIu64 ", behind %016" PRIx64 ":%" PRIu64
-		": the state folder was cloned or put back", h->epoch, h->first, h->previous.epoch, h->previous.seq);
-	note(in, a, h->agent, NOTE_CLONED, text);
-}
-
-static void note_skew(struct ingest *in, struct agent *a, const char *id, int64_t skew)
-{
-	char text[96];
-
-	if (llabs(skew) <= SKEW_TOLD)
-		return;
-	snprintf(text, sizeof text, "wall clock is %.1f s %s ours", (double)llabs(skew) / 1e9,
-		skew > 0 ? "ahead of" : "behind");
-	note(in, a, id, NOTE_SKEW, text);
-}
-
-static void note_unassigned(struct ingest *in, struct agent *a, const char *id, const struct result *r)
-{
-	char text[SAMPLE_TEXT_MAX + 1];
-
-	snprintf(text, sizeof text, "reports check %s of generation %" PRIu64 ", which it is not assigned", r->check,
-		r->generation);
-	note(in, a, id, NOTE_UNASSIGNED, text);
-}
-
-/* ---- batches */
-
-/* Counts the rows; those that the agent may not report go into v->refused, ascending; the caller frees. */
-static uint32_t *judge_rows(struct ingest *in, struct agent *a, struct wire_batch *b, struct wire_envelope *v)
-{
-	const struct inventory *inv = process_inventory(in->process);
-	size_t rows = wire_rows_count(b->rows);
-	uint32_t *refused = NULL;
-	struct result r;
-
-	for (size_t i = 0; i < rows; i++) {
-		uint64_t seq;
-		int64_t real;
-
-		wire_rows_next(b->rows, &r, &seq);
-		in->stats.values += r.count;
-		in->stats.untimed += !wire_envelope_time(v, r.mono, &real);
-		if (rights_allow(in->rights, inv, b->head.agent, r.generation, r.check))
-			continue;
-		if (refused == NULL) {
-			refused = mem_array(rows, sizeof *refused);
-			note_unassigned(in, a, b->head.agent, &r);
-		}
-		refused[v->refused_count++] = (uint32_t)i;
-	}
-	in->stats.results += rows;
-	in->stats.unassigned += v->refused_count;
-	v->refused = refused;
-	return refused;
-}
-
-static void append(struct ingest *in, struct agent *a, struct evhttp_request *req, uint8_t kind, struct wire_batch *b,
-	const struct buf *body)
-{
-	struct wire_envelope v = {.agent = b->head.agent, .received_real = ingest_server_received(req),
-		.body = body->data, .body_len = body->len};
-	struct buf out = {0};
-	uint32_t *refused;
-
-	v.skew = b->head.sent_real - v.received_real;
-	v.time_unknown = !marks_offset(in->marks, &b->head, boot_of(b), v.received_real, &v.offset);
-	refused = judge_rows(in, a, b, &v);
-	wire_envelope_encode(&v, &out);
-	put(in, kind, &out);
-	buf_fini(&out);
-	free(refused);
-	note_skew(in, a, v.agent, v.skew);
-}
-
-static void answer_expected(struct ingest *in, struct evhttp_request *req, struct position expected)
-{
-	struct wire_answer answer = {.expected = expected};
-
-	in->stats.refused[REFUSED_EXPECTED]++;
-	snprintf(answer.reason, sizeof answer.reason, "go on at %016" PRIx64 ":%" PRIu64, expected.epoch, expected.seq);
-	answer_words(req, 409, &answer);
-}
-
-static void take_batch(struct ingest *in, struct agent *a, struct evhttp_request *req, struct wire_batch *b,
-	const struct buf *body)
-{
-	struct wire_answer answer = {.accepted = {b->head.epoch, b->head.last}, .durable = b->head.last};
-	struct position expected;
-
-	switch (marks_judge(in->marks, &b->head, &expected)) {
-	case MARKS_EXPECTED:
-		answer_expected(in, req, expected);
-		return;
-	case MARKS_DUPLICATE:
-		/* Perhaps it was appended in this very turn: its sync comes first all the same. */
-		in->stats.duplicates++;
-		answer_after_sync(in, a, req, &answer);
-		return;
-	case MARKS_ODD:
-		in->stats.cloned++;
-		note_cloned(in, a, &b->head);
-		break;
-	case MARKS_TAKE:
-		break;
-	}
-	append(in, a, req, ENTRY_BATCH, b, body);
-	marks_take(in->marks, &b->head);
-	in->stats.batches++;
-	in->stats.entries += b->head.last - b->head.first + 1;
-	answer_after_sync(in, a, req, &answer);
-}
-
-static void take_now(struct ingest *in, struct agent *a, struct evhttp_request *req, struct wire_batch *b,
-	const struct buf *body)
-{
-	struct wire_answer answer = {.accepted = {b->head.epoch, 0}};
-
-	append(in, a, req, ENTRY_NOW, b, body);
-	in->stats.nows++;
-	answer_after_sync(in, NULL, req, &answer);
-}
-
-/* ---- requests */
-
-static struct agent *need_agent(struct ingest *in, const char *id)
-{
-	struct agent *a = map_find(in->agents, id);
-
-	if (a == NULL) {
-		a = mem_alloc(sizeof *a);
-		map_set(in->agents, id, a);
-	}
-	return a;
-}
-
-/* A bucket that fills at the allowed rate and holds ten seconds of it. */
-static bool may_send(struct ingest *in, struct agent *a)
-{
-	double rate = (double)process_settings(in->process)->ingest.batches_per_minute / 60;
-	int64_t now = clock_mono();
-	double room = rate * 10 > 4 ? rate * 10 : 4;
-
-	a->tokens = a->filled == 0 ? room : a->tokens + rate * (double)(now - a->filled) / 1e9;
-	a->filled = now;
-	if (a->tokens > room)
-		a->tokens = room;
-	if (a->tokens < 1)
-		return false;
-	a->tokens -= 1;
-	return true;
-}
-
-static int read_body(struct evhttp_request *req, struct buf *out, struct err *e)
-{
-	struct evbuffer *in = evhttp_request_get_input_buffer(req);
-	const char *encoding = evhttp_find_header(evhttp_request_get_input_headers(req), "Content-Encoding");
-	size_t len = evbuffer_get_length(in);
-
-	if (encoding == NULL || strcmp(encoding, "zstd") != 0)
-		return err_set(e, "Content-Encoding must be zstd");
-	if (len == 0)
-		return err_set(e, "the body is empty");
-	return wire_decompress(evbuffer_pullup(in, -1), len, out, e);
-}
-
-static void on_push(struct ingest *in, struct evhttp_request *req, const char *identity, bool is_now)
-{
-	struct agent *a = need_agent(in, identity);
-	struct wire_batch *b = NULL;
-	struct buf body = {0};
-	struct err e;
-
-	if (!may_send(in, a)) {
-		ask_to_wait(in, req, REFUSED_LIMITED, 429, 5);
-		return;
-	}
-	if (in->sync_failed || journal_unsynced_bytes(in->journal) > UNSYNCED_MAX) {
-		ask_to_wait(in, req, REFUSED_BUSY, 503, 2);
-		return;
-	}
-	if (read_body(req, &body, &e) == 0)
-		b = is_now ? wire_now_decode(body.data, body.len, &e) : wire_batch_decode(body.data, body.len, &e);
-	if (b == NULL) {
-		log_warn("a batch is not understood agent=%s: %s", identity, e.text);
-		refuse(in, req, REFUSED_MALFORMED, 400, e.text);
-	} else if (strcmp(b->head.agent, identity) != 0) {
-		note(in, a, identity, NOTE_FORGED, "sent a batch in another's name");
-		refuse(in, req, REFUSED_FORGED, 403, "the batch is in another's name");
-	} else if (is_now) {
-		take_now(in, a, req, b, &body);
-	} else {
-		take_batch(in, a, req, b, &body);
-	}
-	wire_batch_free(b);
-	buf_fini(&body);
-}
-
-static void on_request(void *ctx, struct evhttp_request *req, const char *identity)
-{
-	struct ingest *in = ctx;
-	bool is_post = evhttp_request_get_command(req) == EVHTTP_REQ_POST;
-	const char *path = evhttp_request_get_uri(req);
-
-	if (inventory_agent(process_inventory(in->process), identity) == NULL) {
-		log_warn("a client has a certificate of ours but is not in the inventory agent=%s", identity);
-		refuse(in, req, REFUSED_STRANGER, 403, "this agent is not in the inventory");
-	} else if (in->is_ending) {
-		ask_to_wait(in, req, REFUSED_BUSY, 503, 2);
-	} else if (is_post && strcmp(path, "/v1/batch") == 0) {
-		on_push(in, req, identity, false);
-	} else if (is_post && strcmp(path, "/v1/now") == 0) {
-		on_push(in, req, identity, true);
-	} else if (!is_post && strcmp(path, "/v1/assignments") == 0) {
-		assign_ask(in->assign, req, identity);
-	} else {
-		refuse(in, req, REFUSED_PATH, 404, "there is nothing here");
-	}
 }
 
 /* ---- what people ask */
@@ -584,7 +206,7 @@ static int take_request(void *ctx, const struct wire_request *r, uint64_t *seq, 
 	if (in->is_ending)
 		return err_set(e, "the collector is ending: nothing is kept, ask again");
 	wire_request_encode(r, &b);
-	put(in, ENTRY_REQUEST, &b);
+	ingest_put(in, ENTRY_REQUEST, &b);
 	buf_fini(&b);
 	*seq = journal_end(in->journal).seq;
 	in->stats.requests++;
@@ -599,132 +221,6 @@ static void on_requests(void *ctx, int fd)
 
 	requests_free(in->requests);
 	in->requests = requests_new(process_base(in->process), fd, take_request, in);
-}
-
-/* ---- peers */
-
-static void write_metrics(const struct ingest *in, struct buf *out)
-{
-	struct ingest_server_stats server;
-	struct journal_stats journal;
-
-	ingest_server_stats(in->server, &server);
-	journal_stats(in->journal, &journal);
-	ingest_metrics_write(&in->stats, &server, &journal, out);
-}
-
-/* How far a view that must see all is done. -1: it is not that one, or is nowhere. */
-static int take_passed(struct ingest *in, const struct view *v, const struct ipc_message *m)
-{
-	struct position at, before = {0, 0};
-	char view[32];
-
-	if (channel_passed_decode(m->body, m->len, view, &at) < 0 || view[0] == '\0' || strcmp(view, v->cursor) != 0 ||
-		at.seq > journal_synced(in->journal).seq)
-		return -1;
-	if (!journal_cursor_get(in->journal, view, &before) || at.seq > before.seq)
-		journal_cursor_set(in->journal, view, at);
-	return 0;
-}
-
-/* One of its checks for an agent that has come; more than fit are left out. */
-static int take_probe(struct ingest *in, const struct view *v, const struct ipc_message *m)
-{
-	char id[SAMPLE_ID_MAX + 1], check[SAMPLE_ID_MAX + 1];
-	const struct inventory_check *c;
-	struct agent *a;
-	bool is_its = false;
-
-	if (strcmp(v->cursor, "judge") != 0 || channel_probe_decode(m->body, m->len, id, check) < 0)
-		return -1;
-	a = map_find(in->agents, id);
-	c = inventory_check(process_inventory(in->process), check);
-	for (size_t i = 0; c != NULL && i < c->vantages.count; i++)
-		is_its |= strcmp(c->vantages.items[i], id) == 0;
-	if (a != NULL && is_its && probes_add(&a->probes, check, clock_mono()))
-		in->stats.probes++;
-	return 0;
-}
-
-/* How delivery is; it goes where the rest of that goes. While nothing can be written it is not heard, and told again later. */
-static int take_note(struct ingest *in, const struct view *v, const struct ipc_message *m)
-{
-	const char *words;
-	size_t len;
-	char text[SAMPLE_TEXT_MAX + 1];
-	uint8_t matter;
-	bool is_bad;
-
-	if (v != &in->views[VIEWS - 1] || channel_note_decode(m->body, m->len, &matter, &is_bad, &words, &len) < 0 ||
-		(matter != SELF_NOTICE && matter != SELF_BEAT && matter != SELF_COMMANDS))
-		return -1;
-	if (!in->sync_failed)
-		self_hear(in->self, (enum self_matter)matter, is_bad, text_clean(words, len, text, sizeof text));
-	return 0;
-}
-
-static bool is_good_message(struct ingest *in, const struct view *v, const struct ipc_message *m)
-{
-	switch (m->type) {
-	case CHANNEL_PROBE:
-		return take_probe(in, v, m) == 0;
-	case CHANNEL_NOTE:
-		return take_note(in, v, m) == 0;
-	case CHANNEL_PASSED:
-		return take_passed(in, v, m) == 0;
-	default:
-		return false;
-	}
-}
-
-static void view_close(struct view *v)
-{
-	ipc_free(v->ipc);
-	v->ipc = NULL;
-}
-
-static void on_view_message(void *ctx, struct ipc_message *m)
-{
-	struct view *v = ctx;
-	struct ingest *in = v->ingest;
-	struct buf b = {0};
-
-	if (m->fd >= 0)
-		close(m->fd);
-	if (m->type == CHANNEL_METRICS) {
-		write_metrics(in, &b);
-		ipc_send(v->ipc, CHANNEL_METRICS_TEXT, m->id, b.data, b.len, -1);
-	} else if (!is_good_message(in, v, m)) {
-		log_error("a view sends what it may not, its channel is closed type=%u", m->type);
-		view_close(v);
-	}
-	buf_fini(&b);
-}
-
-static void on_view_gone(void *ctx, const char *why)
-{
-	log_debug("a view is gone why=\"%s\"", why);
-	view_close(ctx);
-}
-
-static void on_peer(void *ctx, enum process_role role, int fd)
-{
-	struct ingest *in = ctx;
-	struct view *v = NULL;
-
-	for (size_t i = 0; i < VIEWS; i++) {
-		if (view_roles[i].role == role)
-			v = &in->views[i];
-	}
-	if (v == NULL) {
-		close(fd);
-		return;
-	}
-	view_close(v);
-	v->ipc = ipc_new(fd);
-	v->due = true;
-	ipc_start(v->ipc, process_base(in->process), on_view_message, on_view_gone, v);
-	tell_views(in);
 }
 
 /* ---- life */
@@ -792,7 +288,7 @@ static void note_self(void *ctx, enum self_matter m, bool is_bad, const char *wo
 	text_clean(words, strlen(words), text, sizeof text);
 	wire_note_encode(&(struct wire_note){.agent = "", .word = "", .text = text, .real = clock_real(),
 		.subject = self_subject(m), .is_bad = is_bad}, &b);
-	put(in, ENTRY_NOTE, &b);
+	ingest_put(in, ENTRY_NOTE, &b);
 	buf_fini(&b);
 }
 
@@ -819,7 +315,7 @@ static void on_tick(evutil_socket_t fd, short what, void *ctx)
 	/* While nothing can be written one tick more would only fill memory. */
 	if (!in->sync_failed) {
 		buf_add_u64(&now, (uint64_t)clock_real());
-		put(in, ENTRY_TICK, &now);
+		ingest_put(in, ENTRY_TICK, &now);
 		buf_fini(&now);
 	}
 	sync_now(in);
@@ -870,7 +366,7 @@ static void on_agent(void *ctx, const char *agent, int64_t from, int64_t until)
 
 static void start(struct ingest *in)
 {
-	static const struct process_events events = {on_peer, on_reload, on_stop, on_requests};
+	static const struct process_events events = {ingest_take_view, on_reload, on_stop, on_requests};
 	struct event_base *base = process_base(in->process);
 	struct timeval second = {1, 0};
 
@@ -902,8 +398,7 @@ static void hear_nobody(struct ingest *in)
 	static const struct process_events none;
 
 	process_on(in->process, &none, NULL);
-	for (size_t i = 0; i < VIEWS; i++)
-		view_close(&in->views[i]);
+	ingest_close_views(in);
 	if (in->sync != NULL)
 		event_free(in->sync);
 	if (in->tick != NULL)
@@ -917,9 +412,8 @@ int ingest_run(struct process *process)
 	struct err e;
 	int status = 1;
 
-	for (size_t i = 0; i < VIEWS; i++)
-		in.views[i] = (struct view){.ingest = &in, .cursor = view_roles[i].cursor};
-	in.server = ingest_server_new(process_base(process), &process_settings(process)->ingest, on_request, &in, &e);
+	ingest_view_init(&in);
+	in.server = ingest_server_new(process_base(process), &process_settings(process)->ingest, ingest_request, &in, &e);
 	if (in.server != NULL && confine(&in, &e) == 0 && open_state(&in, &e) == 0) {
 		start(&in);
 		status = process_loop(process);
