@@ -7,20 +7,19 @@
 #include "collector/judge/ledger.h"
 #include "collector/judge/planned.h"
 #include "collector/web/json.h"
-#include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/mem.h"
 
 static enum figures_status take_period(const struct figures_wish *w, const struct figures_sources *s, struct figures *f, struct err *e)
 {
 	int64_t reached = ledger_reached(s->ledger);
-	char at[32];
+	char at[CALENDAR_TIME];
 
 	if (calendar_period(w->period, &f->period, e) < 0)
 		return FIGURES_WRONG;
 	if (reached <= f->period.from) {
 		err_set(e, "the ledger reaches %s, which is before this period",
-			reached == 0 ? "nothing yet" : clock_format_utc(reached, at, sizeof at));
+			reached == 0 ? "nothing yet" : calendar_format(reached, at));
 		return FIGURES_FAILED;
 	}
 	f->is_partial = reached < f->period.until;

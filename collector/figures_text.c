@@ -60,7 +60,7 @@ static unsigned count_revisions(const struct figures *f)
 static void put_table(const struct figures_wish *w, const struct figures *f, struct buf *out)
 {
 	unsigned revisions = count_revisions(f);
-	char at[32];
+	char at[CALENDAR_TIME];
 
 	buf_add_format(out, "%-28s %9s %9s %9s %12s %5s %11s %11s %11s %12s\n", w->period, "strict %", "lenient %", "covered %", "counted",
 		"down", "time down", "longest", "MTTR", "MTBF");
@@ -69,7 +69,7 @@ static void put_table(const struct figures_wish *w, const struct figures *f, str
 	if (f->count > 1)
 		put_row(out, name_of_sum(w), &f->sum, revisions);
 	if (f->is_partial)
-		buf_add_format(out, "The period is not over: up to %s.\n", clock_format_utc(f->period.until, at, sizeof at));
+		buf_add_format(out, "The period is not over: up to %s.\n", calendar_format(f->period.until, at));
 	if (revisions > 0)
 		buf_add_text(out, "* The past of this subject was corrected, by late evidence or by hand.\n");
 	if (f->sum.unmonitored > 0)

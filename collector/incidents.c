@@ -14,7 +14,6 @@
 #include "collector/listing.h"
 #include "collector/settings.h"
 #include "collector/web/json.h"
-#include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/mem.h"
 #include "lib/program.h"
@@ -129,13 +128,13 @@ static void print_row(void *ctx, const struct outbox_incident *i)
 {
 	const struct incident_view *v = &i->view;
 	const struct wish *w = ctx;
-	char since[32], until[32];
+	char since[CALENDAR_TIME], until[CALENDAR_TIME];
 
 	if (!is_wanted(w, i))
 		return;
 	printf("%-6" PRIu64 " %-8s %-9s %-9s %-20s %-20s %-32s %8zu  %s%s%s%s%s\n", v->id, answer_phase(v->phase), verdict_state_name(v->state),
-		families_of(v->faults), clock_format_utc(v->since, since, sizeof since),
-		v->closed == 0 ? "-" : clock_format_utc(v->closed, until, sizeof until), v->subject, i->affected_count, v->reason,
+		families_of(v->faults), calendar_format(v->since, since),
+		v->closed == 0 ? "-" : calendar_format(v->closed, until), v->subject, i->affected_count, v->reason,
 		v->is_flapping ? " [flapping]" : "", v->is_acknowledged ? " [acknowledged by " : "",
 		v->is_acknowledged ? v->acknowledged_by : "", v->is_acknowledged ? "]" : "");
 	if (v->assignee != NULL && v->assignee[0] != '\0')

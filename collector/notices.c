@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collector/judge/calendar.h"
 #include "collector/listing.h"
 #include "collector/notice/deliveries.h"
 #include "collector/settings.h"
 #include "collector/web/json.h"
-#include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/mem.h"
 #include "lib/num.h"
@@ -89,13 +89,13 @@ static int read_wish(int argc, char **argv, struct wish *w)
 
 static void print_row(void *ctx, const struct delivery_row *r)
 {
-	char at[32], into[40] = "";
+	char at[CALENDAR_TIME], into[40] = "";
 
 	(void)ctx;
 	if (r->into != 0)
 		snprintf(into, sizeof into, " -> %" PRIu64, r->into);
 	printf("%-6" PRIu64 " %-7" PRIu64 " %-20s %-9" PRIu64 " %-14s %-16s %-16s %-8s%s %5u  %s  %s\n", r->d.id, r->d.notice,
-		clock_format_utc(r->at, at, sizeof at), r->d.incident, incident_intent_name(r->d.kind),
+		calendar_format(r->at, at), r->d.incident, incident_intent_name(r->d.kind),
 		r->d.audience[0] != '\0' ? r->d.audience : "operations", r->d.channel, delivery_state_name(r->d.state), into, r->d.tries,
 		r->subject, r->words);
 }

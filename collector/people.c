@@ -339,10 +339,10 @@ int people_main(int argc, char **argv)
 
 static void print_asked(void *ctx, const struct people_asked *a)
 {
-	char at[32];
+	char at[CALENDAR_TIME];
 
 	(void)ctx;
-	printf("%-6" PRId64 " %-20s %-16s %-13s %-8s %s\n", a->number, clock_format_utc(a->at, at, sizeof at), a->author, a->what,
+	printf("%-6" PRId64 " %-20s %-16s %-13s %-8s %s\n", a->number, calendar_format(a->at, at), a->author, a->what,
 		a->is_accepted ? "accepted" : "refused", a->words);
 }
 

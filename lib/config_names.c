@@ -34,7 +34,8 @@ unsigned config_distance(const char *a, const char *b)
 	return row[n];
 }
 
-/* The field whose name is nearest to a wrong one, if it is nearer than *within, which shrinks. */
+/* The field whose name is nearest to a wrong one, if it is nearer than *within, which shrinks. People rarely miss the first letter:
+ * without it "host" would be near to "root". */
 static const char *nearest(const struct config_schema *schema, const char *name, unsigned *within)
 {
 	const char *best = NULL;
@@ -42,7 +43,7 @@ static const char *nearest(const struct config_schema *schema, const char *name,
 	for (const struct config_field *f = schema->fields; f->name != NULL; f++) {
 		unsigned d = config_distance(name, f->name);
 
-		if (f->kind != CONFIG_REST && d < *within) {
+		if (f->kind != CONFIG_REST && d < *within && (d == 1 || name[0] == f->name[0])) {
 			best = f->name;
 			*within = d;
 		}

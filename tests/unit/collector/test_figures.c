@@ -55,7 +55,7 @@ static void a_table_says_what_is_not_over_and_what_was_corrected(void **state)
 	assert_non_null(strstr(buf_text(&out), "\nsystem/a                       83.3333   89.2857   93.3333      1:00:00     2     0:06:00     "
 		"0:05:00     0:03:00      0:"));
 	assert_non_null(strstr(buf_text(&out), " *\nzsj  "));
-	assert_non_null(strstr(buf_text(&out), " *\nThe period is not over: up to 1970-01-01T01:00:00"));
+	assert_non_null(strstr(buf_text(&out), " *\nThe period is not over: up to 1970-01-01 09:00:00."));
 	assert_non_null(strstr(buf_text(&out), "\n* The past of this subject was corrected, by late evidence or by hand.\n"));
 	assert_null(strchr(buf_text(&out), '+'));
 	buf_fini(&out);

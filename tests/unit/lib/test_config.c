@@ -185,6 +185,9 @@ static void an_unknown_setting_is_told_with_the_nearest(void **state)
 	(void)state;
 	assert_refused("name = \"x\";\ncuont = 3;",
 		"t.conf:2: unknown setting \"cuont\": did you mean \"count\"?");
+	assert_refused("name = \"x\";\ndame = 3;", "t.conf:2: unknown setting \"dame\": did you mean \"name\"?");
+	assert_refused("name = \"x\";\nsites = 3;",
+		"t.conf:2: unknown setting \"sites\": known here are name, count, wait, bytes, colour, words, inner, items");
 	assert_refused("name = \"x\";\ninner = {\n  elephant = 3; }",
 		"t.conf:3: unknown setting \"elephant\": known here are flag, ratio");
 }
