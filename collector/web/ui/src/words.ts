@@ -39,7 +39,7 @@ const en: Record<Key, string> = {
 	search: 'Search', searchSystems: 'Search units or systems', searchSites: 'Search sites', theme: 'Day or night', night: 'Night', day: 'Day',
 	up: 'up', down: 'down', degraded: 'degraded', unknown: 'unknown', maintenance: 'maintenance', none: 'not monitored',
 	units: 'Units', systems: 'Systems', links: 'Links', agents: 'Vantages',
-	unitsCount: '{n} units', systemsCount: '{n} systems', linksCount: '{n} links',
+	unitsCount: '{n} unit|{n} units', systemsCount: '{n} system|{n} systems', linksCount: '{n} link|{n} links',
 	heard: 'heard', lost: 'lost', never: 'never heard',
 	newest: 'Newest data', ago: '{t} ago', noData: 'no data yet', loading: 'Reading …', failed: 'Cannot read: {why}', retry: 'Try again',
 	collectorLost: 'No contact with the collector for {t}. This is the state of {at} and may be outdated.',
@@ -79,8 +79,10 @@ export function setLanguage(l: Language) {
 }
 export const currentLanguage = () => language;
 
+/** Words of a key: before a "|" those of one, behind it those of more. */
 export function t(key: Key, values: Record<string, string | number> = {}): string {
-	const words = (language === 'zh' ? zh : en)[key];
+	const [one, more = one] = (language === 'zh' ? zh : en)[key].split('|');
+	const words = values.n === 1 ? one : more;
 	return words.replace(/\{(\w+)\}/g, (_, name: string) => String(values[name] ?? ''));
 }
 
