@@ -59,7 +59,7 @@ obj = $(patsubst %.c,$(B)/%.o,$(1))
 
 .DEFAULT_GOAL := all
 .SECONDARY:
-.PHONY: all deps check browser sim sim-quick unit check-asan floors system system-quick fuzz fuzz-run demo install clean help bench bench-run deps-bench
+.PHONY: all deps check browser sim sim-quick unit check-asan floors python-names system system-quick fuzz fuzz-run demo install clean help bench bench-run deps-bench
 
 all: build/xunjian-agent build/xunjian-collector
 
@@ -144,6 +144,10 @@ unit: $(UNIT_BIN)
 floors:
 	$(Q)awk -f tests/floors.awk $$(git ls-files -c -o --exclude-standard '*.c' '*.h')
 
+# Names that nothing defines, also where only the long runs come.
+python-names:
+	$(Q)pyflakes3 $$(git ls-files -c -o --exclude-standard '*.py')
+
 check-asan:
 	$(Q)$(MAKE) --no-print-directory FLAVOUR=asan unit
 
@@ -162,7 +166,7 @@ all-jobs = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 TEST_PROGRAMS := $(UNIT_BIN) $(patsubst %.c,$(B)/%,$(TOOLS) $(SIM))
 check: deps
 	$(Q)tests/deps test
-	$(Q)$(MAKE) --no-print-directory $(all-jobs) floors all $(TEST_PROGRAMS)
+	$(Q)$(MAKE) --no-print-directory $(all-jobs) floors python-names all $(TEST_PROGRAMS)
 	$(Q)$(MAKE) --no-print-directory -j1 unit sim-quick system-quick browser
 
 SYSTEM := $(sort $(wildcard tests/system/test_*.py))
